@@ -1,0 +1,176 @@
+"""The sample inputs are what data/README.md says they are."""
+
+import io
+import re
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image, ImageOps
+
+DATA = Path(__file__).parents[2] / "data"
+PHOTOS = sorted((DATA / "photos").iterdir())
+GENRES = {"Comedy", "Documentary", "Drama", "Horror", "Sci-Fi", "Western"}
+ORIENTATION_TAG = 0x0112
+
+
+def readme_table(first_column: str) -> dict[str, list[str]]:
+    """Return the cells of each README row whose first cell matches."""
+    rows = {}
+    for line in (DATA / "README.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if re.fullmatch(first_column, cells[0]):
+            rows[cells[0].strip("`")] = cells[1:]
+    return rows
+
+
+def photo_rows() -> list[dict[str, object]]:
+    """Return the rows of photos.parquet."""
+    return pq.read_table(DATA / "photos.parquet").to_pylist()
+
+
+def test_the_folder_is_small() -> None:
+    """All sample inputs together stay under 5 MB."""
+    assert sum(path.stat().st_size for path in DATA.rglob("*") if path.is_file()) < 5_000_000
+
+
+def test_readme_lists_every_photo_and_no_other() -> None:
+    """The README's table and the folder of photos name the same files."""
+    assert set(readme_table(r"`photos/.+`")) == {f"photos/{path.name}" for path in PHOTOS}
+
+
+def test_readme_lists_every_other_input() -> None:
+    """The README tells the size of the two tables to the byte."""
+    rows = readme_table(r"`[a-z]+\.(parquet|csv)`")
+    assert {name: int(cells[1]) for name, cells in rows.items()} == {
+        name: (DATA / name).stat().st_size for name in ("photos.parquet", "films.csv")
+    }
+
+
+@pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.name)
+def test_readme_tells_size_source_author_and_licence_of_a_photo(path: Path) -> None:
+    """Each photo's README row has its true size and names its package, author and a licence with a link."""
+    _title, shown, size, source, author, licence, changes = readme_table(r"`photos/.+`")[f"photos/{path.name}"]
+    with Image.open(path) as image:
+        width, height = ImageOps.exif_transpose(image).size
+    assert (shown, int(size)) == (f"{width} x {height}", path.stat().st_size)
+    assert re.match(r"scikit-(image|learn) \d+\.\d+\.\d+, ", source)
+    assert author
+    assert re.fullmatch(r"\[.+\]\(https://.+\)", licence)
+    assert changes
+
+
+def test_the_two_attribution_licences_name_their_authors() -> None:
+    """Both CC BY photos name their author in the README and in the table itself."""
+    authors = {"temple.jpg": "danielbuechele", "flower.jpg": "vultilion"}
+    readme = readme_table(r"`photos/.+`")
+    by_attribution = {row["file"]: row["source"] for row in photo_rows() if "CC BY" in str(row["licence"])}
+    assert set(by_attribution) == set(authors)
+    for file, author in authors.items():
+        assert author in str(by_attribution[file])
+        assert author in readme[f"photos/{file}"][4]
+
+
+def test_the_table_holds_the_bytes_of_the_files() -> None:
+    """The photos in photos.parquet are byte for byte the files in photos/."""
+    assert {row["file"]: row["photo"] for row in photo_rows()} == {path.name: path.read_bytes() for path in PHOTOS}
+
+
+def test_the_table_tells_the_size_a_viewer_shows() -> None:
+    """Width and height in photos.parquet are those of the upright photo."""
+    for row in photo_rows():
+        with Image.open(io.BytesIO(row["photo"])) as image:
+            assert ImageOps.exif_transpose(image).size == (row["width"], row["height"]), row["file"]
+
+
+def test_the_table_has_its_columns_and_no_nulls() -> None:
+    """The columns of photos.parquet have the documented types, unique ids and no nulls."""
+    table = pq.read_table(DATA / "photos.parquet")
+    assert dict(zip(table.schema.names, table.schema.types, strict=True)) == {
+        "id": pa.int64(),
+        "title": pa.string(),
+        "photo": pa.binary(),
+        "file": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "licence": pa.string(),
+        "source": pa.string(),
+    }
+    assert sum(column.null_count for column in table.columns) == 0
+    assert table["id"].to_pylist() == list(range(1, len(PHOTOS) + 1))
+
+
+def test_the_table_is_cut_into_small_compressed_groups() -> None:
+    """The file photos.parquet has row groups of 4 rows, compressed with zstd."""
+    metadata = pq.read_metadata(DATA / "photos.parquet")
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    assert [group.num_rows for group in groups] == [4, 4, 3]
+    assert {group.column(number).compression for group in groups for number in range(metadata.num_columns)} == {"ZSTD"}
+
+
+def test_exactly_one_photo_is_stored_sideways() -> None:
+    """One photo, and only one, has an EXIF orientation that turns it."""
+    turned = {}
+    for path in PHOTOS:
+        with Image.open(path) as image:
+            orientation = image.getexif().get(ORIENTATION_TAG, 1)
+        if orientation != 1:
+            turned[path.name] = orientation
+    assert turned == {"temple.jpg": 6}
+
+
+def test_exactly_one_photo_is_partly_transparent() -> None:
+    """One photo, and only one, has an alpha channel, and that channel reaches from clear to opaque."""
+    ranges = {}
+    for path in PHOTOS:
+        with Image.open(path) as image:
+            if image.has_transparency_data:
+                ranges[path.name] = image.getchannel("A").getextrema()
+    assert ranges == {"eye.webp": (0, 255)}
+
+
+def test_the_photos_come_in_four_formats_and_many_sizes() -> None:
+    """The photos are of four formats, each named by its file's ending, and of many sizes up to 1024 pixels."""
+    endings = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif"}
+    formats, sizes = set(), set()
+    for path in PHOTOS:
+        with Image.open(path) as image:
+            image.load()
+            assert path.suffix == endings[image.format]
+            formats.add(image.format)
+            sizes.add(image.size)
+    assert formats == set(endings)
+    assert len(sizes) >= 6
+    assert max(max(size) for size in sizes) <= 1024
+
+
+def test_the_films_are_complete() -> None:
+    """The file films.csv has 300 rows, five columns, and a value in every cell."""
+    films = pl.read_csv(DATA / "films.csv")
+    assert films.columns == ["title", "year", "director", "country", "genre"]
+    assert films.height == 300
+    assert films.null_count().row(0) == (0, 0, 0, 0, 0)
+    assert films.schema["year"] == pl.Int64
+
+
+def test_the_genres_are_a_closed_and_balanced_set() -> None:
+    """Every film has one of six genres, and each genre has 50 films."""
+    films = pl.read_csv(DATA / "films.csv")
+    assert dict(films["genre"].value_counts().iter_rows()) == dict.fromkeys(GENRES, 50)
+
+
+def test_no_film_is_there_twice() -> None:
+    """Title and year together name a film."""
+    assert not pl.read_csv(DATA / "films.csv").select("title", "year").is_duplicated().any()
+
+
+def test_the_films_are_plain_utf8_with_letters_beyond_ascii() -> None:
+    """The file films.csv is UTF-8 without a byte order mark, with non-ASCII titles and non-ASCII directors."""
+    content = (DATA / "films.csv").read_bytes()
+    assert content.startswith(b"title,")
+    content.decode("utf-8")
+    films = pl.read_csv(DATA / "films.csv")
+    for column in ("title", "director"):
+        assert any(not value.isascii() for value in films[column])
