@@ -1,0 +1,223 @@
+"""What the commands do, as functions: also inside a running event loop, such as a notebook's.
+
+Everything a run needs from outside comes together here and flows down: the environment, the clock's time of day, the version. Below this
+module nobody reads them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pipeline import simulator
+from pipeline.checkpoint.columns import Columns
+from pipeline.checkpoint.reader import Reader, Totals, reading
+from pipeline.checkpoint.rundir import is_held, journal_path
+from pipeline.checkpoint.table import write_csv, write_table
+from pipeline.engine.check import Prepared, first_requests, prepare
+from pipeline.engine.session import Offer, metadata, run_job
+from pipeline.engine.starter import starter
+from pipeline.errors import Problem, RowError, SpecError
+from pipeline.events import Event, RunFinished
+from pipeline.records import STATUS_FACTS, Status
+from pipeline.rows.source import open_source
+from pipeline.spec.job import Job
+from pipeline.spec.load import load_job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.events import Observer
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """One row's request as it would leave: where to, with which headers, and its body with pictures still references."""
+
+    row: int
+    url: str
+    headers: Mapping[str, str]
+    body: Mapping[str, object] | None
+    error: RowError | None
+
+
+def silent(event: Event) -> None:
+    """Hear an event and say nothing."""
+
+
+def init(table: str | Path, target: str | Path = "job.yaml") -> Path:
+    """Write a commented job spec for a table and return its path. Raises ``SpecError`` where ``target`` exists already."""
+    path = Path(target)
+    text = starter(Path(table), path)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise SpecError([Problem("", f"cannot write {path}: {error.strerror}")], source="init", hint="name another file with -o") from error
+    return path
+
+
+def check(spec: str | Path, *, sets: Sequence[str] = ()) -> Prepared:
+    """Check a job spec against its input; nothing is sent.
+
+    Returns the checked job, whose ``notes`` are warnings. Raises ``SpecError`` with every mistake at once, or ``DataError``.
+    """
+    return prepare(_load(spec, sets))
+
+
+def preview(spec: str | Path, *, rows: int = 1, sets: Sequence[str] = ()) -> list[Preview]:
+    """Return the exact requests of the first rows; nothing is sent. Raises ``SpecError`` or ``DataError``."""
+    prepared = check(spec, sets=sets)
+    endpoint = prepared.endpoint
+    headers = dict(endpoint.headers)
+    if endpoint.key_env is not None:
+        headers["authorization"] = f"Bearer ${endpoint.key_env}"
+    previews = []
+    for row, built in first_requests(prepared, rows):
+        if isinstance(built, RowError):
+            previews.append(Preview(row, endpoint.url, headers, None, built))
+        else:
+            previews.append(Preview(row, endpoint.url, headers, prepared.body(built), None))
+    return previews
+
+
+def run(  # noqa: PLR0913 - the options of `pipeline run`, each optional
+    spec: str | Path,
+    *,
+    sets: Sequence[str] = (),
+    yes: bool = False,
+    retry: Sequence[str] = (),
+    confirm: Callable[[Offer], bool] | None = None,
+    observe: Observer = silent,
+) -> RunFinished:
+    """Run a job to its end, or go on with it where an earlier run stopped, and write its table.
+
+    A provider other than the embedded simulator is asked only with ``yes``, or when ``confirm`` says so for the offer it is given.
+    ``retry`` names statuses (``failed``, ``truncated`` …): only rows that have one of them are asked, once more. Returns the closing
+    figures, whose ``exit_code`` is 0 when every row is as wished and 1 when some are not. Raises a ``RunError`` when the run could
+    not start or had to stop; what was finished by then is in the journal and in the table.
+    """
+    job = _load(spec, sets)
+    statuses = _statuses(retry)
+    leave = _leave(yes=yes, confirm=confirm)
+    return _outside_loop(lambda: run_job(job, retry=statuses, leave=leave, environ=os.environ, observe=observe))
+
+
+def status(spec: str | Path, *, sets: Sequence[str] = ()) -> tuple[Mapping[str, object], Totals, bool]:
+    """Return a run's newest session, its totals, and whether it is running now. ``spec`` may be its run directory."""
+    run_dir = _run_dir(spec, sets)
+    with reading(run_dir) as reader:
+        return reader.session(), reader.totals(), is_held(run_dir)
+
+
+def show(spec: str | Path, row: int, *, sets: Sequence[str] = ()) -> Mapping[str, object]:
+    """Return everything known of one row: its result, its request's attempts and their replies."""
+    with reading(_run_dir(spec, sets)) as reader:
+        return reader.row(row)
+
+
+def export(spec: str | Path, target: str | Path | None = None, *, sets: Sequence[str] = ()) -> tuple[Path, int]:
+    """Write the table from what the journal has now, as Parquet or, where the name ends in .csv, as CSV; also while a run goes on.
+
+    Returns the path and the number of rows. Rows that are not finished are ``pending``.
+    """
+    run_dir = _run_dir(spec, sets)
+    with reading(run_dir) as reader:
+        job = _job_of(reader)
+        path = Path(target) if target is not None else job.output_path
+        source = open_source(job.input, job.place("."))
+        columns = Columns.of(job, source.schema)
+        if path.suffix == ".csv":
+            return path, write_csv(source, reader, columns, path)
+        return path, write_table(source, reader, columns, path, silent, metadata(job, reader.totals()))
+
+
+@contextmanager
+def simulate(*, port: int = 0, script: Mapping[str, object] | None = None, ledger: Path | None = None) -> Iterator[simulator.Simulator]:
+    """Run the simulator while the block runs; its ``base_url()`` goes into ``provider.base_url``."""
+    with simulator.Simulator(port=port, script=script, ledger=ledger) as running:
+        yield running
+
+
+def serve(
+    *, host: str = "127.0.0.1", port: int = 8080, script: Path | None = None, ledger: Path | None = None, on_ready: Callable[[str], None] = print
+) -> None:
+    """Run the simulator as a server until SIGINT or SIGTERM; ``on_ready`` is told its address. Raises ``SpecError`` for a wrong script."""
+    try:
+        simulator.serve(host, port, simulator.load_script(script) if script is not None else None, ledger, on_ready)
+    except (simulator.ScriptError, OSError) as error:
+        raise SpecError([Problem("", str(error))], source=str(script or "simulate")) from error
+
+
+def _load(spec: str | Path, sets: Sequence[str]) -> Job:
+    return load_job(Path(spec), sets, os.environ)
+
+
+def _leave(*, yes: bool, confirm: Callable[[Offer], bool] | None) -> Callable[[Offer], None]:
+    """Return what decides whether an offer is carried out: it returns, or raises ``SpecError``."""
+
+    def decide(offer: Offer) -> None:
+        if yes or (confirm is not None and confirm(offer)):
+            return
+        if confirm is None:
+            raise SpecError([Problem("", "a run that may cost money needs a yes")], source="run", hint="pass --yes (in Python: yes=True)")
+        raise SpecError([Problem("", "nothing was sent")], source="run")
+
+    return decide
+
+
+def _statuses(names: Sequence[str]) -> frozenset[Status]:
+    known = {status.value for status in Status if not STATUS_FACTS[status].ok} - {Status.PENDING.value}
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise SpecError([Problem("--retry", f"{name!r} is no status; choose from {', '.join(sorted(known))}") for name in wrong], source="command line")
+    return frozenset(Status(name) for name in names)
+
+
+def _outside_loop(work: Callable[[], T]) -> T:
+    """Run blocking work that starts its own event loop, in a thread of its own where this thread has a loop already."""
+    if not _has_loop():
+        return work()
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def carry() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:  # noqa: BLE001 - carried over to the caller's thread, where it is raised
+            failure.append(error)
+
+    thread = threading.Thread(target=carry, name="pipeline")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _run_dir(spec: str | Path, sets: Sequence[str]) -> Path:
+    """A run is named by its spec or by its run directory."""
+    path = Path(spec)
+    return path if path.is_dir() or journal_path(path).exists() else _load(path, sets).run_path
+
+
+def _job_of(reader: Reader) -> Job:
+    """Return the job as its newest session ran it: with its ``--set`` changes, and variables already filled in."""
+    session = reader.session()
+    return Job.model_validate(session["job"]).located(Path(str(session["folder"])))

@@ -1,0 +1,153 @@
+"""The columns of the output table: the input's, the answer's, and ours, in that order.
+
+Every input row has exactly one output row, in input order. Ours, with ``output.prefix`` before each name:
+
+===================== ============== ================================================================================================
+``status``            string         what became of the row: `ok`, `refused`, `truncated`, `filtered`, `empty`, `invalid`,
+                                     `tool_calls`, `failed`, `cancelled`, `skipped`, `unknown`, `pending`
+``error_kind``        string         why it is not ok, in one word; null where it is
+``error_message``     string         the same in a sentence
+``provider``          string         who answered; `simulator` for rehearsals
+``model``             string         the model that served the call
+``service_tier``      string         the tier that served it, where the provider says so
+``response_id``       string         the provider's id of the answer
+``refusal``           string         the model's words where it declined
+``tool_calls``        string         the calls the model asked for, as JSON; only when the job's request has tools
+``input_tokens`` …    int64          tokens as billed, over all attempts of the row: `input_tokens`, `cached_tokens` (part of input),
+                                     `output_tokens`, `reasoning_tokens` (part of output), `total_tokens`; null where not reported,
+                                     0 where another row carries them (`shared_from`)
+``attempts``          int32          requests that left for this row, over all runs
+``latency_s``         float64        seconds that the answering attempt took
+``finished_at``       timestamp, UTC when the answer was journaled
+``shared_from``       int64          number of the input row that asked the same and carries the usage; null where it is this one
+===================== ============== ================================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from pipeline.errors import DataError
+from pipeline.records import Status
+from pipeline.spec.columns import Enum, FieldsError, FieldType, ListOf, Scalar, Struct
+
+if TYPE_CHECKING:
+    from pipeline.spec.job import Job
+
+_SCALARS = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "json": pa.string()}
+TOKENS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens")
+
+
+def arrow_type(type_: FieldType) -> pa.DataType:
+    """Return the Arrow type of an answer's column."""
+    match type_:
+        case Scalar(kind):
+            return _SCALARS[kind]
+        case Enum():
+            return pa.string()
+        case ListOf(item):
+            return pa.list_(arrow_type(item))
+        case Struct(fields):
+            return pa.struct([pa.field(field.name, arrow_type(field.type)) for field in fields])
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The output table's schema and how a journal's result becomes cells."""
+
+    kept: tuple[str, ...]
+    schema: pa.Schema
+    job: Job
+
+    @staticmethod
+    def of(job: Job, table: pa.Schema) -> Columns:
+        """Derive the output's columns. Raises ``DataError`` where two columns would have the same name, with the line that mends it."""
+        kept = [field for field in table if not _is_binary(field.type) or field.name in job.output.keep]
+        ours = [pa.field(job.output.prefix + field.name, field.type) for field in _our_fields(job)]
+        answers = [*_answer_fields(job)]
+        taken = {field.name for field in kept}
+        clashes = [field.name for field in (*answers, *ours) if field.name in taken]
+        clashes += [field.name for field in ours if field.name in {answer.name for answer in answers}]
+        if clashes:
+            named = ", ".join(repr(name) for name in dict.fromkeys(clashes))
+            raise DataError(
+                f"the input has columns that the output needs for itself: {named}",
+                hint='add this line under output in the spec: `prefix: "llm_"`',
+            )
+        return Columns(tuple(field.name for field in kept), pa.schema([*kept, *answers, *ours]), job)
+
+    def answers(self, results: Mapping[int, Sequence[object]], numbers: Sequence[int]) -> list[pa.Array]:
+        """Return the columns that are not the input's, for these rows; a row without a result is pending."""
+        cells = [self._cells(number, results.get(number)) for number in numbers]
+        fields = list(self.schema)[len(self.kept) :]
+        return [pa.array([row[index] for row in cells], field.type) for index, field in enumerate(fields)]
+
+    def _cells(self, number: int, result: Sequence[object] | None) -> list[object]:
+        if result is None:
+            result = (number, Status.PENDING.value, *(None,) * 19)
+        (_, status, kind, message, provider, model, tier, response_id, refusal, text, calls, *rest) = result
+        *tokens, attempts, _maybe_paid, latency, finished, carrier = rest
+        twin = carrier is not None and carrier != number
+        if twin:
+            tokens, attempts = [None if value is None else 0 for value in tokens], 0
+        ours = [status, kind, message, provider, model, tier, response_id, refusal]
+        if _has_tools(self.job):
+            ours.append(calls)
+        at = datetime.fromtimestamp(finished, UTC) if isinstance(finished, float) else None
+        ours += [*tokens, attempts or 0, latency, at, carrier if twin else None]
+        return [*self._answer(str(status), text), *ours]
+
+    def _answer(self, status: str, text: object) -> list[object]:
+        fields = self.job.output.fields
+        if fields is None:
+            return [text]
+        if status == Status.OK and isinstance(text, str):
+            try:
+                values = fields.read(text)
+            except FieldsError:
+                pass  # journaled as ok by an older reading of the same schema: the raw text stays visible below
+            else:
+                return [*(values[column.name] for column in fields.columns), None]
+        return [*(None for _ in fields.columns), text]
+
+
+def _answer_fields(job: Job) -> list[pa.Field]:
+    fields = job.output.fields
+    if fields is None:
+        return [pa.field(job.output.prefix + "output", pa.string())]
+    typed = [pa.field(job.output.prefix + column.name, arrow_type(column.type)) for column in fields.columns]
+    return [*typed, pa.field(job.output.prefix + "output", pa.string())]
+
+
+def _our_fields(job: Job) -> list[pa.Field]:
+    texts = ["status", "error_kind", "error_message", "provider", "model", "service_tier", "response_id", "refusal"]
+    if _has_tools(job):
+        texts.append("tool_calls")
+    return [
+        *(pa.field(name, pa.string()) for name in texts),
+        *(pa.field(name, pa.int64()) for name in TOKENS),
+        pa.field("attempts", pa.int32()),
+        pa.field("latency_s", pa.float64()),
+        pa.field("finished_at", pa.timestamp("ms", tz="UTC")),
+        pa.field("shared_from", pa.int64()),
+    ]
+
+
+def _has_tools(job: Job) -> bool:
+    return bool(job.request.get("tools") or job.extra_body.get("tools"))
+
+
+def _is_binary(type_: pa.DataType) -> bool:
+    """True for columns that hold bytes at any depth: they are media, and the input has them already."""
+    if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_):
+        return True
+    if pa.types.is_binary_view(type_):
+        return True
+    if pa.types.is_dictionary(type_):
+        return _is_binary(type_.value_type)
+    return any(_is_binary(type_.field(index).type) for index in range(type_.num_fields))

@@ -1,0 +1,126 @@
+"""Read a journal, also while a run writes it: for the final table, ``status``, ``show`` and ``export``."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.checkpoint import schema
+from pipeline.checkpoint.journal import unpack
+from pipeline.checkpoint.rundir import journal_path
+from pipeline.checkpoint.writer import connect
+from pipeline.errors import RunDirectoryError
+from pipeline.records import Status, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a run's rows add up to.
+
+    ``usage`` and ``attempts`` are what the table's rows carry; ``superseded`` is what the journal paid for answers that no row of the
+    table uses any more. Together they are the provider's bill, but for ``maybe_paid``: attempts that left and whose end is not known.
+    """
+
+    rows: int
+    by_status: Mapping[str, int]
+    by_error: Mapping[str, int]
+    usage: Usage
+    superseded: Usage
+    attempts: int
+    maybe_paid: int
+
+
+class Reader:
+    """A journal opened for reading. Raises ``RunDirectoryError`` where there is none."""
+
+    def __init__(self, run_dir: Path) -> None:
+        path = journal_path(run_dir)
+        if not path.exists():
+            raise RunDirectoryError(f"{run_dir} holds no run", hint="give the spec or the run directory of a job that was run")
+        try:
+            self._connection = connect(path, read_only=True)
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            raise RunDirectoryError(f"{path} is not a usable journal: {error}") from error
+        if version != schema.VERSION:
+            self._connection.close()
+            raise RunDirectoryError(f"{path} has format {version}; this version reads {schema.VERSION}", hint="update the package")
+        newest = self._connection.execute("SELECT id, rows FROM plans ORDER BY id DESC LIMIT 1").fetchone() or (0, None)
+        self.plan: int = newest[0]
+        self.planned_rows: int | None = newest[1]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def session(self) -> Mapping[str, object]:
+        """Return the newest session: the job as it was run (``job``, ``folder``), when it started and ended, and its exit code."""
+        names = ("job", "folder", "started_at", "ended_at", "exit_code", "pid", "version")
+        found = self._connection.execute(f"SELECT {', '.join(names)} FROM sessions ORDER BY id DESC LIMIT 1").fetchone()  # noqa: S608
+        if found is None:
+            raise RunDirectoryError("the run has not started yet", hint="run the job first")
+        return {**dict(zip(names, found, strict=True)), "job": json.loads(found[0])}
+
+    def results(self, first: int, last: int) -> list[tuple[object, ...]]:
+        """Return the results of the rows from ``first`` to ``last``, in order, as ``schema.RESULTS`` lists them."""
+        return self._connection.execute(schema.RESULTS, (self.plan, first, last)).fetchall()
+
+    def totals(self) -> Totals:
+        """Add up the newest plan's rows, and what was spent beside them."""
+        by_status: dict[str, int] = {}
+        by_error: dict[str, int] = {}
+        for status, kind, count in self._connection.execute(schema.BY_STATUS, (self.plan,)):
+            by_status[status] = by_status.get(status, 0) + count
+            if kind is not None and status not in (Status.OK, Status.PENDING):
+                by_error[kind] = by_error.get(kind, 0) + count
+        carried = self._connection.execute(schema.CARRIED, (self.plan,)).fetchone()
+        spent = self._connection.execute(schema.SPENT).fetchone()
+        beside = [None if whole is None else whole - (part or 0) for whole, part in zip(spent, carried, strict=True)]
+        return Totals(
+            rows=sum(by_status.values()),
+            by_status=by_status,
+            by_error=by_error,
+            usage=Usage(*carried[:5]),
+            superseded=Usage(*beside[:5]),
+            attempts=spent[5] or 0,
+            maybe_paid=spent[6] or 0,
+        )
+
+    def maybe_paid_rows(self, limit: int = 20) -> list[int]:
+        """Return the first rows that have an attempt which may have been paid without an answer."""
+        query = "SELECT DISTINCT row FROM attempts WHERE state = 'unknown' ORDER BY row LIMIT ?"
+        return [row for (row,) in self._connection.execute(query, (limit,))]
+
+    def row(self, number: int) -> Mapping[str, object]:
+        """Return everything known of one row: its result, and every attempt of its request with the reply's body."""
+        found = self.results(number, number)
+        if not found:
+            return {"row": number, "status": Status.PENDING.value, "attempts": []}
+        names = ("row", "status", "error_kind", "error_message", "provider", "model", "service_tier", "response_id", "refusal", "output")
+        query = """SELECT a.id, a.state, a.sent_at, a.latency_s, a.status, a.error_kind, a.error_message, a.http_status, a.request_id,
+            a.total_tokens, a.raw FROM attempts AS a WHERE a.request IN (
+            SELECT COALESCE(q.answered_by, q.id) FROM rows AS r JOIN requests AS q ON q.id = r.request WHERE r.row = ?1 AND r.plan = ?2
+            UNION SELECT r.request FROM rows AS r WHERE r.row = ?1 AND r.plan = ?2) ORDER BY a.id"""
+        columns = ("attempt", "state", "sent_at", "latency_s", "status", "error_kind", "error_message", "http_status", "request_id", "total_tokens")
+        attempts = [
+            {**dict(zip(columns, line[:-1], strict=True)), "reply": unpack(line[-1]) if line[-1] is not None else None}
+            for line in self._connection.execute(query, (number, self.plan))
+        ]
+        return {**dict(zip(names, found[0], strict=False)), "attempts": attempts}
+
+
+@contextmanager
+def reading(run_dir: Path) -> Iterator[Reader]:
+    """Open a run directory's journal for reading. Raises ``RunDirectoryError``."""
+    reader = Reader(run_dir)
+    try:
+        yield reader
+    finally:
+        reader.close()

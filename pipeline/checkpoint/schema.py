@@ -1,0 +1,109 @@
+"""The journal's tables, and what each column means. One file, one format version; older versions are migrated, newer ones refused.
+
+``plans``     one line for each state of job and input that was run; rows belong to the newest.
+``sessions``  one line for each time a process worked on the run.
+``requests``  one line for each distinct question: its fingerprint, its standing answer, and what it has cost over all attempts.
+``rows``      which question each input row asks, or why it asks none.
+``attempts``  one line for each request that left, written before it leaves; ``state`` is ``sent`` until its outcome is known.
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+
+TABLES = """
+CREATE TABLE plans(
+  id INTEGER PRIMARY KEY, job_digest TEXT NOT NULL, input_signature TEXT NOT NULL, rows INTEGER, names_files INTEGER NOT NULL DEFAULT 0,
+  created_at REAL NOT NULL
+);
+CREATE TABLE sessions(
+  id INTEGER PRIMARY KEY, plan INTEGER NOT NULL, job TEXT NOT NULL, folder TEXT NOT NULL, started_at REAL NOT NULL, ended_at REAL,
+  exit_code INTEGER, pid INTEGER NOT NULL, version TEXT NOT NULL
+);
+CREATE TABLE requests(
+  id INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL UNIQUE, status TEXT NOT NULL DEFAULT 'pending', again INTEGER NOT NULL DEFAULT 1,
+  answered_by INTEGER, carrier INTEGER, carrier_plan INTEGER,
+  text TEXT, refusal TEXT, tool_calls TEXT, reasoning TEXT, error_kind TEXT, error_message TEXT,
+  provider TEXT, model TEXT, service_tier TEXT, response_id TEXT, latency_s REAL, finished_at REAL,
+  attempts INTEGER NOT NULL DEFAULT 0, maybe_paid INTEGER NOT NULL DEFAULT 0,
+  input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, total_tokens INTEGER
+);
+CREATE TABLE rows(
+  row INTEGER PRIMARY KEY, plan INTEGER NOT NULL, request INTEGER, status TEXT, error_kind TEXT, error_message TEXT
+);
+CREATE TABLE attempts(
+  id INTEGER PRIMARY KEY, request INTEGER NOT NULL, row INTEGER NOT NULL, session INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'sent',
+  sent_at REAL NOT NULL, latency_s REAL, status TEXT, error_kind TEXT, error_message TEXT, http_status INTEGER, request_id TEXT,
+  response_id TEXT, total_tokens INTEGER, raw BLOB
+);
+CREATE INDEX attempts_of ON attempts(request);
+CREATE INDEX attempts_open ON attempts(state) WHERE state = 'sent';
+"""
+
+INTEND = "INSERT INTO attempts(id, request, row, session, sent_at) VALUES (?, ?, ?, ?, ?)"
+
+COUNT_ATTEMPT = "UPDATE requests SET attempts = attempts + 1 WHERE id = ?"
+
+SETTLE_ATTEMPT = """
+UPDATE attempts SET state = ?, latency_s = ?, status = ?, error_kind = ?, error_message = ?, http_status = ?, request_id = ?,
+  response_id = ?, total_tokens = ?, raw = ? WHERE id = ?
+"""
+
+# Attempts that a dead process left behind: their end is not known, and they may have been paid.
+COUNT_OPEN = """
+UPDATE requests SET maybe_paid = maybe_paid + (SELECT COUNT(*) FROM attempts WHERE request = requests.id AND state = 'sent')
+WHERE id IN (SELECT request FROM attempts WHERE state = 'sent')
+"""
+
+CLOSE_OPEN = "UPDATE attempts SET state = 'unknown', error_kind = 'killed', error_message = ? WHERE state = 'sent'"
+
+ADD_USAGE = """
+UPDATE requests SET
+  input_tokens = CASE WHEN ?1 IS NULL THEN input_tokens ELSE COALESCE(input_tokens, 0) + ?1 END,
+  cached_tokens = CASE WHEN ?2 IS NULL THEN cached_tokens ELSE COALESCE(cached_tokens, 0) + ?2 END,
+  output_tokens = CASE WHEN ?3 IS NULL THEN output_tokens ELSE COALESCE(output_tokens, 0) + ?3 END,
+  reasoning_tokens = CASE WHEN ?4 IS NULL THEN reasoning_tokens ELSE COALESCE(reasoning_tokens, 0) + ?4 END,
+  total_tokens = CASE WHEN ?5 IS NULL THEN total_tokens ELSE COALESCE(total_tokens, 0) + ?5 END,
+  maybe_paid = maybe_paid + ?6 WHERE id = ?7
+"""
+
+ANSWER = """
+UPDATE requests SET status = ?, again = 0, answered_by = NULL, text = ?, refusal = ?, tool_calls = ?, reasoning = ?, error_kind = ?,
+  error_message = ?, provider = ?, model = ?, service_tier = ?, response_id = ?, latency_s = ?, finished_at = ? WHERE id = ?
+"""
+
+# An answer that stands is not overwritten by a later failure to get a better one.
+CONCLUDE = """
+UPDATE requests SET status = ?, again = ?, error_kind = ?, error_message = ?, provider = ?, finished_at = ?
+WHERE id = ? AND status IN ('pending', 'failed', 'unknown')
+"""
+
+# The columns of a row's result, in table order. A row's answer may stand in another request since a retry with changes (answered_by);
+# the row that caused a call carries its usage, its twins carry 0.
+RESULTS = """
+SELECT r.row, COALESCE(a.status, r.status, 'pending'), COALESCE(r.error_kind, a.error_kind), COALESCE(r.error_message, a.error_message),
+  a.provider, a.model, a.service_tier, a.response_id, a.refusal, a.text, a.tool_calls,
+  a.input_tokens, a.cached_tokens, a.output_tokens, a.reasoning_tokens, a.total_tokens, a.attempts, a.maybe_paid,
+  a.latency_s, a.finished_at, a.carrier
+FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
+WHERE r.plan = ?1 AND r.row BETWEEN ?2 AND ?3 ORDER BY r.row
+"""
+
+BY_STATUS = """
+SELECT COALESCE(a.status, r.status, 'pending') AS status, COALESCE(r.error_kind, a.error_kind) AS kind, COUNT(*)
+FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
+WHERE r.plan = ? GROUP BY 1, 2
+"""
+
+# What the rows of a plan carry: each request once, through its carrier.
+CARRIED = """
+SELECT SUM(a.input_tokens), SUM(a.cached_tokens), SUM(a.output_tokens), SUM(a.reasoning_tokens), SUM(a.total_tokens),
+  SUM(a.attempts), SUM(a.maybe_paid)
+FROM rows AS r JOIN requests AS q ON q.id = r.request JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
+WHERE r.plan = ? AND a.carrier = r.row
+"""
+
+SPENT = """
+SELECT SUM(input_tokens), SUM(cached_tokens), SUM(output_tokens), SUM(reasoning_tokens), SUM(total_tokens), SUM(attempts), SUM(maybe_paid)
+FROM requests
+"""

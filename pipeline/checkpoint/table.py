@@ -1,0 +1,127 @@
+"""Journal + input → the final table, streamed in input order and published in one step.
+
+The Parquet file is derived: it can be written again from the journal at any time, and a reader never sees half of it. Rows meet by their
+number, batch by batch, so memory does not grow with the table.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from pipeline.errors import DiskFailed
+from pipeline.events import Writing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pipeline.checkpoint.columns import Columns
+    from pipeline.checkpoint.reader import Reader
+    from pipeline.events import Observer
+    from pipeline.rows.source import Source
+
+METADATA_KEY = b"pipeline"
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_table(source: Source, reader: Reader, columns: Columns, target: Path, observe: Observer, metadata: dict[str, object]) -> int:
+    """Write the whole table to ``target`` as zstd Parquet and return its number of rows. Blocking. Raises ``DiskFailed``.
+
+    ``metadata`` goes into the file's schema under the key ``pipeline``, as JSON.
+    """
+    schema = columns.schema.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
+    written = 0
+    with _published(target) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for batch in batches(source, reader, columns):
+            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+            written += batch.num_rows
+            observe(Writing(done=written, rows=source.rows or written))
+    return written
+
+
+def write_csv(source: Source, reader: Reader, columns: Columns, target: Path) -> int:
+    """Write the table as CSV and return its number of rows: nested columns as JSON, and no cell that a spreadsheet would run.
+
+    A text that begins with ``=``, ``+``, ``-``, ``@``, tab or return gets an apostrophe before it. Blocking. Raises ``DiskFailed``.
+    """
+    written = 0
+    schema = pa.schema([pa.field(field.name, _csv_type(field.type)) for field in columns.schema])
+    with _published(target) as temporary, pa_csv.CSVWriter(temporary, schema) as writer:
+        for batch in batches(source, reader, columns):
+            arrays = [_flat(column, field.type) for column, field in zip(batch.columns, schema, strict=True)]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
+            written += batch.num_rows
+    return written
+
+
+def batches(source: Source, reader: Reader, columns: Columns) -> Iterator[pa.RecordBatch]:
+    """Yield the output's rows in input order: the kept input columns beside what the journal says."""
+    for batch in source.batches(columns.kept):
+        numbers = list(batch.numbers)
+        if not numbers:
+            continue
+        found = {int(str(line[0])): line for line in reader.results(numbers[0], numbers[-1])}
+        kept = [batch.table.column(name) for name in columns.kept]
+        yield pa.record_batch([*kept, *columns.answers(found, numbers)], schema=columns.schema)
+
+
+@contextmanager
+def _published(target: Path) -> Iterator[Path]:
+    """Give a temporary path; when the block ends well, make it durable and put it in the target's place in one step."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _sync(temporary, os.O_RDONLY)
+        temporary.replace(target)
+        _sync(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise DiskFailed(
+            f"cannot write {target}: {error.strerror or error}",
+            hint="the answers are safe in the run directory: mend the disk, then run the same command or `pipeline export`",
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_plain(type_: pa.DataType) -> bool:
+    return not (pa.types.is_nested(type_) or pa.types.is_dictionary(type_)) and not pa.types.is_binary(type_)
+
+
+def _csv_type(type_: pa.DataType) -> pa.DataType:
+    return type_ if _is_plain(type_) and not _is_text(type_) and not pa.types.is_decimal(type_) else pa.string()
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+def _flat(column: pa.Array, type_: pa.DataType) -> pa.Array:
+    if column.type == type_ and not _is_text(type_):
+        return column
+    text: Callable[[object], str] = _neutral if _is_text(column.type) else _as_json if pa.types.is_nested(column.type) else str
+    return pa.array([None if cell is None else text(cell) for cell in column.to_pylist()], type_)
+
+
+def _neutral(cell: object) -> str:
+    text = str(cell)
+    return "'" + text if text.startswith(FORMULA_STARTS) else text
+
+
+def _as_json(cell: object) -> str:
+    return _neutral(json.dumps(cell, ensure_ascii=False, default=str))

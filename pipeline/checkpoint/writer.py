@@ -1,0 +1,123 @@
+"""The one thread that writes the journal: group commit without a window.
+
+Statements queue up while a commit is being made durable; as soon as it is, all that queued goes into the next one. An idle journal thus
+adds one fsync to a request, a busy one shares each fsync among hundreds. After the first error nothing is acknowledged any more: a failed
+fsync may have dropped pages that a second try would report as written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from pipeline.errors import DiskFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+Statement = tuple[str, "Sequence[object]"]
+
+
+class Writer:
+    """Owns the writing connection. What ``write`` returned for is durable; what ``post`` took is durable with the next commit."""
+
+    def __init__(self, path: Path) -> None:
+        self._queue: SimpleQueue[tuple[Sequence[Statement], asyncio.Future[None] | None] | None] = SimpleQueue()
+        self._path = path
+        self._failure: DiskFailed | None = None
+        self.commits = 0
+        self._thread = Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def post(self, *statements: Statement) -> None:
+        """Queue statements without waiting for them; they keep their order."""
+        self._queue.put((statements, None))
+
+    async def write(self, *statements: Statement) -> None:
+        """Return when the statements, and all that were queued before, are durable. Raises ``DiskFailed``."""
+        if self._failure is not None:
+            raise self._failure
+        # An asyncio future, not an anyio primitive: it is the only one that a foreign thread can complete from outside the loop.
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.put((statements, done))
+        await done
+
+    def close(self) -> None:
+        """Make durable what is queued, and end the thread. Raises ``DiskFailed`` when something could not be written."""
+        self._queue.put(None)
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            connection = connect(self._path)
+        except sqlite3.Error as error:
+            self._fail(error)
+            connection = None
+        open_ = True
+        while open_:
+            batch = [self._queue.get()]
+            while not self._queue.empty():
+                batch.append(self._queue.get())
+            open_ = None not in batch
+            work = [item for item in batch if item is not None]
+            if connection is not None and self._failure is None:
+                try:
+                    self._commit(connection, [statement for statements, _ in work for statement in statements])
+                except sqlite3.Error as error:
+                    self._fail(error)
+            self._acknowledge([done for _, done in work if done is not None])
+        if connection is not None:
+            connection.close()
+
+    def _commit(self, connection: sqlite3.Connection, statements: Sequence[Statement]) -> None:
+        if statements:
+            connection.execute("BEGIN IMMEDIATE")
+            for sql, values in statements:
+                connection.execute(sql, values)
+            connection.execute("COMMIT")
+            self.commits += 1
+
+    def _fail(self, error: sqlite3.Error) -> None:
+        self._failure = DiskFailed(
+            f"the journal {self._path} could not be written: {error}",
+            hint="free space or mend the disk, then run the same command again: nothing finished is lost",
+        )
+
+    def _acknowledge(self, waiting: Sequence[asyncio.Future[None]]) -> None:
+        if not waiting:
+            return
+        loop = waiting[0].get_loop()
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_complete, waiting, self._failure)
+
+
+def _complete(waiting: Sequence[asyncio.Future[None]], failure: DiskFailed | None) -> None:
+    for done in waiting:
+        if done.done():
+            continue  # the attempt that waited was cancelled
+        if failure is None:
+            done.set_result(None)
+        else:
+            done.set_exception(failure)
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open the journal's file; ``synchronous=FULL`` in WAL mode makes a commit survive power loss."""
+    if read_only:
+        connection = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, isolation_level=None, timeout=30)
+    else:
+        connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    return connection
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

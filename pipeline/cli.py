@@ -1,0 +1,177 @@
+"""The command line: a thin shell over ``pipeline.api``.
+
+Nothing heavier than click is imported until a command runs, so that `--help` answers at once. What a command does, one function of
+``pipeline.api`` does; here are only options, screens and exit codes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pipeline.engine.session import Offer
+
+EXIT_CODES = """
+\b
+Exit codes:
+  0  every row is ok             1  finished, some rows are not ok
+  2  the spec or the command line is wrong
+  3  the data is wrong           4  the run directory is in use
+  5  the budget is reached       6  the provider refuses everyone
+  7  the disk failed             130, 143  interrupted; the same command goes on
+"""
+
+_SPEC = click.argument("spec", type=click.Path(path_type=Path))
+_SETS = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a setting of the spec, e.g. --set input.limit=10.")
+
+
+class _Commands(click.Group):
+    """Keeps the commands in the order in which a person meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(self.commands)
+
+
+@click.group(cls=_Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="responses-pipeline", prog_name="pipeline")
+def cli() -> None:
+    """Send a table of texts and images through a multimodal Responses API and get a trustworthy table back."""
+
+
+@cli.command()
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option("-o", "--output", "target", type=click.Path(path_type=Path), default=Path("job.yaml"), show_default=True, help="The spec to write.")
+def init(table: Path, target: Path) -> None:
+    """Write a commented job spec for TABLE: a Parquet, CSV or JSONL file, or a folder of images."""
+    from pipeline import api
+
+    path = api.init(table, target)
+    click.echo(f"Wrote {path}. Next: pipeline check {path}")
+
+
+@cli.command()
+@_SPEC
+@_SETS
+def check(spec: Path, sets: tuple[str, ...]) -> None:
+    """Check SPEC against its input; nothing is sent."""
+    from pipeline import api
+    from pipeline.report.screens import render_check
+
+    click.echo(render_check(api.check(spec, sets=sets)))
+
+
+@cli.command()
+@_SPEC
+@_SETS
+@click.option("-n", "--rows", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many rows.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
+def preview(spec: Path, sets: tuple[str, ...], rows: int, *, as_json: bool) -> None:
+    """Show the exact requests of the first rows; nothing is sent."""
+    from pipeline import api
+    from pipeline.report.screens import preview_json, render_preview
+
+    for shown in api.preview(spec, rows=rows, sets=sets):
+        click.echo(preview_json(shown) if as_json else render_preview(shown))
+
+
+@cli.command(epilog=EXIT_CODES)
+@_SPEC
+@_SETS
+@click.option("--yes", is_flag=True, help="Send without asking, also where it costs money.")
+@click.option("--retry", metavar="STATUS[,STATUS]", default="", help="Ask the rows with these statuses once more, e.g. failed,truncated.")
+@click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines.")
+@click.option("--quiet", is_flag=True, help="Say nothing unless something is wrong.")
+def run(spec: Path, sets: tuple[str, ...], retry: str, *, yes: bool, as_json: bool, quiet: bool) -> None:
+    """Run SPEC, or go on with it where an earlier run stopped, and write its table."""
+    from pipeline import api
+    from pipeline.report.progress import observer
+
+    kind = "json" if as_json else "quiet" if quiet else "panel" if sys.stdout.isatty() else "lines"
+    statuses = [status.strip() for status in retry.split(",") if status.strip()]
+    confirm = _confirm if sys.stdin.isatty() and not as_json else None
+    with observer(kind, sys.stdout, command=f"pipeline run {spec}") as observe:
+        finished = api.run(spec, sets=sets, yes=yes, retry=statuses, confirm=confirm, observe=observe)
+    raise SystemExit(finished.exit_code)
+
+
+def _confirm(offer: Offer) -> bool:
+    from pipeline.report.screens import render_offer
+
+    click.echo(render_offer(offer))
+    return click.confirm("Send?", default=False)
+
+
+@cli.command()
+@_SPEC
+@_SETS
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def status(spec: Path, sets: tuple[str, ...], *, as_json: bool) -> None:
+    """Say how far a run is; SPEC may be its run directory."""
+    from pipeline import api
+    from pipeline.report.screens import render_status, status_json
+
+    state = api.status(spec, sets=sets)
+    click.echo(status_json(state) if as_json else render_status(state))
+
+
+@cli.command()
+@_SPEC
+@click.argument("row", type=click.IntRange(0))
+@_SETS
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def show(spec: Path, row: int, sets: tuple[str, ...], *, as_json: bool) -> None:
+    """Show one ROW: its result, every attempt and the whole reply. Rows count from 0 in the whole input."""
+    from pipeline import api
+    from pipeline.report.screens import render_row, row_json
+
+    shown = api.show(spec, row, sets=sets)
+    click.echo(row_json(shown) if as_json else render_row(shown))
+
+
+@cli.command()
+@_SPEC
+@_SETS
+@click.option("-o", "--output", "target", type=click.Path(path_type=Path), help="A .parquet or .csv file; by default the spec's output.path.")
+def export(spec: Path, sets: tuple[str, ...], target: Path | None) -> None:
+    """Write the table from what is answered now, also while a run goes on; unfinished rows are `pending`."""
+    from pipeline import api
+
+    path, rows = api.export(spec, target, sets=sets)
+    click.echo(f"Wrote {path}: {rows:,} rows")
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
+@click.option("--script", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="YAML or JSON: latency, limits, faults.")
+@click.option("--ledger", type=click.Path(path_type=Path, dir_okay=False), help="Write every executed request to this file, fsynced.")
+def simulate(host: str, port: int, script: Path | None, ledger: Path | None) -> None:
+    """Run the simulator as a server of its own, until interrupted."""
+    from pipeline import api
+
+    api.serve(host=host, port=port, script=script, ledger=ledger, on_ready=click.echo)
+
+
+def main() -> None:
+    """Run the command line; our own errors become a message, a hint and their exit code."""
+    from pipeline.errors import PipelineError
+
+    try:
+        cli(prog_name="pipeline")
+    except PipelineError as error:
+        _complain(error.message, error.hint)
+        raise SystemExit(error.exit_code) from None
+
+
+def _complain(message: str, hint: str | None) -> None:
+    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+    if hint is not None:
+        click.echo(click.style("  fix: ", fg="cyan") + hint, err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Two ways to wait longer each time. Pure; both take the number of failures in a row, from 1, and return seconds."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+
+ENOUGH_DOUBLINGS = 60  # any cap is reached long before; keeps the power in range
+
+
+def full_jitter(base_s: float, failures: int, cap_s: float, rng: random.Random) -> float:
+    """Return anything between 0 and the doubled base: spreads rows that failed together as far as it can."""
+    return rng.uniform(0.0, _doubled(base_s, failures, cap_s))
+
+
+def equal_jitter(base_s: float, failures: int, cap_s: float, rng: random.Random) -> float:
+    """Return at least half of the doubled base: against a rate limit a wait near zero, which full jitter allows, is a wasted request."""
+    most = _doubled(base_s, failures, cap_s)
+    return rng.uniform(most / 2, most)
+
+
+def _doubled(base_s: float, failures: int, cap_s: float) -> float:
+    return min(cap_s, math.ldexp(base_s, min(failures - 1, ENOUGH_DOUBLINGS)))

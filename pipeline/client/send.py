@@ -1,0 +1,142 @@
+"""The two innermost layers: one attempt put on the wire (``sending``), and its place in the journal (``journaled``)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import orjson
+import pybase64
+
+from pipeline.errors import AttemptError, PromptError, RowError, Sent
+from pipeline.media.load import Picture, load_picture
+from pipeline.records import Journal, Media, Outcome, Post, Reply, Request, Status
+from pipeline.spec.columns import FieldsError
+from pipeline.wire.decode import read_answer
+from pipeline.wire.encode import encode, refusals
+from pipeline.wire.signals import RateHeaders, rate_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.client.http import Http
+    from pipeline.spec.fields import Fields
+    from pipeline.wire.dialect import Dialect, Endpoint
+
+Secret = Callable[[], str | None]
+"""Gives the key at the moment it is put into a header, so that no record of ours ever holds it."""
+
+Feedback = Callable[[str, RateHeaders], None]
+"""Takes a model and the rate headers of one of its answers."""
+
+
+def sending(http: Http, endpoint: Endpoint, key: Secret, extra_body: Mapping[str, object], feedback: Feedback) -> Post:
+    """Return the layer that loads a request's pictures, encodes it for the endpoint, sends it and reads the answer."""
+
+    async def send(request: Request) -> Reply:
+        body = encode(request.body, endpoint.dialect, extra_body)
+        if reasons := refusals(body, endpoint.dialect):
+            raise PromptError(reasons[0])
+        content = await serialized(body, endpoint.dialect)
+        answer = await http.post(endpoint.url, _headers(endpoint, key()), content)
+        feedback(request.model, rate_headers(answer.headers))
+        return read_answer(answer.status, answer.headers, answer.content, now=time.time())
+
+    return send
+
+
+def journaled(post: Post, journal: Journal) -> Post:
+    """Return a layer that makes the intent durable before an attempt leaves, and its outcome before anybody hears of it.
+
+    A cancelled attempt is left as an intent without an outcome: it may have been paid, and the journal says so.
+    """
+
+    async def settle(request: Request, number: int, outcome: Outcome) -> None:
+        with anyio.CancelScope(shield=True):  # an answer that is here is paid: it is kept, whatever ends the run now
+            await journal.settle(request, number, outcome)
+
+    async def attempt(request: Request) -> Reply:
+        number = await journal.intend(request)
+        start = anyio.current_time()
+        try:
+            reply = await post(request)
+        except AttemptError as error:
+            await settle(request, number, Outcome(anyio.current_time() - start, error=error))
+            raise
+        except RowError as error:  # a picture or a value that cannot be sent, found when its bytes were loaded
+            unsent = AttemptError(error.message, kind=error.kind, sent=Sent.NEVER, transient=False)
+            await settle(request, number, Outcome(anyio.current_time() - start, error=unsent))
+            raise
+        await settle(request, number, Outcome(anyio.current_time() - start, reply=reply))
+        return reply
+
+    return attempt
+
+
+def conforming(post: Post, fields: Fields | None) -> Post:
+    """Return a layer that turns an answer that does not fit ``output.fields`` into one with the status ``invalid``."""
+    if fields is None:
+        return post
+
+    async def check(request: Request) -> Reply:
+        reply = await post(request)
+        if reply.status is not Status.OK:
+            return reply
+        try:
+            fields.read(reply.text)
+        except FieldsError as error:
+            return replace(reply, status=Status.INVALID, error_code="schema", error_message=str(error))
+        return reply
+
+    return check
+
+
+async def serialized(body: Mapping[str, object], dialect: Dialect) -> bytes:
+    """Return a body's bytes with its pictures as data URIs; raises ``MediaError``.
+
+    JSON is written around tokens, and the base64 put in their places as bytes: a picture is copied twice instead of five times.
+    """
+    token = os.urandom(16).hex()  # cannot occur in a row's text by design or by accident
+    found: list[Media] = []
+
+    def stand_in(value: object) -> str:
+        if not isinstance(value, Media):
+            raise TypeError
+        found.append(value)
+        return value.url if value.url is not None else token
+
+    try:
+        skeleton = orjson.dumps(body, default=stand_in, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS)
+    except TypeError as error:
+        raise PromptError(f"the request holds a value that JSON cannot carry: {error}") from error
+    inline = [media for media in found if media.url is None]
+    if not inline:
+        return skeleton
+    if any(media.path is not None for media in inline):
+        return await anyio.to_thread.run_sync(_spliced, skeleton, token, inline, dialect)
+    return _spliced(skeleton, token, inline, dialect)
+
+
+def _spliced(skeleton: bytes, token: str, inline: Sequence[Media], dialect: Dialect) -> bytes:
+    pieces = skeleton.split(token.encode())
+    out = [pieces[0]]
+    for media, piece in zip(inline, pieces[1:], strict=True):
+        out += [*data_uri(load_picture(media, dialect)), piece]
+    return b"".join(out)
+
+
+def data_uri(picture: Picture) -> tuple[bytes, bytes]:
+    """Return the head and the payload of a picture's data URI."""
+    return f"data:{picture.media_type};base64,".encode(), pybase64.b64encode(picture.data)
+
+
+def _headers(endpoint: Endpoint, key: str | None) -> dict[str, str]:
+    headers = {"content-type": "application/json", "accept": "application/json", "user-agent": "responses-pipeline", **endpoint.headers}
+    if key is not None:
+        headers["authorization"] = f"Bearer {key}"
+    return headers

@@ -1,0 +1,108 @@
+"""How many tokens may start now: a steady flow with a hard cap on every 60 seconds.
+
+Two rules hold at once, because neither is enough:
+
+- *Flow.* Tokens trickle in at limit / 60 per second; a request may start when nothing is owed, and then owes its own weight. Starts are
+  spread evenly, a heavy request is followed by a pause of its size, and the first minute does not begin with a full bucket.
+- *Window.* Requests of mixed weight overshoot a pure flow by the last one's weight, so the starts of the last 60 seconds are remembered
+  and the next one waits until it fits in among them. Any 60 seconds, wherever a provider's own window begins, stay within the limit.
+
+A request heavier than the whole limit counts as exactly the limit: it waits until the window is empty and goes alone.
+Nothing here waits or knows a clock; the caller passes the time in seconds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+WINDOW_S = 60.0
+CREDIT_S = 5.0  # flow kept for later while nobody asks, in seconds: enough to take up refunds, too little for a burst
+
+
+@dataclass(slots=True, eq=False)
+class Reservation:
+    """Tokens of one request, by its start; ``counted`` as long as they weigh on the window."""
+
+    at: float
+    tokens: float
+    counted: bool = True
+
+
+class TokenWindow:
+    """Tokens per minute for one endpoint and model. The caller serves requests in the order it wants; see ``Throttle``."""
+
+    def __init__(self, per_minute: float, now: float) -> None:
+        self._per_minute = per_minute
+        self._level = 0.0
+        self._refilled_at = now
+        self._spent = 0.0
+        self._recent: deque[Reservation] = deque()
+
+    @property
+    def per_minute(self) -> float:
+        """The limit."""
+        return self._per_minute
+
+    def change(self, per_minute: float, now: float) -> None:
+        """Set another limit from now on."""
+        self._advance(now)
+        self._per_minute = per_minute
+
+    def available(self, now: float) -> float:
+        """Return the tokens that flowed in and were not taken; negative while some are owed."""
+        self._advance(now)
+        return self._level
+
+    def delay(self, weight: float, now: float) -> float:
+        """Return the seconds until a request of ``weight`` tokens may start, 0 or less when it may now."""
+        self._advance(now)
+        owed_s = -self._level * WINDOW_S / self._per_minute
+        excess = self._spent + min(weight, self._per_minute) - self._per_minute
+        if excess <= 0:
+            return owed_s
+        room_at = now
+        for start in self._recent:
+            room_at = start.at + WINDOW_S
+            excess -= start.tokens
+            if excess <= 0:
+                break
+        return max(owed_s, room_at - now)
+
+    def reserve(self, weight: float, now: float) -> Reservation:
+        """Take ``weight`` tokens for a request that starts now."""
+        self._advance(now)
+        reservation = Reservation(now, min(weight, self._per_minute))
+        self._recent.append(reservation)
+        self._spent += reservation.tokens
+        self._level -= reservation.tokens
+        return reservation
+
+    def settle(self, reservation: Reservation, tokens: float, now: float) -> None:
+        """Put the real usage in the place of the estimate: the rest flows back, or is owed. 0 gives everything back."""
+        self._advance(now)
+        change = min(tokens, self._per_minute) - reservation.tokens
+        reservation.tokens += change
+        self._level = min(self._level - change, self._credit)
+        if reservation.counted:
+            self._spent += change
+
+    def rest(self, until: float, now: float) -> None:
+        """Let nothing flow in before ``until``, so that a pause does not end in a burst."""
+        self._advance(now)
+        self._level = min(self._level, 0.0)
+        self._refilled_at = max(self._refilled_at, until)
+
+    @property
+    def _credit(self) -> float:
+        return self._per_minute * CREDIT_S / WINDOW_S
+
+    def _advance(self, now: float) -> None:
+        if now > self._refilled_at:
+            flowed = (now - self._refilled_at) * self._per_minute / WINDOW_S
+            self._level = min(self._level + flowed, self._credit)
+            self._refilled_at = now
+        while self._recent and self._recent[0].at + WINDOW_S <= now:
+            expired = self._recent.popleft()
+            expired.counted = False
+            self._spent = self._spent - expired.tokens if self._recent else 0.0  # no float dust from long runs

@@ -1,0 +1,145 @@
+"""Everything about a job that can be known to be right or wrong before a request leaves."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import orjson
+
+from pipeline.checkpoint.columns import Columns
+from pipeline.engine.feed import everything, questions
+from pipeline.errors import DataError, Problem, PromptError, RowError, SpecError
+from pipeline.prompt.build import RequestBuilder
+from pipeline.rows.source import open_source
+from pipeline.wire.encode import cautions, encode, refusals
+from pipeline.wire.parameters import advise, identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pipeline.records import Request
+    from pipeline.rows.source import Source
+    from pipeline.spec.job import Job
+    from pipeline.wire.dialect import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job that has been checked against its input: ready to preview and to run."""
+
+    job: Job
+    endpoint: Endpoint
+    source: Source
+    builder: RequestBuilder
+    columns: Columns
+    notes: tuple[str, ...]
+
+    def body(self, request: Request) -> dict[str, object]:
+        """Return the body that is sent for a request, with pictures still references."""
+        return encode(request.body, self.endpoint.dialect, self.job.extra_body)
+
+    def digest(self) -> str:
+        """Return what changes with any part of the job that can change a request, a row's outcome or a column."""
+        job = self.job.model_dump(mode="json", include={"model", "prompt", "extra_body", "on_null", "dedupe", "media"})
+        fields = self.job.output.fields
+        whole = [self.endpoint.identity, self.endpoint.dialect.name, job, identity_of(self.job.request), fields.schema if fields else None]
+        return blake2b(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+
+
+def prepare(job: Job, base_url: str | None = None) -> Prepared:
+    """Check a job against its input, and against what its dialect takes by the first row that makes a request.
+
+    ``base_url`` is the embedded simulator's. Blocking. Raises ``SpecError`` or ``DataError``; rows that fail alone are no error here.
+    """
+    endpoint = job.provider.endpoint(base_url)
+    source = open_source(job.input, job.place("."))
+    try:
+        builder = RequestBuilder(job, endpoint, source.root)
+    except PromptError as error:
+        raise SpecError([Problem("", error.message)], source=job.name) from error
+    _check_columns(job, builder, source.schema.names)
+    columns = Columns.of(job, source.schema)
+    _check_target(job.output_path)
+    prepared = Prepared(job, endpoint, source, builder, columns, ())
+    return replace(prepared, notes=(*advise(job.request), *_fields_notes(job), *_check_first(prepared)))
+
+
+def check_key(endpoint: Endpoint, key: str | None) -> None:
+    """Refuse to start without the key the job names, or to send one in the clear. Raises ``SpecError``."""
+    if endpoint.key_env is None:
+        return
+    if not key:
+        hint = f"export {endpoint.key_env}=… in the shell that runs the job; keys never stand in the spec"
+        raise SpecError([Problem("provider", f"the environment variable {endpoint.key_env} is not set")], hint=hint)
+    if not (endpoint.url.startswith("https://") or is_loopback(endpoint.url)):
+        raise SpecError([Problem("provider.base_url", f"a key is not sent over plain http to {urlsplit(endpoint.url).hostname}")])
+    if not (key.isascii() and key.isprintable() and key == key.strip()):
+        raise SpecError([Problem("provider", f"{endpoint.key_env} holds spaces, line ends or characters that no key has")])
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL's host is this machine by its own name or address."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def first_requests(prepared: Prepared, rows: int) -> Iterator[tuple[int, Request | RowError]]:
+    """Yield the requests of the first ``rows`` rows, or why a row has none. Blocking."""
+    left = rows
+    for batch in questions(prepared.source, prepared.builder, everything()):
+        for question in batch[:left]:
+            yield question.row, question.built
+        left -= len(batch)
+        if left <= 0:
+            return
+
+
+def _check_columns(job: Job, builder: RequestBuilder, known: list[str]) -> None:
+    problems = []
+    for place, columns in builder.places.items():
+        for column in sorted(columns - set(known)):
+            close = get_close_matches(column, known, n=1)
+            message = f"the input has no column {column!r} (it has {', '.join(known[:20])}{', …' if len(known) > 20 else ''})"
+            problems.append(job.problem(place, message, suggestion=close[0] if close else None))
+    if problems:
+        raise SpecError(problems, source=job.source)
+
+
+def _check_target(target: Path) -> None:
+    """Find out before the first paid call that the output cannot be written. Raises ``DataError``."""
+    if target.is_dir():
+        raise DataError(f"output.path {target} is a folder", hint="name a .parquet file in it")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        probe = target.with_name(f".{target.name}.probe")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise DataError(f"output.path {target} cannot be written: {error.strerror}", hint="choose another folder") from error
+
+
+def _check_first(prepared: Prepared) -> tuple[str, ...]:
+    """Hold the first request that can be built against the dialect, and return what should be known about it."""
+    for _, built in first_requests(prepared, 50):
+        if isinstance(built, RowError):
+            continue
+        body = prepared.body(built)
+        if reasons := refusals(body, prepared.endpoint.dialect):
+            raise SpecError([Problem("prompt", reason) for reason in reasons], source=prepared.job.source)
+        return tuple(cautions(body, prepared.endpoint.dialect))
+    return ()
+
+
+def _fields_notes(job: Job) -> tuple[str, ...]:
+    return job.output.fields.warnings if job.output.fields is not None else ()

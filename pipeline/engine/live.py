@@ -1,0 +1,185 @@
+"""Run a job against a live endpoint, row by row.
+
+The journey of a row is ``answer``; the layers its request passes are composed once, in ``client_of``. Around them stand a feed that reads
+ahead, workers that share it, a gate that can be closed, and a watchdog that names rows that are out for too long.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pipeline.client.breaker import Breaker, guarded
+from pipeline.client.gate import Gate
+from pipeline.client.http import StockHttp
+from pipeline.client.retry import retrying, throttled
+from pipeline.client.send import conforming, journaled, sending
+from pipeline.client.throttle import Throttle
+from pipeline.engine.feed import Feed, questions
+from pipeline.errors import Interrupted, NullCell, RowError, RunError
+from pipeline.events import Paused, RowFinished, Stuck
+from pipeline.records import Result, Status
+
+if TYPE_CHECKING:
+    from anyio import CancelScope
+
+    from pipeline.client.http import Http
+    from pipeline.client.send import Secret
+    from pipeline.engine.check import Prepared
+    from pipeline.engine.feed import Question, Selection
+    from pipeline.events import Observer
+    from pipeline.records import Journal, Post, Request
+    from pipeline.wire.signals import RateHeaders
+
+DRAIN_S = 30.0  # how long answers on their way are waited for when a run is told to stop
+WATCH_S = 15.0  # how often the watchdog looks
+WORKERS = 512  # rows held at once where the concurrency is learned; the throttle lets out as many as the endpoint bears
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a row needs on its way: the journal, the client, and what becomes of nulls."""
+
+    journal: Journal
+    post: Post
+    on_null: str
+
+
+async def answer(question: Question, run: Run) -> Result:
+    """Carry one row to its result; what goes wrong with the row becomes its result."""
+    try:
+        request = question.request()  # prompt/: rendered by the feed, pictures still references
+    except RowError as error:
+        return _unasked(question.row, error, run)
+    try:
+        with run.journal.claim(request) as claim:  # checkpoint/: answered before, being asked for a twin row, or ours to ask
+            if not claim.ours:
+                return Result.shared(question.row, claim.known)
+            reply = await run.post(claim.request)  # client/: every attempt journaled before it leaves and when it ends
+    except RowError as error:
+        return Result.failed(question.row, error, rows=1 + claim.twins)
+    return Result.of(question.row, reply, rows=1 + claim.twins)
+
+
+def _unasked(row: int, error: RowError, run: Run) -> Result:
+    """A row without a request: skipped when the job says so, else failed; nothing was sent and nothing is paid."""
+    skipped = isinstance(error, NullCell) and run.on_null == "skip"
+    run.journal.note(row, Status.SKIPPED if skipped else Status.FAILED, error)
+    return Result(row, Status.SKIPPED) if skipped else Result.failed(row, error)
+
+
+class Stop:
+    """Why and how urgently a run ends before its rows do. The first reason stands."""
+
+    def __init__(self, gate: Gate, feed: Feed) -> None:
+        self.reason: RunError | None = None
+        self.requested = anyio.Event()
+        self.urgent = anyio.Event()
+        self._gate = gate
+        self._feed = feed
+
+    def request(self, reason: RunError) -> None:
+        """Start nothing new; what is on its way may still come home."""
+        if self.reason is None:
+            self.reason = reason
+            self._gate.close()
+            self._feed.close()
+            self.requested.set()
+
+    async def carry_out(self, workers: CancelScope) -> None:
+        """When the stop is requested, wait for what is out, but not for ever, and end the workers."""
+        await self.requested.wait()
+        with anyio.move_on_after(DRAIN_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(_cancel_after, self.urgent, group.cancel_scope)
+                await self._gate.drained()
+                group.cancel_scope.cancel()
+        workers.cancel()
+
+
+async def ask_all(prepared: Prepared, journal: Journal, key: Secret, observe: Observer, selection: Selection) -> None:
+    """Ask the selected rows. Raises the ``RunError`` that ended the run early; the journal then holds all that was finished."""
+    job = prepared.job
+    gate = Gate()
+    feed = Feed(questions(prepared.source, prepared.builder, selection))
+    stop = Stop(gate, feed)
+    async with StockHttp(job.deadlines) as http:
+        run = Run(journal, client_of(prepared, journal, http, key, gate, observe), job.on_null)
+        async with anyio.create_task_group() as helpers:
+            helpers.start_soon(feed.read)
+            helpers.start_soon(_watch, gate, job.deadlines.total_s + WATCH_S, observe)
+            if threading.current_thread() is threading.main_thread():
+                helpers.start_soon(_listen, stop)
+            async with anyio.create_task_group() as workers:
+                helpers.start_soon(stop.carry_out, workers.cancel_scope)
+                for _ in range(job.limits.concurrency or WORKERS):
+                    workers.start_soon(_work, feed, run, stop, observe)
+            helpers.cancel_scope.cancel()
+    if (reason := stop.reason or feed.broken) is not None:
+        raise reason
+
+
+def client_of(prepared: Prepared, journal: Journal, http: Http, key: Secret, gate: Gate, observe: Observer) -> Post:
+    """Compose what a request passes on its way out, outermost first."""
+    job = prepared.job
+    throttles: dict[str, Throttle] = {}
+
+    def throttle_of(model: str) -> Throttle:
+        """Limits hold for each model by itself, as providers count them."""
+        if model not in throttles:
+            throttles[model] = Throttle(job.limits, on_pause=lambda seconds, reason: observe(Paused(seconds, reason)))
+        return throttles[model]
+
+    def feedback(model: str, headers: RateHeaders) -> None:
+        throttle_of(model).feedback(headers)
+
+    def for_request(request: Request) -> Throttle:
+        return throttle_of(request.model)
+
+    post = sending(http, prepared.endpoint, key, job.extra_body, feedback)
+    post = conforming(post, job.output.fields)
+    post = journaled(post, journal)
+    post = gate.gated(post)
+    post = throttled(post, for_request)
+    post = retrying(post, job.retry, announce=observe, rng=random.Random())  # noqa: S311 - jitter, not a secret
+    return guarded(post, Breaker(job.stop_after))
+
+
+async def _work(feed: Feed, run: Run, stop: Stop, observe: Observer) -> None:
+    while (question := await feed.take()) is not None:
+        try:
+            result = await answer(question, run)
+        except RunError as error:
+            stop.request(error)
+            return
+        observe(RowFinished(result))
+
+
+async def _watch(gate: Gate, limit_s: float, observe: Observer) -> None:
+    """Name the rows that are out for longer than their deadlines allow: a run must never hang without saying where."""
+    while True:
+        await anyio.sleep(WATCH_S)
+        if rows := gate.older_than(limit_s):
+            observe(Stuck(rows, limit_s))
+
+
+async def _listen(stop: Stop) -> None:
+    """The first signal ends the run in order, the second at once."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            if stop.reason is not None:
+                stop.urgent.set()
+                continue
+            stop.request(
+                Interrupted(f"interrupted by {signal.Signals(number).name}", signal_number=number, hint="the same command goes on from here")
+            )
+
+
+async def _cancel_after(event: anyio.Event, scope: CancelScope) -> None:
+    await event.wait()
+    scope.cancel()

@@ -1,0 +1,224 @@
+"""One process's work on a run: open the journal, decide what is left to ask, ask it, write the table, add everything up."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pipeline.checkpoint.journal import Journal
+from pipeline.checkpoint.reader import Totals, reading
+from pipeline.checkpoint.rundir import held, journal_path
+from pipeline.checkpoint.table import write_table
+from pipeline.engine.check import Prepared, check_key, prepare
+from pipeline.engine.feed import all_but, everything, only, questions
+from pipeline.engine.live import ask_all
+from pipeline.errors import Problem, RunError, SpecError
+from pipeline.events import Notice, RunFinished, RunStarted
+from pipeline.records import STATUS_FACTS, Request, Status
+from pipeline.simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from pipeline.checkpoint.journal import Plan
+    from pipeline.engine.feed import Selection
+    from pipeline.events import Observer
+    from pipeline.spec.job import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a run is about to send, shown before the first paid request.
+
+    ``rows`` is the number of rows of the job, None where it is not known without reading them; ``known`` of them need no asking.
+    """
+
+    name: str
+    provider: str
+    url: str
+    model: str
+    rows: int | None
+    known: int
+    output: Path
+    notes: tuple[str, ...]
+
+
+def run_job(
+    job: Job, *, retry: Collection[Status], leave: Callable[[Offer], None], environ: Mapping[str, str], observe: Observer
+) -> RunFinished:
+    """Run a job, or go on with it, and write its table. ``leave`` raises when an offer must not be carried out.
+
+    Returns the closing figures; raises the ``RunError`` that kept the run from starting or made it stop, after the table was written.
+    """
+    with ExitStack() as stack:
+        base_url = None
+        if job.provider.simulated:
+            base_url = stack.enter_context(Simulator(script=job.simulator)).base_url(job.provider.facts.name)
+        prepared = prepare(job, base_url)
+        key = environ.get(prepared.endpoint.key_env or "")
+        check_key(prepared.endpoint, key)
+        stack.enter_context(held(job.run_path))
+        session = _Session(prepared, observe)
+        stack.callback(session.close)
+        selection = session.select(retry, leave)
+        return session.carry_out(selection, key)
+
+
+class _Session:
+    """Holds the journal from the first look to the last line. ``close`` may be called at any point, once or twice."""
+
+    def __init__(self, prepared: Prepared, observe: Observer) -> None:
+        self._prepared = prepared
+        self._job = prepared.job
+        self._observe = observe
+        self._started = time.monotonic()
+        self._journal: Journal | None = Journal(
+            journal_path(self._job.run_path), label=self._job.provider.label, dedupe=self._job.dedupe
+        )
+
+    def close(self, exit_code: int = 2) -> None:
+        """End the session in the journal. Raises ``DiskFailed`` when something could not be made durable."""
+        if (journal := self._journal) is not None:
+            self._journal = None
+            journal.finish(exit_code)
+
+    def select(self, retry: Collection[Status], leave: Callable[[Offer], None]) -> Selection:
+        """Begin the session and return the rows that are left to ask, once ``leave`` agrees."""
+        journal, job, prepared = self._open(), self._job, self._prepared
+        plan = journal.begin(
+            job=job.model_dump_json(by_alias=True),
+            folder=str(job.place(".").resolve()),
+            job_digest=None if retry else prepared.digest(),
+            input_signature=prepared.source.signature(),
+            rows=prepared.source.rows,
+            version=version("responses-pipeline"),
+            ambiguous=job.retry.ambiguous,
+        )
+        if prepared.builder.names_files:
+            journal.note_files()
+        selection, rows, known = self._left(plan, retry)
+        if not job.provider.simulated:
+            if known == 0 and plan.fresh and not plan.first:
+                known = self._count_known()
+            leave(self._offer(rows, known))
+        self._announce(plan, rows, known if not plan.fresh else 0)
+        return selection
+
+    def _left(self, plan: Plan, retry: Collection[Status]) -> tuple[Selection, int | None, int]:
+        """The rows to go through, how many rows that concerns, and how many of them are finished already."""
+        journal = self._open()
+        if retry:
+            rows = journal.reopen(retry)
+            return only(rows), len(rows), 0
+        finished = journal.finished_rows()
+        if plan.fresh or plan.names_files or self._prepared.builder.names_files:
+            return everything(), self._prepared.source.rows, 0
+        return all_but(finished), self._prepared.source.rows, finished.count(1)
+
+    def _count_known(self) -> int:
+        """Compare a changed table with the journal, so that the offer says what is really new."""
+        journal = self._open()
+        self._observe(Notice("the job or the input has changed: comparing it with what was answered before"))
+        batches = questions(self._prepared.source, self._prepared.builder, everything())
+        return sum(isinstance(each.built, Request) and journal.knows(each.built) for batch in batches for each in batch)
+
+    def _offer(self, rows: int | None, known: int) -> Offer:
+        job, endpoint = self._job, self._prepared.endpoint
+        return Offer(job.name, job.provider.label, endpoint.url, job.model, rows, known, job.output_path, self._prepared.notes)
+
+    def _announce(self, plan: Plan, rows: int | None, known: int) -> None:
+        job = self._job
+        simulated = job.provider.simulated
+        self._observe(RunStarted(job.name, job.provider.label, job.model, rows, known, job.run_path, simulated))
+        for note in self._prepared.notes:
+            self._observe(Notice(note))
+        if plan.fresh and not plan.first:
+            self._observe(Notice("the job or the input has changed since the last run: rows that ask the same keep their answers"))
+
+    def carry_out(self, selection: Selection, key: str | None) -> RunFinished:
+        """Ask the rows, then write the table whatever came of that."""
+        failure: RunError | None = None
+        try:
+            ask = partial(ask_all, self._prepared, self._open(), lambda: key, self._observe, selection)
+            uvloop = importlib.util.find_spec("uvloop") is not None
+            anyio.run(ask, backend_options={"use_uvloop": uvloop})
+        except RunError as error:
+            failure = error
+        if self._prepared.builder.names_files:
+            self._open().note_files()
+        try:
+            self.close(failure.exit_code if failure is not None else 0)
+            finished = self._write(failure)
+        except RunError as error:
+            raise failure or error from error
+        self._observe(finished)
+        if failure is not None:
+            raise failure
+        return finished
+
+    def _write(self, failure: RunError | None) -> RunFinished:
+        """Write the table from the journal and return the closing figures of the whole run."""
+        job = self._job
+        with reading(job.run_path) as reader:
+            totals = reader.totals()
+            rows = write_table(
+                self._prepared.source, reader, self._prepared.columns, job.output_path, self._observe, metadata(job, totals)
+            )
+            maybe_paid = reader.maybe_paid_rows()
+        by_status = dict(totals.by_status)
+        if rows > totals.rows:
+            by_status[Status.PENDING] = by_status.get(Status.PENDING, 0) + rows - totals.rows
+        return RunFinished(
+            output=job.output_path,
+            rows=rows,
+            by_status=by_status,
+            usage=totals.usage,
+            attempts=totals.attempts,
+            maybe_paid=totals.maybe_paid,
+            seconds=time.monotonic() - self._started,
+            exit_code=failure.exit_code if failure is not None else int(not all(STATUS_FACTS[Status(name)].ok for name in by_status)),
+            notes=_closing_notes(totals, maybe_paid),
+        )
+
+    def _open(self) -> Journal:
+        if self._journal is None:
+            raise SpecError([Problem("", "the session is closed")])
+        return self._journal
+
+
+def metadata(job: Job, totals: Totals) -> dict[str, object]:
+    """Return what the output file says of itself under the key ``pipeline``: the job's name, who answered, and what the rows add up to."""
+    return {
+        "job": job.name,
+        "provider": job.provider.label,
+        "model": job.model,
+        "version": version("responses-pipeline"),
+        "rows": totals.rows,
+        "by_status": dict(totals.by_status),
+        "input_tokens": totals.usage.input_tokens,
+        "cached_tokens": totals.usage.cached_tokens,
+        "output_tokens": totals.usage.output_tokens,
+        "reasoning_tokens": totals.usage.reasoning_tokens,
+        "total_tokens": totals.usage.total_tokens,
+        "superseded_total_tokens": totals.superseded.total_tokens,
+        "attempts": totals.attempts,
+        "maybe_paid_attempts": totals.maybe_paid,
+    }
+
+
+def _closing_notes(totals: Totals, maybe_paid: list[int]) -> tuple[str, ...]:
+    notes = []
+    if maybe_paid:
+        rows = ", ".join(map(str, maybe_paid[:10]))
+        notes.append(f"{totals.maybe_paid} attempts left and their end is not known; they may have been paid (rows {rows}{', …' if len(maybe_paid) > 10 else ''})")
+    if totals.superseded.total_tokens:
+        notes.append(f"{totals.superseded.total_tokens:,} tokens went into answers that the table no longer uses")
+    return tuple(notes)

@@ -1,0 +1,92 @@
+"""What a run announces while it runs. Observers get frozen values; they never steer the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.records import Result, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """Sending begins. ``rows`` is the number of rows of the job, None while it is not known; ``known`` of them are finished already."""
+
+    name: str
+    provider: str
+    model: str
+    rows: int | None
+    known: int
+    run_dir: Path
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RowFinished:
+    """A row, with ``result.rows - 1`` twins, has its result."""
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """An attempt failed; ``wait_s`` is the pause in seconds before the next one, None when there is none."""
+
+    row: int
+    kind: str
+    message: str
+    wait_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The endpoint asked everyone to wait ``seconds``."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """The watchdog found rows in flight for longer than their deadlines allow."""
+
+    rows: tuple[int, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a person should know once: a warning about the job, a changed input."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """All rows are settled; the table is being written. ``done`` of ``rows`` rows are."""
+
+    done: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The run is over; the figures are of the whole table, not only of this session."""
+
+    output: Path | None
+    rows: int
+    by_status: dict[str, int]
+    usage: Usage
+    attempts: int
+    maybe_paid: int
+    seconds: float
+    exit_code: int
+    notes: tuple[str, ...] = field(default=())
+
+
+Event = RunStarted | RowFinished | AttemptFailed | Paused | Stuck | Notice | Writing | RunFinished
+Observer = Callable[[Event], None]

@@ -1,0 +1,93 @@
+"""From a cell to the pictures it means: a URL, a data URI, a path, bytes, ``{bytes, path}``, or a list of those."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Literal
+
+from pipeline.errors import MediaError, NullCell
+from pipeline.media.load import find_file
+from pipeline.records import Media
+
+_LABEL_LENGTH = 120
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFinder:
+    """How the pictures of a job are found: relative names count from ``root``, and lie below it or below one of ``roots``."""
+
+    root: Path
+    roots: tuple[Path, ...] = ()
+    identity: Literal["stat", "content"] = "stat"
+
+    def find(self, cell: object, column: str) -> list[Media]:
+        """Return the pictures that a cell means, in order. Raises ``NullCell`` or ``MediaError``; no bytes are read here."""
+        if cell is None:
+            raise NullCell(column)
+        if isinstance(cell, str):
+            return [self._from_text(cell, column)]
+        if isinstance(cell, bytes | bytearray | memoryview):
+            return [_from_bytes(bytes(cell), column)]
+        if isinstance(cell, Mapping):
+            return [self._from_struct(cell, column)]
+        if isinstance(cell, Sequence):
+            return [media for item in cell for media in self.find(item, column)]
+        raise MediaError(f"column {column!r} holds a {type(cell).__name__}, which is no URL, path or image")
+
+    def _from_text(self, text: str, column: str) -> Media:
+        text = text.strip()
+        lowered = text[:8].lower()
+        if lowered.startswith(("http://", "https://")):
+            return Media(identity=f"url:{text}", label=text[:_LABEL_LENGTH], url=text)
+        if lowered.startswith("data:"):
+            return _from_data_uri(text, column)
+        if not text:
+            raise MediaError(f"column {column!r} is an empty text, which names no image")
+        if "://" in text[:16]:
+            raise MediaError(f"{text[:_LABEL_LENGTH]!r} has a scheme that is not sent; use http(s), a path or the bytes")
+        return self._from_path(text)
+
+    def _from_path(self, cell: str) -> Media:
+        path, facts = find_file(cell, self.root, self.roots)
+        named = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
+        if self.identity == "content":
+            identity = "bytes:" + _digest(path.read_bytes())
+        else:
+            identity = f"file:{named}:{facts.st_size}:{facts.st_mtime_ns}"
+        return Media(identity=identity, label=named[-_LABEL_LENGTH:], path=path)
+
+    def _from_struct(self, cell: Mapping[object, object], column: str) -> Media:
+        data, path = cell.get("bytes"), cell.get("path")
+        if isinstance(data, bytes | bytearray | memoryview):
+            return _from_bytes(bytes(data), path if isinstance(path, str) and path else column)
+        if isinstance(path, str) and path:
+            return self._from_text(path, column)
+        if {"bytes", "path"} & cell.keys():
+            raise NullCell(column)
+        raise MediaError(f"column {column!r} is a struct without bytes or path")
+
+
+def _from_bytes(data: bytes, label: str) -> Media:
+    if not data:
+        raise MediaError(f"{label} is empty: no image bytes")
+    return Media(identity="bytes:" + _digest(data), label=label[-_LABEL_LENGTH:], data=data)
+
+
+def _from_data_uri(text: str, column: str) -> Media:
+    head, comma, payload = text.partition(",")
+    if not comma or not head.lower().endswith(";base64"):
+        raise MediaError(f"column {column!r} holds a data URI that is not base64")
+    try:
+        data = b64decode(payload, validate=True)
+    except (Base64Error, ValueError) as error:
+        raise MediaError(f"column {column!r} holds a data URI whose base64 is broken: {error}") from error
+    return _from_bytes(data, f"data URI of {column}")
+
+
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=16).hexdigest()

@@ -1,0 +1,227 @@
+"""The values that flow from a table row to a table row, and the port through which they are made durable.
+
+Nothing here does I/O or knows a clock. Unknown is ``None`` everywhere, never 0 and never an empty string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from pipeline.errors import AttemptError, RowError
+
+
+class Status(StrEnum):
+    """What became of a row."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    TRUNCATED = "truncated"
+    FILTERED = "filtered"
+    EMPTY = "empty"
+    INVALID = "invalid"
+    TOOL_CALLS = "tool_calls"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFact:
+    """What a status means: is the row as wished, was it answered (and so paid), does a plain second run ask it again?"""
+
+    meaning: str
+    ok: bool = False
+    answered: bool = False
+    asked_again: bool = False
+
+
+STATUS_FACTS: Mapping[Status, StatusFact] = {
+    Status.OK: StatusFact("answered as wished", ok=True, answered=True),
+    Status.REFUSED: StatusFact("the model declined; its words are in `refusal`", answered=True),
+    Status.TRUNCATED: StatusFact("cut off by max_output_tokens; the partial text is kept", answered=True),
+    Status.FILTERED: StatusFact("stopped by the provider's content filter; the partial text is kept", answered=True),
+    Status.EMPTY: StatusFact("answered without text, refusal or calls", answered=True),
+    Status.INVALID: StatusFact("the answer does not fit output.fields; the raw text is kept", answered=True),
+    Status.TOOL_CALLS: StatusFact("the model asked for tools and gave no final text", answered=True),
+    Status.FAILED: StatusFact("no usable answer; error_kind and error_message say why"),
+    Status.CANCELLED: StatusFact("cancelled at the provider"),
+    Status.SKIPPED: StatusFact("not asked: a null cell, and on_null is skip", ok=True),
+    Status.UNKNOWN: StatusFact("sent, perhaps paid, no answer known, and retry.ambiguous is false"),
+    Status.PENDING: StatusFact("not finished; the next run goes on with it", asked_again=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the input: its number in the whole input (from 0, before ``where``, ``limit`` and ``sample``) and the cells the job uses."""
+
+    number: int
+    cells: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A picture that a request refers to; its bytes are loaded only when an attempt leaves.
+
+    Exactly one of ``url`` (sent as it stands), ``path`` (a file below a declared root) and ``data`` (the cell's bytes) is set.
+    ``identity`` is what counts in the request's fingerprint. ``label`` is how messages call it: never the bytes.
+    """
+
+    identity: str
+    label: str
+    url: str | None = None
+    path: Path | None = None
+    data: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a row asks, before it is put into a dialect.
+
+    ``body`` uses OpenAI's parameter names; pictures stand in it as ``Media`` values. ``fingerprint`` is 16 bytes, a digest of all that can
+    change the answer. ``weight`` is the estimate in tokens that the throttle reserves.
+    """
+
+    row: int
+    model: str
+    body: Mapping[str, object]
+    fingerprint: bytes
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider reported them. ``cached`` is a part of ``input``, ``reasoning`` a part of ``output``."""
+
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    total_tokens: int | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        """Add what is known; a figure neither side knows stays unknown."""
+        return Usage(
+            _sum(self.input_tokens, other.input_tokens),
+            _sum(self.cached_tokens, other.cached_tokens),
+            _sum(self.output_tokens, other.output_tokens),
+            _sum(self.reasoning_tokens, other.reasoning_tokens),
+            _sum(self.total_tokens, other.total_tokens),
+        )
+
+
+def _sum(left: int | None, right: int | None) -> int | None:
+    return left if right is None else right if left is None else left + right
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call the model asks for. ``arguments`` is the JSON text as it came; ``parsed`` its value, or None where it is no JSON."""
+
+    call_id: str | None
+    name: str | None
+    arguments: str
+    parsed: object = None
+    kind: str = "function"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply in one normal form, whatever shape it came in. ``raw`` is the body as it was decoded, without its envelope."""
+
+    status: Status
+    text: str = ""
+    refusal: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    annotations: tuple[Mapping[str, object], ...] = ()
+    reasoning_summary: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    model: str | None = None
+    service_tier: str | None = None
+    response_id: str | None = None
+    created: float | None = None
+    incomplete_reason: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    request_id: str | None = None
+    simulated: bool = False
+    raw: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one attempt ended: with a reply or with an error, after ``latency_s`` seconds."""
+
+    latency_s: float
+    reply: Reply | None = None
+    error: AttemptError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a row, as far as progress and exit code need it; the table itself is written from the journal."""
+
+    row: int
+    status: Status
+    usage: Usage = field(default_factory=Usage)
+    error_kind: str | None = None
+    error_message: str | None = None
+    rows: int = 1
+
+    @staticmethod
+    def of(row: int, reply: Reply, *, rows: int) -> Result:
+        """Return the result of a row that was answered; ``rows`` counts it and the twins that share the answer."""
+        kind = None if STATUS_FACTS[reply.status].ok else reply.error_code or reply.incomplete_reason
+        return Result(row, reply.status, reply.usage, kind, reply.error_message, rows)
+
+    @staticmethod
+    def failed(row: int, error: RowError, *, rows: int = 1) -> Result:
+        """Return the result of a row that ended in ``error``; ``rows`` counts it and the twins that share it."""
+        return Result(row, Status.UNKNOWN if error.unknown else Status.FAILED, Usage(), error.kind, error.message, rows)
+
+    @staticmethod
+    def shared(row: int, known: Status | None) -> Result:
+        """Return the result of a row whose answer another row has, or will have: then that one counts this row with its own."""
+        return Result(row, known or Status.PENDING, rows=0 if known is None else 1)
+
+
+@dataclass(slots=True)
+class Claim:
+    """A row's hold on its request. ``known`` is the status it already has; ``ours`` says that this row is the one to ask.
+
+    Neither means that a twin row is asking right now: its answer will stand for both. ``twins`` counts the rows that came meanwhile.
+    """
+
+    request: Request
+    ours: bool
+    known: Status | None = None
+    twins: int = 0
+
+
+class Journal(Protocol):
+    """What the engine and the client need of the checkpoint: durable when a call returns, or it raises ``DiskFailed``."""
+
+    def claim(self, request: Request) -> AbstractContextManager[Claim]:
+        """Tie a row to its request, and hold the request while this row asks it."""
+
+    def note(self, row: int, status: Status, error: RowError) -> None:
+        """Record a row that asks nothing: its prompt failed, or it is skipped."""
+
+    async def intend(self, request: Request) -> int:
+        """Make it durable that an attempt is about to leave, and return the attempt's number."""
+
+    async def settle(self, request: Request, attempt: int, outcome: Outcome) -> None:
+        """Make the outcome of an attempt durable; a reply finishes the request."""
+
+
+Post = Callable[[Request], Awaitable[Reply]]
+"""Every layer of the client has this shape, so they nest. It returns a reply or raises ``AttemptError`` or ``MediaError``."""

@@ -1,0 +1,37 @@
+"""The one door through which errors of the file system, pyarrow and polars leave this package, as ``DataError``."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pyarrow as pa
+
+from pipeline.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FOREIGN: tuple[type[BaseException], ...] = (
+    pa.ArrowException,
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    OSError,
+)
+
+
+@contextmanager
+def translated(place: Path | str, *, hint: str | None = None) -> Iterator[None]:
+    """Turn whatever goes wrong below us while we read ``place`` into a ``DataError`` that names it."""
+    try:
+        yield
+    except FOREIGN as error:
+        raise DataError(f"{place}: {_reason(error)}", hint=hint) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Say what went wrong in one line; the rest of a long message is context that only its library's authors can use."""
+    lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
+    return lines[0].rstrip(".:") if lines else type(error).__name__

@@ -1,0 +1,272 @@
+"""What the model says: a function of what was really sent, and of the seed.
+
+The same content gives the same words and the same token counts in all three dialects. Every sentence ends with a
+reference, a digest of everything that was asked, so that an answer that reached the wrong row can be told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+import orjson
+
+from pipeline.simulator import tokens
+from pipeline.simulator.filling import Filler
+from pipeline.simulator.images import Facts
+from pipeline.simulator.reading import Asked, Medium, Tool
+
+__all__ = ["Answer", "Call", "Usage", "answer", "count_input"]
+
+QUOTED_WORDS = 8
+URL_IMAGE = (1024, 1024)
+
+REASONING_TOKENS: Mapping[str, int] = {
+    "none": 0,
+    "minimal": 16,
+    "low": 64,
+    "medium": 128,
+    "high": 256,
+    "xhigh": 512,
+    "max": 1024,
+}
+
+_FUNCTIONS = frozenset({"function", "custom"})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call the model wants the client to make."""
+
+    name: str
+    arguments: str
+    custom: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was used; cached is part of the input, reasoning of the output."""
+
+    input: int
+    output: int
+    reasoning: int = 0
+    cached: int = 0
+
+    @property
+    def total(self) -> int:
+        """Input and output together."""
+        return self.input + self.output
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model says, before it takes a dialect's shape."""
+
+    text: str
+    usage: Usage
+    calls: tuple[Call, ...] = ()
+    searches: tuple[str, ...] = ()
+    """Hosted tools that ran inside the answer."""
+    status: str = "completed"
+    reason: str | None = None
+    error: tuple[str, str] | None = None
+    refusal: str | None = None
+    shape: str | None = None
+    """A shape this one answer must take."""
+    usage_form: str = "whole"
+    """whole | absent | null_details | null"""
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+def answer(asked: Asked, facts: Mapping[str, Facts], seed: int, cached: int = 0) -> Answer:
+    """Compose the answer to what was asked, cut at the output cap."""
+    digest = _digest(asked, facts, seed)
+    spent = count_input(asked, facts)
+    thinking = REASONING_TOKENS.get(asked.effort, 0)
+    calls = _calls(asked, digest)
+    text = "" if calls else _text(asked, facts, digest)
+    said = (
+        sum(tokens.count_text(f"{call.name} {call.arguments}") for call in calls) if calls else tokens.count_text(text)
+    )
+    usage = Usage(spent, thinking + said, thinking, min(cached, spent))
+    whole = Answer(text, usage, calls, () if calls else _searches(asked))
+    if asked.max_tokens is None or usage.output <= asked.max_tokens:
+        return whole
+    thinking = min(thinking, asked.max_tokens)
+    return replace(
+        whole,
+        text=tokens.cut_text(text, asked.max_tokens - thinking),
+        calls=(),
+        usage=replace(usage, output=asked.max_tokens, reasoning=thinking),
+        status="incomplete",
+        reason="max_output_tokens",
+    )
+
+
+def count_input(asked: Asked, facts: Mapping[str, Facts]) -> int:
+    """The input tokens of everything that was sent, by this provider's rules."""
+    count = tokens.MESSAGE * asked.messages
+    for text in (*asked.system, *asked.user, *asked.history, *asked.outputs):
+        count += tokens.count_text(text)
+    for medium in asked.media:
+        count += _medium_tokens(medium, facts)
+    for tool in asked.tools:
+        count += tokens.count_text(f"{tool.type} {tool.name} {tool.description}")
+        count += tokens.count_text(orjson.dumps(tool.parameters, option=orjson.OPT_SORT_KEYS).decode())
+    if asked.schema is not None:
+        count += tokens.count_text(orjson.dumps(asked.schema, option=orjson.OPT_SORT_KEYS).decode())
+    return count
+
+
+def _medium_tokens(medium: Medium, facts: Mapping[str, Facts]) -> int:
+    if medium.kind == "image":
+        seen = facts.get(medium.source)
+        width, height = (seen.width, seen.height) if seen else URL_IMAGE
+        return tokens.image_tokens(width, height, medium.detail)
+    if medium.kind == "video":
+        return tokens.VIDEO
+    if _is_data(medium):
+        return tokens.file_tokens(_file_size(medium.source))
+    return tokens.FILE_UNSEEN
+
+
+def _digest(asked: Asked, facts: Mapping[str, Facts], seed: int) -> str:
+    """A digest of all that was asked; an image counts by its bytes, whatever the spelling of its URI."""
+    media = [seen.digest if (seen := facts.get(medium.source)) else medium.source for medium in asked.media]
+    parts = (
+        str(seed),
+        "\x1f".join(asked.system),
+        "\x1f".join(asked.user),
+        "\x1f".join(media),
+        "\x1f".join(asked.outputs),
+    )
+    return hashlib.sha256("\x1e".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def _text(asked: Asked, facts: Mapping[str, Facts], digest: str) -> str:
+    sentence = _sentence(asked, facts, digest)
+    if asked.schema is not None:
+        return _dumps(Filler(asked.schema, sentence, asked.text, digest).fill())
+    if asked.json_object:
+        return _dumps({"answer": sentence, "reference": digest})
+    return sentence
+
+
+def _dumps(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _sentence(asked: Asked, facts: Mapping[str, Facts], digest: str) -> str:
+    if asked.outputs:
+        outputs = "; ".join(_quote(output, 24) for output in asked.outputs)
+        return f"The tool answered {outputs} (ref {digest})."
+    if asked.media:
+        clauses = "; ".join(_clause(medium, facts) for medium in asked.media)
+        return f"{clauses[:1].upper()}{clauses[1:]} (ref {digest})."
+    asked_last = next((text for text in reversed(asked.user) if text.strip()), "") or asked.text
+    return f"A simulated answer to {_quote(asked_last, QUOTED_WORDS)} (ref {digest})."
+
+
+def _quote(text: str, words: int) -> str:
+    found = text.split(None, words)
+    quoted = " ".join(found[:words])[:200]
+    return f'"{quoted}{"…" if len(found) > words else ""}"'
+
+
+def _clause(medium: Medium, facts: Mapping[str, Facts]) -> str:
+    seen = facts.get(medium.source)
+    if seen is not None:
+        article = "an" if str(seen.width).startswith(("8", "11", "18")) and _spoken_an(seen.width) else "a"
+        return f"{article} {seen.width}x{seen.height} {seen.format}, mostly {_listed(seen.colours)}"
+    if medium.kind == "image":
+        return f"an image named {_url_name(medium.source)}"
+    if medium.kind == "video":
+        return f"a video named {_url_name(medium.source)}"
+    if _is_data(medium):
+        name = f" named {medium.name}" if medium.name else ""
+        return f"a {_file_kind(medium.source)} file{name} of {_file_size(medium.source)} bytes"
+    return f"a file named {medium.name or _url_name(medium.source)}"
+
+
+def _spoken_an(number: int) -> bool:
+    """Eight, eleven and eighteen, and what begins with them when spoken, take "an"."""
+    digits = str(number)
+    return digits.startswith("8") or len(digits) % 3 == 2
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _url_name(url: str) -> str:
+    return urlsplit(url).path.rpartition("/")[2] or url
+
+
+def _is_data(medium: Medium) -> bool:
+    return medium.kind == "file" and medium.place.endswith("file_data")
+
+
+def _file_size(data: str) -> int:
+    payload = data.partition(",")[2] if data.startswith("data:") else data
+    return len(payload.rstrip("=")) * 3 // 4
+
+
+def _file_kind(data: str) -> str:
+    if data.startswith("data:"):
+        return data[5:].partition(";")[0].rpartition("/")[2].upper()
+    return "PDF" if data.startswith("JVBER") else "data"
+
+
+def _calls(asked: Asked, digest: str) -> tuple[Call, ...]:
+    """The calls the client is asked to make: forced, required, or because the user says `call <name>`."""
+    if asked.outputs:
+        return ()
+    chosen = _chosen(asked)
+    sentence = _quote(asked.text, QUOTED_WORDS).strip('"')
+    calls = tuple(
+        Call(
+            tool.name,
+            sentence if tool.type == "custom" else _dumps(Filler(tool.parameters, sentence, asked.text, digest).fill()),
+            custom=tool.type == "custom",
+        )
+        for tool in chosen
+    )
+    return calls if asked.parallel else calls[:1]
+
+
+def _chosen(asked: Asked) -> list[Tool]:
+    functions = [tool for tool in asked.tools if tool.type in _FUNCTIONS]
+    choice = asked.tool_choice
+    if not functions or choice == "none":
+        return []
+    required = choice == "required"
+    if isinstance(choice, Mapping):
+        wanted = _wanted_names(choice)
+        functions = [tool for tool in functions if tool.name in wanted]
+        required = choice.get("type") != "allowed_tools" or choice.get("mode") == "required"
+    named = [tool for tool in functions if re.search(rf"\bcall {re.escape(tool.name)}\b", asked.text)]
+    return named or (functions[:1] if required else [])
+
+
+def _wanted_names(choice: Mapping[str, object]) -> set[str]:
+    """The names of a forced function, in either nesting, or of an allowed set."""
+    listed = choice.get("tools")
+    options = listed if isinstance(listed, list) else [choice]
+    names: set[str] = set()
+    for option in options:
+        if isinstance(option, Mapping):
+            inner = option.get("function")
+            names.add(str((inner if isinstance(inner, Mapping) else option).get("name")))
+    return names
+
+
+def _searches(asked: Asked) -> tuple[str, ...]:
+    """Hosted tools run when they are forced, or when the user says `search`."""
+    choice = asked.tool_choice
+    forced = choice.get("type") if isinstance(choice, Mapping) else None
+    wanted = "search" in asked.text.casefold() and choice != "none"
+    kinds = [tool.type for tool in asked.tools if tool.type.startswith(("web_search", "file_search"))]
+    return tuple(kind for kind in kinds if wanted or kind == forced)

@@ -1,0 +1,201 @@
+"""The script a simulator plays, read strictly from a plain mapping."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.simulator.dialects import DIALECTS
+from pipeline.simulator.faults import KINDS, Rule
+from pipeline.simulator.limits import Limits
+from pipeline.simulator.shapes import SHAPES
+
+__all__ = ["Latency", "Script", "ScriptError", "load_script", "read_script"]
+
+Z95 = 1.6448536269514722  # the normal distribution's 95th percentile
+
+ENDPOINTS = ("create", "retrieve", "cancel", "delete", "input_items", "input_tokens", "models")
+
+
+class ScriptError(ValueError):
+    """Raised when a script says something the simulator does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long an executed request takes: always the median, or log-normal when a p95 is given."""
+
+    median: float = 0.0
+    p95: float | None = None
+
+    def draw(self, seed: int, digest: bytes) -> float:
+        """The same wait for the same request, in whatever order requests arrive."""
+        if self.p95 is None or self.median <= 0:
+            return self.median
+        source = random.Random(hashlib.sha256(b"%d/%b" % (seed, digest)).digest())
+        return self.median * math.exp(source.gauss(0.0, math.log(self.p95 / self.median) / Z95))
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """How the provider behaves."""
+
+    seed: int = 0
+    latency: Latency = field(default_factory=Latency)
+    limits: Limits | None = None
+    api_keys: Mapping[str, str] = field(default_factory=dict)
+    """By dialect; a dialect without one takes any key."""
+    shape: str = "documented"
+    cache: bool = False
+    faults: tuple[Rule, ...] = ()
+
+
+def load_script(path: Path) -> dict[str, Any]:
+    """Read a script from a YAML or JSON file, and refuse it at once when it is wrong."""
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ScriptError(f"{path}: not YAML or JSON: {error}") from error
+    if loaded is None:
+        loaded = {}
+    if not isinstance(loaded, dict):
+        raise ScriptError(f"{path}: a script is a mapping, not {type(loaded).__name__}")
+    read_script(loaded)
+    return loaded
+
+
+def read_script(given: Mapping[str, object] | None) -> Script:
+    """Turn a plain mapping into a Script; an unknown key or a bad value is a ScriptError that names it."""
+    said: Mapping[str, Any] = given or {}
+    _known(said, {"seed", "latency_s", "limits", "api_key", "shape", "cache", "faults"}, "script")
+    shape = said.get("shape", "documented")
+    if shape != "documented" and shape not in SHAPES:
+        raise ScriptError(f"shape: {shape!r} is none of documented, {', '.join(SHAPES)}")
+    return Script(
+        seed=_int(said.get("seed", 0), "seed"),
+        latency=_latency(said.get("latency_s", 0.0)),
+        limits=_limits(said.get("limits")),
+        api_keys=_keys(said.get("api_key")),
+        shape=shape,
+        cache=_bool(said.get("cache", False), "cache"),
+        faults=tuple(_rule(rule, f"faults[{index}]") for index, rule in enumerate(_list(said.get("faults"), "faults"))),
+    )
+
+
+def _known(said: Any, known: set[str], place: str) -> None:
+    if not isinstance(said, Mapping):
+        raise ScriptError(f"{place}: a mapping is needed, not {type(said).__name__}")
+    unknown = sorted(str(key) for key in said if key not in known)
+    if unknown:
+        raise ScriptError(f"{place}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+
+
+def _latency(said: Any) -> Latency:
+    if isinstance(said, Mapping):
+        _known(said, {"median", "p95"}, "latency_s")
+        median = _number(said.get("median", 0.0), "latency_s.median")
+        p95 = None if said.get("p95") is None else _number(said["p95"], "latency_s.p95")
+        if p95 is not None and p95 < median:
+            raise ScriptError(f"latency_s: p95 ({p95:g}) is below the median ({median:g})")
+        return Latency(median, p95)
+    return Latency(_number(said, "latency_s"))
+
+
+def _limits(said: Any) -> Limits | None:
+    if said is None:
+        return None
+    _known(said, {"requests_per_minute", "tokens_per_minute", "window_s"}, "limits")
+    values = {name: _positive(said[name], f"limits.{name}") for name in said if said[name] is not None}
+    window = float(values.pop("window_s", 60.0))
+    return Limits(**{name: int(value) for name, value in values.items()}, window_s=window)
+
+
+def _keys(said: Any) -> dict[str, str]:
+    if said is None:
+        return {}
+    if isinstance(said, Mapping):
+        _known(said, set(DIALECTS), "api_key")
+        return {name: str(key) for name, key in said.items()}
+    return {name: str(said) for name in DIALECTS}
+
+
+_MATCHERS = {"every", "nth", "probability", "text", "model", "times", "on"}
+_OPTIONS = {"retry_after", "retry_after_ms", "retry_after_date", "code", "message", "status", "gap_s", "executed"}
+
+
+def _rule(said: Any, place: str) -> Rule:
+    _known(said, _MATCHERS | _OPTIONS | {"fault"}, place)
+    fault = said.get("fault")
+    if fault not in KINDS:
+        raise ScriptError(f"{place}.fault: {fault!r} is none of {', '.join(KINDS)}")
+    on = said.get("on", "create")
+    if on not in ENDPOINTS:
+        raise ScriptError(f"{place}.on: {on!r} is none of {', '.join(ENDPOINTS)}")
+    nth = said.get("nth")
+    share = said.get("probability")
+    if share is not None and not 0 <= _number(share, f"{place}.probability") <= 1:
+        raise ScriptError(f"{place}.probability: {share!r} is not between 0 and 1")
+    return Rule(
+        fault=fault,
+        every=None if said.get("every") is None else int(_positive(said["every"], f"{place}.every")),
+        nth=tuple(_int(one, f"{place}.nth") for one in (nth if isinstance(nth, list | tuple) else [nth]))
+        if nth
+        else (),
+        probability=share,
+        text=None if said.get("text") is None else str(said["text"]),
+        model=None if said.get("model") is None else str(said["model"]),
+        times=None if said.get("times") is None else int(_positive(said["times"], f"{place}.times")),
+        on=on,
+        options=_options(said, place),
+    )
+
+
+def _options(said: Mapping[str, Any], place: str) -> dict[str, Any]:
+    options = {name: said[name] for name in said if name in _OPTIONS and said[name] is not None}
+    for name in ("retry_after", "retry_after_ms", "retry_after_date", "gap_s"):
+        if name in options:
+            _number(options[name], f"{place}.{name}")
+    if "status" in options and not 400 <= _int(options["status"], f"{place}.status") <= 599:
+        raise ScriptError(f"{place}.status: {options['status']} is no error status")
+    if "executed" in options:
+        _bool(options["executed"], f"{place}.executed")
+    return options
+
+
+def _list(said: Any, place: str) -> list[Any]:
+    if said is None:
+        return []
+    if not isinstance(said, list | tuple):
+        raise ScriptError(f"{place}: a list is needed, not {type(said).__name__}")
+    return list(said)
+
+
+def _int(said: Any, place: str) -> int:
+    if isinstance(said, bool) or not isinstance(said, int):
+        raise ScriptError(f"{place}: {said!r} is not a whole number")
+    return said
+
+
+def _bool(said: Any, place: str) -> bool:
+    if not isinstance(said, bool):
+        raise ScriptError(f"{place}: {said!r} is neither true nor false")
+    return said
+
+
+def _number(said: Any, place: str) -> float:
+    if isinstance(said, bool) or not isinstance(said, int | float) or not said >= 0:
+        raise ScriptError(f"{place}: {said!r} is not a number of 0 or more")
+    return float(said)
+
+
+def _positive(said: Any, place: str) -> float:
+    if _number(said, place) <= 0:
+        raise ScriptError(f"{place}: {said!r} is not above 0")
+    return float(said)

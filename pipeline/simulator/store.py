@@ -1,0 +1,126 @@
+"""Responses kept for later calls: fetched while they run, cancelled, deleted, continued."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.simulator.problems import RequestError
+from pipeline.simulator.shapes import Reply, response_object
+
+__all__ = ["Store", "Stored", "view"]
+
+KEPT = 10_000
+
+
+@dataclass(slots=True)
+class Stored:
+    """One kept response and the moments its state changes."""
+
+    reply: Reply
+    items: list[dict[str, Any]]
+    """The whole input, earlier turns included."""
+    queued_until: float = 0.0
+    ready_at: float = 0.0
+    background: bool = False
+    cancelled: bool = False
+
+    def status(self, now: float) -> str:
+        """The state at this moment."""
+        if self.cancelled:
+            return "cancelled"
+        if now < self.queued_until:
+            return "queued"
+        return "in_progress" if now < self.ready_at else self.reply.answer.status
+
+
+def view(stored: Stored, now: float) -> dict[str, Any]:
+    """The response as a fetch at this moment shows it."""
+    whole = response_object(stored.reply)
+    status = stored.status(now)
+    if status != stored.reply.answer.status:
+        whole |= {"status": status, "output": [], "usage": None, "error": None, "incomplete_details": None}
+        whole.pop("completed_at", None)
+    return whole
+
+
+class Store:
+    """The kept responses, the oldest forgotten first."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Stored] = OrderedDict()
+        self._item_ids: set[str] = set()
+        self._conversations: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
+
+    def keep(self, stored: Stored) -> None:
+        """Keep a response."""
+        self._kept[stored.reply.id] = stored
+        self._item_ids.update(item["id"] for item in stored.reply.output)
+        if len(self._kept) > KEPT:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, response_id: str) -> None:
+        gone = self._kept.pop(response_id)
+        self._item_ids.difference_update(item["id"] for item in gone.reply.output)
+
+    def get(self, response_id: str) -> Stored:
+        """The kept response, or 404."""
+        stored = self._kept.get(response_id)
+        if stored is None:
+            raise RequestError(f"Response with id '{response_id}' not found.", status=404)
+        return stored
+
+    def delete(self, response_id: str) -> None:
+        """Forget a response, or 404."""
+        self.get(response_id)
+        self._drop(response_id)
+
+    def cancel(self, response_id: str, now: float) -> Stored:
+        """Cancel a background response; one that is over stays as it is."""
+        stored = self.get(response_id)
+        if not stored.background:
+            raise RequestError("Cannot cancel a synchronous response.")
+        if now < stored.ready_at:
+            stored.cancelled = True
+        return stored
+
+    def history(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The items of the conversation a request continues."""
+        previous = body.get("previous_response_id")
+        if previous:
+            stored = self._kept.get(previous)
+            if stored is None:
+                raise RequestError(
+                    f"Previous response with id '{previous}' not found.",
+                    code="previous_response_not_found",
+                    param="previous_response_id",
+                )
+            return [*stored.items, *stored.reply.output]
+        return list(self._conversations.get(_conversation_id(body), ()))
+
+    def continue_conversation(self, body: Mapping[str, Any], items: list[dict[str, Any]]) -> None:
+        """Keep the items of a conversation's turn."""
+        name = _conversation_id(body)
+        if name:
+            self._conversations[name] = items
+            if len(self._conversations) > KEPT:
+                self._conversations.popitem(last=False)
+
+    def check_references(self, items: list[dict[str, Any]]) -> None:
+        """An item replayed only by its id must have been stored."""
+        for item in items:
+            kind = item.get("type")
+            bare = kind == "item_reference" or (kind == "reasoning" and not item.get("encrypted_content"))
+            if bare and item["id"] not in self._item_ids:
+                raise RequestError(
+                    f"Item with id '{item['id']}' not found. Items are not persisted when `store` is set to false.",
+                    status=404,
+                    param="input",
+                )
+
+
+def _conversation_id(body: Mapping[str, Any]) -> str:
+    conversation = body.get("conversation")
+    return str(conversation.get("id") if isinstance(conversation, Mapping) else conversation or "")

@@ -1,0 +1,154 @@
+"""Pydantic's findings as problems in plain words, each at its own place in the spec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from pipeline.spec.fields import FieldsError
+from pipeline.spec.job import PATTERNS, ParameterErrors
+from pipeline.spec.paths import Path, dotted
+from pipeline.spec.problems import Report
+from pipeline.spec.settings import paths, settings_at
+from pipeline.spec.tree import Entries, nearest
+from pipeline.wire.parameters import check_parameters
+from pipeline.wire.shape import Complaint, closest, shown
+
+_WRONG_TYPES: Mapping[str, str] = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "dict_type": "a map",
+    "model_type": "a map of settings",
+    "model_attributes_type": "a map of settings",
+}
+"""What a value of another type should have been. A value of several possible types has one finding for each."""
+
+_WORDS: Mapping[str, str] = {
+    "missing": "is required",
+    "greater_than": "must be more than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than": "must be less than {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "finite_number": "must be a finite number",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "value_error": "{error}",
+}
+_SHOWN_AT_ITS_VALUE = {*_WRONG_TYPES, *_WORDS, "literal_error", "string_pattern_mismatch"} - {"missing", "value_error"}
+
+
+def explain(
+    error: ValidationError, root: Entries, values: Mapping[str, object], spoiled: frozenset[Path], report: Report
+) -> None:
+    """Add every finding of pydantic's to ``report``, except where a value already has a mistake of its own."""
+    findings = [(_path(details, values), details) for details in error.errors(include_url=False)]
+    for path, details in findings:
+        if details["type"] in _WRONG_TYPES and any(_is_below(other, path) for other, _ in findings):
+            continue  # one type that the value could have had; it has another one, with a mistake further down
+        kinds = [other["type"] for at, other in findings if at == path]
+        for complaint in _complaints(path, details, kinds):
+            _add(complaint, details["type"], root, spoiled, report)
+
+
+def complain(complaints: Iterable[Complaint], root: Entries, spoiled: frozenset[Path], report: Report) -> None:
+    """Add complaints about the request to ``report``, with the same exception."""
+    for complaint in complaints:
+        _add(complaint, "value_error", root, spoiled, report)
+
+
+def _add(complaint: Complaint, kind: str, root: Entries, spoiled: frozenset[Path], report: Report) -> None:
+    path = complaint.path
+    judges_a_group = kind == "value_error"
+    if any(path[: len(bad)] == bad or (judges_a_group and _is_below(bad, path)) for bad in spoiled):
+        return
+    # What is missing stands nowhere, so the key of the group it is missing from is shown.
+    key_place, value_place = nearest(root, path[:-1] if kind == "missing" else path)
+    place = value_place if kind in _SHOWN_AT_ITS_VALUE else key_place
+    report.add(path, complaint.message, place, complaint.suggestion)
+
+
+def _is_below(path: Path, above: Path) -> bool:
+    return len(path) > len(above) and path[: len(above)] == above
+
+
+def _path(details: ErrorDetails, values: Mapping[str, object]) -> Path:
+    """Return where in the spec pydantic's location is: without the names of union members, and not below a short form."""
+    path: list[str | int] = []
+    value: Any = values
+    for key in details["loc"]:
+        if _has(value, key):
+            path.append(key)
+            value = value[key]
+    return (*path, details["loc"][-1]) if details["type"] == "missing" else tuple(path)
+
+
+def _has(value: object, key: str | int) -> bool:
+    if isinstance(value, list):
+        return isinstance(key, int) and key < len(value)
+    return isinstance(value, Mapping) and key in value
+
+
+def _complaints(path: Path, details: ErrorDetails, kinds: Sequence[str]) -> Iterator[Complaint]:
+    """Yield the complaints behind a finding; ``kinds`` are those of all findings about the same value."""
+    kind, value, context = details["type"], details["input"], details.get("ctx", {})
+    if isinstance(cause := context.get("error"), ParameterErrors | FieldsError):
+        yield from (Complaint((*path, *each.path), each.message, each.suggestion) for each in cause.complaints)
+    elif kind in _FINDERS:
+        yield _FINDERS[kind](path, value, context)
+    elif value is None and kind != "missing":
+        yield Complaint(path, "is empty; give it a value, or leave the line out")
+    elif kind in _WRONG_TYPES:
+        yield Complaint(path, _wrong_type(value, kinds))
+    else:
+        words = _WORDS.get(kind) or details["msg"].replace("Input should", "must").replace("{", "{{").replace("}", "}}")
+        yield Complaint(path, words.format_map(context))
+
+
+def _wrong_type(value: object, kinds: Sequence[str]) -> str:
+    wanted = dict.fromkeys(_WRONG_TYPES[kind] for kind in kinds if kind in _WRONG_TYPES)
+    quotes = "; put quotes around it" if "text" in wanted and isinstance(value, int | float) else ""
+    return f"must be {' or '.join(wanted)}, not {shown(value)}{quotes}"
+
+
+def _choice(path: Path, value: object, context: Mapping[str, Any]) -> Complaint:
+    choices = re.findall(r"'([^']*)'", context["expected"])
+    return Complaint(path, f"must be one of {', '.join(choices)}, not {shown(value)}", closest(str(value), choices))
+
+
+def _pattern(path: Path, value: object, context: Mapping[str, Any]) -> Complaint:
+    return Complaint(path, f"{PATTERNS[context['pattern']]}, not {shown(value)}")
+
+
+def _unknown(path: Path, value: object, _context: Mapping[str, Any]) -> Complaint:
+    return Complaint(path, "is not a setting here", _meant(path, value))
+
+
+_FINDERS: Mapping[str, Callable[[Path, object, Mapping[str, Any]], Complaint]] = {
+    "literal_error": _choice,
+    "string_pattern_mismatch": _pattern,
+    "extra_forbidden": _unknown,
+}
+
+
+def _meant(path: Path, value: object) -> str | None:
+    """Return what an unknown key was meant to be: a neighbour, a setting elsewhere, or a parameter of the request."""
+    name = str(path[-1])
+    group = settings_at(path[:-1])
+    if group is not None and (near := closest(name, group.model_fields)) is not None:
+        return near
+    elsewhere = [dotted(other) for other in paths() if other[-1] == name]
+    if elsewhere:
+        return elsewhere[0] if len(elsewhere) == 1 else None
+    return f"request.{name}" if not check_parameters({name: value}) else None

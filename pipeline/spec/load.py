@@ -1,0 +1,89 @@
+"""A job spec from its file: every mistake at once, each with its line.
+
+The way is: text → tree (``syntax``) → changed by ``--set`` (``overrides``) → values (``evaluate``) → ``Job``. Nothing that a spec holds is
+ever executed or fetched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pipeline.errors import Problem
+from pipeline.spec import overrides
+from pipeline.spec.evaluate import evaluate
+from pipeline.spec.explain import complain, explain
+from pipeline.spec.job import Job, check_request
+from pipeline.spec.problems import Report
+from pipeline.spec.syntax import LARGEST, Format, read
+from pipeline.spec.tree import nearest
+from pipeline.wire.shape import Complaint
+
+FORMATS: Mapping[str, Format] = {".json": "json", ".toml": "toml"}
+"""By the file's ending; every other one is YAML."""
+
+_NO_ENVIRONMENT: Mapping[str, str] = {}
+
+
+def load_job(path: Path, sets: Sequence[str] = (), environ: Mapping[str, str] = _NO_ENVIRONMENT) -> Job:
+    """Read the job spec at ``path``, changed by ``sets`` (``a.b=value``), with ``${VAR}`` taken from ``environ``.
+
+    Relative paths of the job count from the spec's folder. Raises ``SpecError`` with every mistake.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise Report("", str(path)).fatal(f"cannot be read: {error.strerror or error}") from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise Report("", str(path)).fatal(
+            f"is not UTF-8 text: byte {content[error.start]:#04x} in line {line}"
+        ) from error
+    format_ = FORMATS.get(path.suffix.lower(), "yaml")
+    return load_text(text, format=format_, source=str(path), folder=path.absolute().parent, sets=sets, environ=environ)
+
+
+def load_text(
+    text: str,
+    *,
+    format: Format = "yaml",
+    source: str = "job spec",
+    folder: Path,
+    sets: Sequence[str] = (),
+    environ: Mapping[str, str] = _NO_ENVIRONMENT,
+) -> Job:
+    """Read a job spec from its text; ``source`` is what messages call it. Raises ``SpecError`` with every mistake."""
+    report = Report(text, source)
+    root = read(text, format, report)
+    root.nodes.pop("$schema", None)  # an editor's hint, which JSON can't put into a comment
+    for option in sets:
+        overrides.apply(root, option, report)
+    values, spoiled = evaluate(root, environ, report)
+    try:
+        job = Job.model_validate(values)
+    except ValidationError as error:
+        explain(error, root, values, spoiled, report)
+        complain(_parameters(values), root, spoiled, report)
+        raise report.error() from None
+    if report.problems:
+        raise report.error()
+
+    def describe(path: tuple[str | int, ...], message: str, suggestion: str | None) -> Problem:
+        return report.problem(path, message, nearest(root, path)[1], suggestion)
+
+    return job.located(folder, source=source, describe=describe)
+
+
+def _parameters(values: Mapping[str, object]) -> Sequence[Complaint]:
+    """Check the request even where the rest of the job is too wrong for the job to check it itself."""
+    request, output, prompt = values.get("request"), values.get("output"), values.get("prompt")
+    if not isinstance(request, Mapping):
+        return ()
+    asks_fields = isinstance(output, Mapping) and output.get("fields") is not None
+    asks_system = isinstance(prompt, Mapping) and prompt.get("system") is not None
+    return check_request(request, asks_fields=asks_fields, asks_system=asks_system)

@@ -1,0 +1,25 @@
+"""Keys do not belong into a spec: what looks like one, and how it is hidden from messages."""
+
+from __future__ import annotations
+
+import re
+
+_KEY = re.compile(r"\bsk-[A-Za-z0-9_-]{20,}|\bBearer\s+[A-Za-z0-9._~+/-]{16,}=*|\ABearer\s+\S+\Z")
+_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+
+ADVICE = "keys are given by the name of an environment variable (`api_key_env: NAME`), never by their value"
+
+
+def looks_like_key(text: str) -> bool:
+    """Tell whether a text is, or holds, an API key or a bearer token."""
+    return _KEY.search(text) is not None
+
+
+def names_key(variable: str) -> bool:
+    """Tell whether an environment variable holds a secret, going by its name."""
+    return variable.upper().endswith(_NAMES)
+
+
+def masked(text: str) -> str:
+    """Return the text with every key in it replaced by stars."""
+    return _KEY.sub("***", text)

@@ -1,0 +1,301 @@
+"""From an answer in whatever shape to a ``Reply`` in one.
+
+The shape of the body leads, never the vendor: both gateways answer in more than one shape, wrapped or not. Only the
+member that tells the shape must be there; everything else may be missing, null or of another type. Whatever comes in, a
+``Reply`` or an ``AttemptError`` comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline.errors import AttemptError, Sent
+from pipeline.records import Reply, Status, ToolCall, Usage
+from pipeline.wire.calls import call_of_item, calls_of_message
+from pipeline.wire.headers import lowered
+from pipeline.wire.signals import attempt_error, failure, refusal, said, stamped, with_headers
+from pipeline.wire.slim import slim
+from pipeline.wire.sse import EventReader, assemble
+from pipeline.wire.tolerant import NotJsonError, mapping_at, mappings_at, number_at, parse, tamed, text_at
+
+__all__ = ["decode", "read_answer", "slim"]
+
+Body = Mapping[str, object]
+
+
+def read_answer(
+    http_status: int, headers: Mapping[str, str], content: bytes, *, now: float, background: bool = False
+) -> Reply:
+    """Return the reply that a whole HTTP answer holds; raise ``AttemptError`` for every other answer.
+
+    ``now`` is wall time in seconds. ``background`` says that an unfinished response is what was asked for.
+    """
+    by_name = lowered(headers)
+    if not 200 <= http_status < 300:
+        raise failure(http_status, by_name, _error_body(content), now)
+    try:
+        reply = decode(_body(by_name.get("content-type", ""), content), background=background)
+    except AttemptError as error:
+        raise with_headers(error, http_status, by_name, now) from error.__cause__
+    return stamped(reply, by_name)
+
+
+def _error_body(content: bytes) -> object:
+    try:
+        return tamed(parse(content))
+    except NotJsonError:
+        return content.decode("utf-8", errors="replace")
+
+
+def _body(content_type: str, content: bytes) -> object:
+    """Return the body of a success: a stream put together, or JSON."""
+    start = content[:100].lstrip()
+    # Gateways stream unasked, and label streams as text; and an error may come as JSON under a stream's label.
+    if not start.startswith(b"{") and ("text/event-stream" in content_type or start.startswith((b"data:", b"event:"))):
+        reader = EventReader()
+        return assemble(reader.feed(content) + reader.close())
+    try:
+        return parse(content)
+    except NotJsonError as error:
+        beginning = content[:2000].decode("utf-8", errors="replace")
+        what = "stops in the middle" if error.cut else "is no JSON"
+        message = f"the answer {what}: {beginning}" if content else "the answer is empty"
+        # The model may have run and been billed: a success came, only not whole.
+        raise attempt_error("bad_body", message, sent=Sent.MAYBE, transient=error.cut) from error
+
+
+def decode(body: object, *, background: bool = False) -> Reply:
+    """Return the reply that a decoded JSON body holds.
+
+    Raises ``AttemptError`` where the body says no, where the response failed (its reply is attached, so that its usage
+    counts), where it is not finished (unless ``background``), and where it has no known shape.
+    """
+    answer = _unwrapped(tamed(body))
+    found = _found(answer)
+    error = answer.get("error")
+    # With an output or choices the status decides: one of OpenAI's examples is completed and yet shows an error.
+    if error and not (isinstance(answer.get("output"), list) or isinstance(answer.get("choices"), list)):
+        reply = _reply(answer, _Found(state="failed"))
+        raise refusal(answer, reply=reply if reply.response_id or reply.usage != Usage() else None)
+    if found is None:
+        reply = _reply(answer, _Found(state="failed"))
+        message = f"the answer has none of the known shapes: {said(answer).message}"
+        raise attempt_error("unrecognised", message, sent=Sent.ANSWERED, reply=reply)
+    reply = _reply(answer, found)
+    if reply.status is Status.FAILED:
+        raise refusal({"error": error or "the response failed without saying why"}, reply=reply)
+    if reply.status is Status.PENDING and not background:
+        raise attempt_error("in_progress", "the response came back unfinished", sent=Sent.MAYBE, reply=reply)
+    return reply
+
+
+# What envelopes call success; apimart's pages show 200.
+_FINE = frozenset({"200", "0", "success"})
+
+
+def _unwrapped(body: object) -> Body:
+    """Return the body without its envelope. An envelope that reports a failure is one, also with HTTP 200."""
+    if not isinstance(body, dict):
+        message = f"the answer has none of the known shapes: {body!s:.500}"
+        raise attempt_error("unrecognised", message, sent=Sent.ANSWERED)
+    if body.get("code") is not None and str(body["code"]).lower() not in _FINE:
+        raise refusal(body)
+    inner = body.get("data")
+    wrapped = "code" in body or not body.keys() & {"output", "choices"}
+    return inner if isinstance(inner, dict) and wrapped else body
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the reader of a shape found; ``state`` is in OpenAI's words, None where the shape says nothing."""
+
+    text: str = ""
+    refusal: str | None = None
+    calls: list[ToolCall] = field(default_factory=list)
+    annotations: list[Body] = field(default_factory=list)
+    reasoning_summary: str | None = None
+    state: str | None = None
+    reason: str | None = None
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is something to show for the call."""
+        return bool(self.text.strip() or self.refusal or self.calls)
+
+
+def _found(answer: Body) -> _Found | None:
+    fallback = text_at(answer, "output_text")
+    if isinstance(answer.get("output"), list):
+        found = _from_items(answer)
+    elif isinstance(answer.get("choices"), list):
+        found = _from_choices(answer)
+    elif fallback is not None:
+        found = _Found()
+    else:
+        return None
+    found.text = found.text or fallback or ""
+    return found
+
+
+def _from_items(answer: Body) -> _Found:
+    """Read the Responses shape: ``output`` is a list of items of many kinds, in any order and of any length."""
+    found = _Found()
+    summaries: list[str] = []
+    for item in mappings_at(answer, "output"):
+        if item.get("type", "message") == "message":
+            _add_content(found, item)
+        elif item.get("type") == "reasoning":
+            summaries += (text_at(part, "text") or "" for part in mappings_at(item, "summary"))
+        elif call := call_of_item(item):
+            found.calls.append(call)
+    found.reasoning_summary = "\n".join(summaries) or None
+    return found
+
+
+# Why a chat-style choice ended, in the words of the Responses API. Everything else counts as completed.
+_FINISHED: Mapping[str, tuple[str, str]] = {
+    "length": ("incomplete", "max_output_tokens"),
+    "content_filter": ("incomplete", "content_filter"),
+}
+
+
+def _from_choices(answer: Body) -> _Found:
+    """Read the chat shape: the first of the ``choices``."""
+    choice = next(mappings_at(answer, "choices"), {})
+    message = mapping_at(choice, "message")
+    found = _Found(calls=list(calls_of_message(message)))
+    _add_content(found, message)
+    found.refusal = found.refusal or text_at(message, "refusal") or None
+    found.annotations += mappings_at(message, "annotations")
+    found.state, found.reason = _FINISHED.get(text_at(choice, "finish_reason") or "", (None, None))
+    return found
+
+
+def _add_content(found: _Found, message: Body) -> None:
+    """Add what a message says. Its content is a list of parts or, on some gateways, plain text."""
+    found.text += text_at(message, "content") or ""
+    for part in mappings_at(message, "content"):
+        if part.get("type", "text") in ("output_text", "text"):
+            found.text += text_at(part, "text") or ""
+            found.annotations += mappings_at(part, "annotations")
+        elif part.get("type") == "refusal":
+            found.refusal = (found.refusal or "") + (text_at(part, "refusal") or "")
+
+
+def _reply(answer: Body, found: _Found) -> Reply:
+    state = _state(answer, found)
+    status = _status(
+        state, found, reason := found.reason or text_at(mapping_at(answer, "incomplete_details"), "reason")
+    )
+    # A finished answer may still show an error or a reason, as an example of OpenAI's does; they explain nothing then.
+    failed = status in (Status.FAILED, Status.CANCELLED) and bool(answer.get("error"))
+    words = said({"error": answer["error"]}) if failed else None
+    return Reply(
+        status=status,
+        text=found.text,
+        refusal=found.refusal,
+        tool_calls=tuple(found.calls),
+        annotations=tuple(found.annotations),
+        reasoning_summary=found.reasoning_summary,
+        usage=_usage(answer),
+        model=text_at(answer, "model"),
+        service_tier=text_at(answer, "service_tier"),
+        response_id=text_at(answer, "id"),
+        created=_created(answer),
+        incomplete_reason=reason if state == "incomplete" else None,
+        error_code=words.code if words else None,
+        error_message=words.message if words else None,
+        raw=answer,
+    )
+
+
+_STATES: Mapping[str, str] = {
+    "completed": "completed",
+    "incomplete": "incomplete",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "canceled": "cancelled",
+    "queued": "pending",
+    "in_progress": "pending",
+}
+
+
+def _state(answer: Body, found: _Found) -> str:
+    """Return the state of the response: a cut-off choice, else a known status, else what the content suggests."""
+    known = _STATES.get(text_at(answer, "status") or "")
+    if found.state is not None and known in (None, "completed"):
+        return found.state
+    if known is not None:
+        return known
+    return "failed" if answer.get("error") and not found.anything else "completed"
+
+
+def _status(state: str, found: _Found, reason: str | None) -> Status:
+    if state == "completed":
+        return _completed(found)
+    if state == "incomplete":
+        return Status.FILTERED if reason == "content_filter" else Status.TRUNCATED
+    return Status(state)
+
+
+def _completed(found: _Found) -> Status:
+    if found.refusal is not None:
+        return Status.REFUSED
+    if found.text.strip():
+        return Status.OK
+    return Status.TOOL_CALLS if found.calls else Status.EMPTY
+
+
+# Each figure of ours, under the names of the Responses shape and of the chat shape. Gateways mix the two.
+_FIGURES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "input_tokens": (("input_tokens",), ("prompt_tokens",)),
+    "cached_tokens": (("input_tokens_details", "cached_tokens"), ("prompt_tokens_details", "cached_tokens")),
+    "output_tokens": (("output_tokens",), ("completion_tokens",)),
+    "reasoning_tokens": (
+        ("output_tokens_details", "reasoning_tokens"),
+        ("completion_tokens_details", "reasoning_tokens"),
+    ),
+    "total_tokens": (("total_tokens",), ("total_tokens",)),
+}
+
+
+def _usage(answer: Body) -> Usage:
+    """Return the reported tokens.
+
+    A missing total is the sum of the two; reasoning and cached tokens are parts of them.
+    """
+    given = mapping_at(answer, "usage")
+    figures = {name: _figure(given, paths) for name, paths in _FIGURES.items()}
+    asked, answered = figures["input_tokens"], figures["output_tokens"]
+    if figures["total_tokens"] is None and asked is not None and answered is not None:
+        figures["total_tokens"] = asked + answered
+    return Usage(**figures)
+
+
+def _figure(usage: Body, paths: tuple[tuple[str, ...], ...]) -> int | None:
+    for *parents, name in paths:
+        source = usage
+        for parent in parents:
+            source = mapping_at(source, parent)
+        if (count := _count(source.get(name))) is not None:
+            return count
+    return None
+
+
+def _count(value: object) -> int | None:
+    """Return a count of tokens.
+
+    Fractions, text, negative and absurd numbers (2^53 on) are unknown rather than guessed at.
+    """
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
+
+
+# The end of the year 9999: beyond it no calendar can show the moment.
+_LAST_MOMENT_S = 253_402_300_799
+
+
+def _created(answer: Body) -> float | None:
+    created = number_at(answer, "created_at", "created")
+    # NaN fails the comparison too.
+    return float(created) if created is not None and 0 <= created <= _LAST_MOMENT_S else None

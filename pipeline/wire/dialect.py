@@ -1,0 +1,197 @@
+"""How each vendor speaks, as data.
+
+A dialect is one row of facts; ``encode`` reads the facts and never the name. Replies need no facts: they are led by
+their own shape. Each fact comes from the vendor's page "Create a model response" or its gateway twin, unless a comment
+says otherwise, and a job can override it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Literal, get_args, get_origin, get_type_hints
+
+from pipeline.wire.parameters import PARAMETERS
+from pipeline.wire.shape import closest, shown
+
+
+class UnknownFact(ValueError):
+    """An override names no fact of a dialect, or gives it a value that it cannot have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The facts of one dialect of ``POST /v1/responses``."""
+
+    name: str
+    """What messages call the vendor; no decision hangs on it."""
+    base_url: str
+    """The vendor's own address, up to and including ``/v1``."""
+    path: str
+    """What follows the address; begins with a slash."""
+    key_env: str
+    """Variable that holds the key for the vendor's own address.
+
+    One per vendor: apimart's page shows OpenAI's name, which would hand it that key.
+    """
+    max_tokens_field: Literal["max_output_tokens", "max_tokens"]
+    """What the output cap is called. Both gateways document ``max_tokens`` and echo the other name."""
+    function_tool: Literal["flat", "nested"]
+    """Whether a function's name stands in the tool itself or below ``function``."""
+    mcp_tool: Literal["mcp", "remote_mcp"]
+    """Which form a remote MCP server takes."""
+    instructions: Literal["field", "system_message"]
+    """Whether ``instructions`` is sent as such, or as a system message before the input."""
+    expand_string_input: bool
+    """Whether plain text, as input or as content, is sent as a list of parts: the form that both gateways document."""
+    explicit_stream_false: bool
+    """Whether ``stream: false`` is said. A client of apimart reports streams when the field is left out."""
+    undocumented: Literal["send", "warn", "refuse"]
+    """What becomes of parameters that the vendor's page does not list.
+
+    Gateways claim full compatibility, so they are sent, with a warning.
+    """
+    documented: frozenset[str]
+    """The top-level parameters that the vendor's page lists, by their OpenAI names."""
+    parts: frozenset[str]
+    """The input parts that messages may hold."""
+    roles: frozenset[str]
+    """The roles that messages may have. qingbo shows only ``user``; it is taken to be like apimart."""
+    image_formats: frozenset[str]
+    """The mime types of pictures that are taken."""
+    max_image_bytes: int
+    """The largest picture, in bytes before base64.
+
+    "20 MB" is read as binary, so that nothing is refused that the vendor would take.
+    """
+    store_by_default: bool | None
+    """``store`` where the job does not set it and nothing it uses needs a stored response; None sends nothing."""
+
+    def overridden(self, overrides: Mapping[str, object]) -> Dialect:
+        """Return the dialect with some facts replaced; lists stand for sets. Raises ``UnknownFact``."""
+        hints = get_type_hints(Dialect)
+        changes: dict[str, object] = {}
+        for name, value in overrides.items():
+            if name in _NOT_OVERRIDABLE:
+                raise UnknownFact(f"{name} is not overridden here: {_NOT_OVERRIDABLE[name]}")
+            if name not in hints:
+                raise UnknownFact(_unknown(name))
+            changes[name] = _fact(name, hints[name], value)
+        return replace(self, **changes)  # type: ignore[arg-type]  # each value was checked against its field's type
+
+
+# An address changed here would be sent the vendor's key; the provider's own settings keep the two together.
+_NOT_OVERRIDABLE: Mapping[str, str] = {
+    "name": "it follows from the provider's dialect",
+    "base_url": "set the provider's base_url",
+    "key_env": "set the provider's api_key_env",
+}
+
+
+def _unknown(name: str) -> str:
+    known = [fact.name for fact in fields(Dialect) if fact.name not in _NOT_OVERRIDABLE]
+    meant = closest(str(name), known)
+    return f"{name!r} is no fact of a dialect" + (
+        f" - did you mean {meant!r}?" if meant else f"; they are {', '.join(known)}"
+    )
+
+
+def _fact(name: str, hint: object, value: object) -> object:
+    """Return ``value`` as the fact's type, or raise ``UnknownFact``."""
+    if get_origin(hint) is Literal:
+        return _checked(name, value in get_args(hint), f"one of {', '.join(get_args(hint))}", value)
+    if get_origin(hint) is frozenset:
+        listed = isinstance(value, list | tuple | set | frozenset) and all(isinstance(member, str) for member in value)
+        return frozenset(_checked(name, listed, "a list of texts", value))  # type: ignore[call-overload]  # just checked
+    if hint is int:
+        positive = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        return _checked(name, positive, "a positive whole number", value)
+    if hint is str:
+        return _checked(
+            name, isinstance(value, str) and re.fullmatch(r"/[^\s?#]*", value), "a path that begins with a slash", value
+        )
+    optional = type(None) in get_args(hint)
+    fits = isinstance(value, bool) or (optional and value is None)
+    return _checked(name, fits, "true, false or null" if optional else "true or false", value)
+
+
+def _checked(name: str, fits: object, says: str, value: object) -> object:
+    if not fits:
+        raise UnknownFact(f"{name} must be {says}, not {'null' if value is None else shown(value)}")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where requests go."""
+
+    url: str
+    """The whole address that requests are posted to."""
+    identity: str
+    """What stands for the endpoint in a request's fingerprint."""
+    key_env: str | None
+    """The variable that holds the key; None sends none."""
+    headers: Mapping[str, str]
+    """Further request headers; never keys."""
+    dialect: Dialect
+    """How the endpoint speaks."""
+
+
+_IMAGE_FORMATS = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+_TWENTY_MEGABYTES = 20 * 1024 * 1024
+_GATEWAY_PARAMETERS = frozenset({"model", "input", "tools", "temperature", "max_output_tokens", "stream"})
+_GATEWAY_ROLES = frozenset({"user", "assistant", "system"})
+
+_OPENAI = Dialect(
+    name="openai",
+    base_url="https://api.openai.com/v1",
+    path="/responses",
+    key_env="OPENAI_API_KEY",
+    max_tokens_field="max_output_tokens",
+    function_tool="flat",
+    mcp_tool="mcp",
+    instructions="field",
+    expand_string_input=False,
+    explicit_stream_false=False,
+    undocumented="send",
+    documented=frozenset(PARAMETERS),
+    parts=frozenset({"input_text", "input_image", "input_file"}),
+    roles=frozenset({"user", "assistant", "system", "developer"}),
+    # The reference names neither formats nor sizes. Both are from OpenAI's older public guide on images: PNG, JPEG,
+    # WebP and still GIF, 20 MB each.
+    image_formats=_IMAGE_FORMATS,
+    max_image_bytes=_TWENTY_MEGABYTES,
+    store_by_default=False,
+)
+
+_QINGBO = Dialect(
+    name="qingbo",
+    base_url="https://qingbo.dev/v1",
+    path="/responses",
+    key_env="QINGBO_API_KEY",
+    max_tokens_field="max_tokens",
+    function_tool="nested",
+    mcp_tool="remote_mcp",
+    instructions="system_message",
+    expand_string_input=True,
+    explicit_stream_false=True,
+    undocumented="warn",
+    documented=_GATEWAY_PARAMETERS,
+    parts=frozenset({"input_text", "input_image", "input_video"}),
+    roles=_GATEWAY_ROLES,
+    image_formats=_IMAGE_FORMATS,
+    max_image_bytes=_TWENTY_MEGABYTES,
+    store_by_default=None,
+)
+
+_APIMART = replace(
+    _QINGBO,
+    name="apimart",
+    base_url="https://api.apimart.ai/v1",
+    key_env="APIMART_API_KEY",
+    documented=_GATEWAY_PARAMETERS | {"top_p"},
+    parts=frozenset({"input_text", "input_image"}),
+)
+
+DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (_OPENAI, _QINGBO, _APIMART)}

@@ -1,0 +1,139 @@
+"""From the neutral body, in OpenAI's names, to the body that a dialect takes.
+
+Every step is steered by a fact of the dialect. Nothing the job names is lost on the way without a word: what a dialect
+cannot say is a reason to refuse (``refusals``), what its page does not list is worth a warning (``cautions``). Pictures
+stand in the body as ``Media`` values; they are leaves here and come out as they went in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from pipeline.wire.dialect import Dialect
+from pipeline.wire.tools import has_timeout, strict_qualifies, translated, untranslatable
+
+__all__ = ["cautions", "encode", "refusals", "strict_qualifies"]
+
+Body = Mapping[str, object]
+_NOTHING: Body = MappingProxyType({})
+
+# Using one of these needs a response that is stored, so `store` is left to the provider.
+_NEEDS_STORING = ("background", "previous_response_id", "conversation")
+# Parts that belong to one dialect or another. What is on no page (`input_audio`, say) passes, for it may be newer than
+# the pages.
+_DOCUMENTED_PARTS = frozenset({"input_text", "input_image", "input_file", "input_video"})
+
+
+def encode(body: Body, dialect: Dialect, extra_body: Body = _NOTHING) -> dict[str, object]:
+    """Return the body to send; ``extra_body`` goes in verbatim and wins over everything.
+
+    The given body is left as it is.
+    """
+    request = {name: value for name, value in body.items() if value is not None}
+    if "input" in request:
+        request["input"] = _input(request["input"], dialect)
+    if "tools" in request:
+        request["tools"] = translated(request["tools"], dialect)
+    if dialect.instructions == "system_message" and "instructions" in request:
+        request["input"] = _led_by(request.pop("instructions"), request.get("input"))
+    if "max_output_tokens" in request:
+        request[dialect.max_tokens_field] = request.pop("max_output_tokens")
+    return {**_delivered(request, dialect, {**request, **extra_body}), **extra_body}
+
+
+def refusals(body: Body, dialect: Dialect) -> list[str]:
+    """Return the reasons why this dialect cannot take this body, each once; none means that it can."""
+    kinds = [kind for kind in _kinds_of_parts(body) if kind in _DOCUMENTED_PARTS - dialect.parts]
+    reasons = [f"{dialect.name} takes no {kind}; messages may hold {_listed(dialect.parts)}" for kind in kinds]
+    roles = [role for role in _roles(body) if role not in dialect.roles]
+    reasons += [f"{dialect.name} has no role {role}; messages may be of {_listed(dialect.roles)}" for role in roles]
+    if dialect.mcp_tool == "remote_mcp":
+        lost = [name for tool in _members(body.get("tools")) for name in untranslatable(tool)]
+        reasons += [f"{dialect.name}'s remote_mcp tool has no place for {name}" for name in lost]
+    if dialect.undocumented == "refuse":
+        reasons += [f"{dialect.name}'s page does not list {name}" for name in _undocumented(body, dialect)]
+    return list(dict.fromkeys(reasons))
+
+
+def cautions(body: Body, dialect: Dialect) -> list[str]:
+    """Return a sentence for everything sent without the vendor's word for it, or left out for want of a place."""
+    warnings = []
+    if dialect.undocumented == "warn":
+        names = _undocumented(body, dialect)
+        warnings += [f"{dialect.name}'s page does not list {name}; it is sent as the job has it" for name in names]
+    if dialect.mcp_tool == "mcp" and any(has_timeout(tool) for tool in _members(body.get("tools"))):
+        warnings.append(f"{dialect.name}'s mcp tool has no place for timeout; it is left out")
+    return warnings
+
+
+def _delivered(request: dict[str, object], dialect: Dialect, asked: Body) -> dict[str, object]:
+    """Return the request with what the dialect wants said about streaming and storing.
+
+    ``asked`` includes the extra body.
+    """
+    result = dict(request)
+    if asked.get("stream") is not True:
+        result.pop("stream_options", None)
+        if dialect.explicit_stream_false:
+            result.setdefault("stream", False)
+    if dialect.store_by_default is not None and not any(asked.get(name) for name in _NEEDS_STORING):
+        result.setdefault("store", dialect.store_by_default)
+    return result
+
+
+def _input(given: object, dialect: Dialect) -> object:
+    if isinstance(given, str):
+        return [_message("user", given)] if dialect.expand_string_input else given
+    return [_item(item, dialect) for item in given] if isinstance(given, list | tuple) else given
+
+
+def _led_by(instructions: object, given: object) -> list[object]:
+    rest = [_message("user", given)] if isinstance(given, str) else given
+    return [_message("system", instructions), *(rest if isinstance(rest, list) else ())]
+
+
+def _message(role: object, text: object) -> dict[str, object]:
+    return {"role": role, "content": [{"type": "output_text" if role == "assistant" else "input_text", "text": text}]}
+
+
+def _item(item: object, dialect: Dialect) -> object:
+    if not isinstance(item, Mapping) or item.get("type", "message") != "message":
+        return item
+    role, content = item.get("role"), item.get("content")
+    if isinstance(content, str) and dialect.expand_string_input:
+        return {**item, **_message(role, content)}
+    if role == "assistant" and isinstance(content, list | tuple):
+        return {**item, "content": [_spoken(part) for part in content]}
+    return item
+
+
+def _spoken(part: object) -> object:
+    """Return a part of an assistant's message: its text is output there, and refused under the name of input."""
+    return {**part, "type": "output_text"} if isinstance(part, Mapping) and part.get("type") == "input_text" else part
+
+
+def _undocumented(body: Body, dialect: Dialect) -> list[str]:
+    # What the dialect says in another way of its own needs no word of the page.
+    known = dialect.documented | {dialect.max_tokens_field}
+    known |= {"instructions"} if dialect.instructions == "system_message" else set()
+    return [name for name, value in body.items() if value is not None and name not in known]
+
+
+def _kinds_of_parts(body: Body) -> Iterator[str]:
+    for item in _members(body.get("input")):
+        for name in ("content", "output"):
+            yield from (str(part.get("type")) for part in _members(item.get(name)))
+
+
+def _roles(body: Body) -> Iterator[str]:
+    yield from (str(item["role"]) for item in _members(body.get("input")) if "role" in item)
+
+
+def _members(value: object) -> Iterator[Mapping[str, object]]:
+    if isinstance(value, list | tuple):
+        yield from (member for member in value if isinstance(member, Mapping))
+
+
+def _listed(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,215 @@
+"""Server-sent events: bytes in any pieces to events, and events to the body that a plain answer would have been.
+
+A stream has no decoder of its own. ``assemble`` gives back a body and ``decode`` reads it, so that what works for one
+delivery works for all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pipeline.errors import AttemptError, Sent
+from pipeline.records import Reply, Status
+from pipeline.wire.signals import attempt_error
+from pipeline.wire.tolerant import mapping_at, mappings_at, parse, text_at
+
+__all__ = ["Event", "EventReader", "assemble"]
+
+# The largest event is the last one, which holds the whole body: a few generated pictures as base64, at most.
+MAX_EVENT_BYTES = 64 * 1024 * 1024
+
+DONE = "[DONE]"
+# The first is the one of OpenAI's page; the others are known from its SDK and from qingbo's newer pages.
+TERMINALS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Event(NamedTuple):
+    """One event: its name (``message`` where the stream gives none) and its data, the lines joined with newlines."""
+
+    name: str
+    data: str
+
+
+class EventReader:
+    """Cuts a stream of bytes into events, whichever way the bytes are cut into pieces.
+
+    Lines may end in ``\\n``, ``\\r\\n`` or ``\\r``; comments are skipped. It holds the unfinished line and the lines of
+    the unfinished event, never more than ``max_event_bytes`` of them.
+    """
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max_event_bytes = max_event_bytes
+        self._line = bytearray()
+        self._after_return = False
+        self._started = False
+        self._name = ""
+        self._data: list[bytes] = []
+        self._size = 0
+
+    def feed(self, piece: bytes) -> list[Event]:
+        """Take the next bytes and return the events they complete.
+
+        Raises ``AttemptError`` for an event that is too large.
+        """
+        if not piece:
+            return []
+        if self._after_return and piece.startswith(b"\n"):
+            piece = piece[1:]
+        self._after_return = piece.endswith(b"\r")
+        *ended, rest = _LINE_END.split(piece)
+        events = []
+        for line in ended:
+            self._extend(line)
+            events += self._take_line()
+        self._extend(rest)
+        return events
+
+    def close(self) -> list[Event]:
+        """Take the end of the stream. An event without its closing blank line counts: some servers leave it out."""
+        events = self._take_line() if self._line else []
+        return events + self._dispatch()
+
+    def _take_line(self) -> list[Event]:
+        line = bytes(self._line)
+        self._line.clear()
+        if not self._started:
+            self._started = True
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+        if not line:
+            return self._dispatch()
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"event":
+            self._name = value.decode("utf-8", errors="replace")
+        elif name == b"data":
+            self._data.append(value)
+            self._size += len(value)
+        return []
+
+    def _dispatch(self) -> list[Event]:
+        # Decoded only when whole, so that a piece may end inside a character.
+        data = b"\n".join(self._data).decode("utf-8", errors="replace")
+        events = [Event(self._name or "message", data)] if self._data else []
+        self._name, self._size = "", 0
+        self._data.clear()
+        return events
+
+    def _extend(self, piece: bytes) -> None:
+        self._line += piece
+        if self._size + len(self._line) > self._max_event_bytes:
+            message = f"an event of the stream is larger than {self._max_event_bytes} bytes"
+            raise attempt_error("bad_body", message, sent=Sent.MAYBE)
+
+
+def assemble(events: Iterable[Event]) -> dict[str, object]:
+    """Return the body that the events of one answer add up to; an error event gives an error body.
+
+    Raises ``AttemptError`` of the kind ``stream_cut`` where the stream ends without saying that it is finished: what
+    came may be half an answer, and may have been billed.
+    """
+    begun: Mapping[str, object] = {}
+    chat = _Chat()
+    for event in events:
+        if event.data.strip() == DONE:
+            chat.done = True
+            break
+        payload = _payload(event)
+        kind = text_at(payload, "type") or event.name
+        if "choices" in payload:
+            chat.add(payload)
+        elif kind in TERMINALS and mapping_at(payload, "response"):
+            return dict(mapping_at(payload, "response"))
+        elif kind == "error":
+            return payload if payload.get("error") else {"error": payload or event.data}
+        elif _is_whole_body(payload):
+            return payload
+        else:
+            begun = mapping_at(payload, "response") or begun
+    if not chat.finished:
+        raise _cut(begun)
+    return chat.body()
+
+
+def _payload(event: Event) -> dict[str, object]:
+    """Return an event's JSON object; whatever else it holds says nothing to us."""
+    try:
+        value = parse(event.data)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _is_whole_body(payload: Mapping[str, object]) -> bool:
+    """Say whether a server put a plain answer or an error into one event."""
+    return "type" not in payload and any(payload.get(name) for name in ("output", "data", "error", "code"))
+
+
+def _cut(begun: Mapping[str, object]) -> AttemptError:
+    # The id allows to fetch the answer later, where the provider stores answers.
+    reply = Reply(Status.FAILED, response_id=text_at(begun, "id"), model=text_at(begun, "model"), raw=begun)
+    return attempt_error(
+        "stream_cut", "the stream ended before its final event", sent=Sent.MAYBE, reply=reply if begun else None
+    )
+
+
+@dataclass(slots=True)
+class _Call:
+    """A tool call as its pieces come in: the id and the name at first, then the arguments bit by bit."""
+
+    call_id: str | None = None
+    name: str = ""
+    arguments: str = ""
+
+    def add(self, delta: Mapping[str, object]) -> None:
+        function = mapping_at(delta, "function")
+        self.call_id = text_at(delta, "id") or self.call_id
+        self.name = text_at(function, "name") or self.name
+        self.arguments += text_at(function, "arguments") or ""
+
+    def body(self) -> dict[str, object]:
+        return {"id": self.call_id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+
+
+@dataclass(slots=True)
+class _Chat:
+    """The first choice of a chat-style stream, added up chunk by chunk."""
+
+    done: bool = False
+    top: dict[str, object] = field(default_factory=dict)
+    text: list[str] = field(default_factory=list)
+    refusal: list[str] = field(default_factory=list)
+    calls: dict[object, _Call] = field(default_factory=dict)
+    finish_reason: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stream said that it is over. ``[DONE]`` without a single chunk is no answer."""
+        return self.finish_reason is not None or (self.done and bool(self.top))
+
+    def add(self, chunk: Mapping[str, object]) -> None:
+        # Usage comes in one chunk, often the last; a null in another one must not hide it.
+        self.top |= {name: value for name, value in chunk.items() if name != "choices" and value is not None}
+        for choice in mappings_at(chunk, "choices"):
+            if choice.get("index", 0) != 0:
+                continue
+            delta = mapping_at(choice, "delta") or mapping_at(choice, "message")
+            self.text.append(text_at(delta, "content") or "")
+            self.refusal.append(text_at(delta, "refusal") or "")
+            for position, call in enumerate(mappings_at(delta, "tool_calls")):
+                index = call.get("index", position)
+                self.calls.setdefault(index if isinstance(index, int) else position, _Call()).add(call)
+            self.finish_reason = text_at(choice, "finish_reason") or self.finish_reason
+
+    def body(self) -> dict[str, object]:
+        message: dict[str, object] = {"role": "assistant", "content": "".join(self.text) or None}
+        if any(self.refusal):
+            message["refusal"] = "".join(self.refusal)
+        if self.calls:
+            message["tool_calls"] = [call.body() for call in self.calls.values()]
+        return {**self.top, "choices": [{"index": 0, "message": message, "finish_reason": self.finish_reason}]}

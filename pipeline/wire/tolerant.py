@@ -1,0 +1,105 @@
+"""Reading JSON that others wrote: nothing is taken for granted, and nothing in it makes us stumble.
+
+Replies are never parsed through a closed model. The vendors' own examples break their own schemas, so a reader asks for
+what it needs with a getter that answers "not there" for everything that is missing, null or of another type.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+import orjson
+
+# Far deeper than any reply, and well inside what the JSON writers of the journal can take (orjson stops at 254).
+MAX_DEPTH = 100
+TOO_DEEP = "[nested too deeply]"
+
+_NOTHING: Mapping[str, object] = {}
+
+
+class NotJsonError(ValueError):
+    """A text is no JSON. ``cut`` says that it began as JSON and stops in the middle, as after a lost connection."""
+
+    def __init__(self, reason: str, *, cut: bool = False) -> None:
+        super().__init__(reason)
+        self.cut = cut
+
+
+def parse(content: bytes | str) -> object:
+    """Return the value of a JSON text. Raises ``NotJsonError``, and nothing else.
+
+    What a strict parser refuses but a person would read is accepted: a byte order mark, bytes that are no UTF-8 (they
+    become U+FFFD), lone surrogates (see ``tamed``), NaN and Infinity, and numbers of any length.
+    """
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        text = content if isinstance(content, str) else content.decode("utf-8", errors="replace")
+    text = text.removeprefix("\ufeff").strip()
+    try:
+        return json.loads(text, parse_int=_whole_number)
+    except RecursionError as error:
+        raise NotJsonError("nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise NotJsonError(str(error), cut=_is_cut(text, error)) from error
+
+
+def _is_cut(text: str, error: json.JSONDecodeError) -> bool:
+    if not text:
+        return True
+    rest = text[error.pos :]
+    stops_inside = error.msg.startswith("Unterminated string") or not ("}" in rest or "]" in rest)
+    return text[0] in "{[" and stops_inside
+
+
+def _whole_number(digits: str) -> int | float:
+    # Python refuses to read integers of thousands of digits, and nobody counts that far.
+    return int(digits) if len(digits) <= 18 else float(digits)
+
+
+def tamed(value: object, depth: int = MAX_DEPTH) -> object:
+    """Return a copy that is safe to walk and to write: lone surrogates replaced, the deepest levels cut off."""
+    if isinstance(value, str):
+        return clean(value)
+    if not isinstance(value, dict | list):
+        return value
+    if depth == 0:
+        return TOO_DEEP
+    if isinstance(value, list):
+        return [tamed(member, depth - 1) for member in value]
+    return {clean(str(key)): tamed(member, depth - 1) for key, member in value.items()}
+
+
+def clean(text: str) -> str:
+    """Return the text with lone surrogates replaced by U+FFFD; surrogate pairs become the character they mean."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", errors="surrogatepass").decode("utf-16", errors="replace")
+
+
+def mapping_at(value: Mapping[str, object], name: str) -> Mapping[str, object]:
+    """Return the mapping under a name, or an empty one."""
+    found = value.get(name)
+    return found if isinstance(found, Mapping) else _NOTHING
+
+
+def mappings_at(value: Mapping[str, object], name: str) -> Iterator[Mapping[str, object]]:
+    """Yield the mappings in the list under a name; other members are passed over."""
+    found = value.get(name)
+    if isinstance(found, list):
+        yield from (member for member in found if isinstance(member, Mapping))
+
+
+def text_at(value: Mapping[str, object], *names: str) -> str | None:
+    """Return the first text under one of the names, or None."""
+    return next((found for name in names if isinstance(found := value.get(name), str)), None)
+
+
+def number_at(value: Mapping[str, object], *names: str) -> float | None:
+    """Return the first number under one of the names, or None; true and false are no numbers."""
+    for name in names:
+        found = value.get(name)
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            return found
+    return None

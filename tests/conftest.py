@@ -1,0 +1,85 @@
+"""What every test gets: asyncio, a clean environment, no blocking calls in the loop, no threads left behind.
+
+Async tests carry ``@pytest.mark.anyio``. One that also asks for ``virtual_time`` runs on a virtual clock, where waiting is
+free and times are the same in every run; see ``virtual_time.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from importlib import util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from blockbuster import blockbuster_ctx
+
+if TYPE_CHECKING:
+    from pipeline.simulator import Simulator
+
+
+def _load_virtual_time() -> Any:
+    """Load the module beside this file; ``--import-mode=importlib`` puts no test folder on the path."""
+    spec = util.spec_from_file_location("virtual_time", Path(__file__).with_name("virtual_time.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_virtual_time = _load_virtual_time()
+
+
+@pytest.fixture
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    """Run async tests on asyncio, on the virtual clock where a test asks for it."""
+    if "virtual_time" in request.fixturenames:
+        return "asyncio", {"loop_factory": _virtual_time.VirtualTimeLoop}
+    return "asyncio"
+
+
+@pytest.fixture
+def virtual_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
+    """Put the test on a virtual clock, and return the function that reads it in seconds."""
+    monkeypatch.setattr(anyio.to_thread, "run_sync", _virtual_time.counted_run_sync)
+    return anyio.current_time
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking_calls() -> Iterator[None]:
+    """A blocking call of ours inside an event loop fails the test."""
+    with blockbuster_ctx("pipeline", excluded_modules=["pipeline.simulator"]):  # a stranger, with a loop of its own
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys and proxies of the person who runs the tests reach none of them."""
+    for name in os.environ:
+        if name.upper().endswith(("_API_KEY", "_PROXY")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_threads_left() -> Iterator[None]:
+    """A thread that a test starts ends with it. Workers of the event loop end by themselves when the loop does."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before and not thread.name.startswith("AnyIO")]
+    for thread in left:
+        thread.join(timeout=1.0)
+    assert not [thread.name for thread in left if thread.is_alive()]
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """A provider on loopback, without latency or faults."""
+    from pipeline.simulator import Simulator  # noqa: PLC0415 - only for the tests that ask for it
+
+    with Simulator() as running:
+        yield running
