@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 # Loaded on first use: `import pipeline` and `pipeline --help` cost nothing of Arrow, polars or HTTP.
 _HOMES = {
-    **dict.fromkeys(("Preview", "check", "export", "init", "preview", "run", "show", "simulate", "status"), "pipeline.api"),
+    **dict.fromkeys(
+        ("Preview", "check", "export", "init", "preview", "run", "show", "simulate", "status"), "pipeline.api"
+    ),
     **dict.fromkeys(("DataError", "PipelineError", "RunError", "SpecError"), "pipeline.errors"),
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of the names above

@@ -49,6 +49,20 @@ class Preview:
     error: RowError | None
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a run is: its newest session, what its rows add up to, and which rows have an attempt that may have been paid for nothing.
+
+    ``rows`` is the number of rows of the job where it was known when the session began, ``running`` whether a process holds the run now.
+    """
+
+    session: Mapping[str, object]
+    totals: Totals
+    running: bool
+    rows: int | None
+    maybe_paid_rows: Sequence[int]
+
+
 def silent(event: Event) -> None:
     """Hear an event and say nothing."""
 
@@ -61,7 +75,9 @@ def init(table: str | Path, target: str | Path = "job.yaml") -> Path:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise SpecError([Problem("", f"cannot write {path}: {error.strerror}")], source="init", hint="name another file with -o") from error
+        raise SpecError(
+            [Problem("", f"cannot write {path}: {error.strerror}")], source="init", hint="name another file with -o"
+        ) from error
     return path
 
 
@@ -107,15 +123,15 @@ def run(  # noqa: PLR0913 - the options of `pipeline run`, each optional
     """
     job = _load(spec, sets)
     statuses = _statuses(retry)
-    leave = _leave(yes=yes, confirm=confirm)
+    leave = _leave(job, yes=yes, confirm=confirm)
     return _outside_loop(lambda: run_job(job, retry=statuses, leave=leave, environ=os.environ, observe=observe))
 
 
-def status(spec: str | Path, *, sets: Sequence[str] = ()) -> tuple[Mapping[str, object], Totals, bool]:
-    """Return a run's newest session, its totals, and whether it is running now. ``spec`` may be its run directory."""
+def status(spec: str | Path, *, sets: Sequence[str] = ()) -> State:
+    """Say how far a run is; ``spec`` may be its run directory. Raises ``RunDirectoryError`` where there is no run."""
     run_dir = _run_dir(spec, sets)
     with reading(run_dir) as reader:
-        return reader.session(), reader.totals(), is_held(run_dir)
+        return State(reader.session(), reader.totals(), is_held(run_dir), reader.planned_rows, reader.maybe_paid_rows())
 
 
 def show(spec: str | Path, row: int, *, sets: Sequence[str] = ()) -> Mapping[str, object]:
@@ -141,14 +157,21 @@ def export(spec: str | Path, target: str | Path | None = None, *, sets: Sequence
 
 
 @contextmanager
-def simulate(*, port: int = 0, script: Mapping[str, object] | None = None, ledger: Path | None = None) -> Iterator[simulator.Simulator]:
+def simulate(
+    *, port: int = 0, script: Mapping[str, object] | None = None, ledger: Path | None = None
+) -> Iterator[simulator.Simulator]:
     """Run the simulator while the block runs; its ``base_url()`` goes into ``provider.base_url``."""
     with simulator.Simulator(port=port, script=script, ledger=ledger) as running:
         yield running
 
 
 def serve(
-    *, host: str = "127.0.0.1", port: int = 8080, script: Path | None = None, ledger: Path | None = None, on_ready: Callable[[str], None] = print
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    script: Path | None = None,
+    ledger: Path | None = None,
+    on_ready: Callable[[str], None] = print,
 ) -> None:
     """Run the simulator as a server until SIGINT or SIGTERM; ``on_ready`` is told its address. Raises ``SpecError`` for a wrong script."""
     try:
@@ -161,15 +184,15 @@ def _load(spec: str | Path, sets: Sequence[str]) -> Job:
     return load_job(Path(spec), sets, os.environ)
 
 
-def _leave(*, yes: bool, confirm: Callable[[Offer], bool] | None) -> Callable[[Offer], None]:
-    """Return what decides whether an offer is carried out: it returns, or raises ``SpecError``."""
+def _leave(job: Job, *, yes: bool, confirm: Callable[[Offer], bool] | None) -> Callable[[Offer], None]:
+    """Return what decides whether an offer is carried out: it returns, or raises ``SpecError`` and nothing is sent."""
+    if not yes and confirm is None and not job.provider.simulated:
+        problem = Problem("", f"asking {job.provider.label} may cost money, and nobody is here to say yes")
+        raise SpecError([problem], source=job.source, hint="pass --yes (in Python: yes=True)")
 
     def decide(offer: Offer) -> None:
-        if yes or (confirm is not None and confirm(offer)):
-            return
-        if confirm is None:
-            raise SpecError([Problem("", "a run that may cost money needs a yes")], source="run", hint="pass --yes (in Python: yes=True)")
-        raise SpecError([Problem("", "nothing was sent")], source="run")
+        if not yes and confirm is not None and not confirm(offer):
+            raise SpecError([Problem("", "not started: nothing was sent")], source=job.source)
 
     return decide
 
@@ -178,7 +201,10 @@ def _statuses(names: Sequence[str]) -> frozenset[Status]:
     known = {status.value for status in Status if not STATUS_FACTS[status].ok} - {Status.PENDING.value}
     wrong = [name for name in names if name not in known]
     if wrong:
-        raise SpecError([Problem("--retry", f"{name!r} is no status; choose from {', '.join(sorted(known))}") for name in wrong], source="command line")
+        raise SpecError(
+            [Problem("--retry", f"{name!r} is no status; choose from {', '.join(sorted(known))}") for name in wrong],
+            source="command line",
+        )
     return frozenset(Status(name) for name in names)
 
 

@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from pipeline.engine.session import Offer
+    from pipeline.report.progress import Kind
 
 EXIT_CODES = """
 \b
@@ -21,12 +22,14 @@ Exit codes:
   0  every row is ok             1  finished, some rows are not ok
   2  the spec or the command line is wrong
   3  the data is wrong           4  the run directory is in use
-  5  the budget is reached       6  the provider refuses everyone
+  6  the provider refuses everyone
   7  the disk failed             130, 143  interrupted; the same command goes on
 """
 
 _SPEC = click.argument("spec", type=click.Path(path_type=Path))
-_SETS = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a setting of the spec, e.g. --set input.limit=10.")
+_SETS = click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a setting of the spec, e.g. --set input.limit=10."
+)
 
 
 class _Commands(click.Group):
@@ -44,7 +47,15 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("table", type=click.Path(path_type=Path))
-@click.option("-o", "--output", "target", type=click.Path(path_type=Path), default=Path("job.yaml"), show_default=True, help="The spec to write.")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(path_type=Path),
+    default=Path("job.yaml"),
+    show_default=True,
+    help="The spec to write.",
+)
 def init(table: Path, target: Path) -> None:
     """Write a commented job spec for TABLE: a Parquet, CSV or JSONL file, or a folder of images."""
     from pipeline import api
@@ -59,9 +70,22 @@ def init(table: Path, target: Path) -> None:
 def check(spec: Path, sets: tuple[str, ...]) -> None:
     """Check SPEC against its input; nothing is sent."""
     from pipeline import api
-    from pipeline.report.screens import render_check
+    from pipeline.report.sending import render_check
 
-    click.echo(render_check(api.check(spec, sets=sets)))
+    checked = api.check(spec, sets=sets)
+    job = checked.job
+    click.echo(
+        render_check(
+            name=job.name,
+            provider=job.provider.label,
+            url="the embedded simulator" if job.provider.simulated else checked.endpoint.url,
+            model=job.model,
+            rows=checked.source.rows,
+            columns={field.name: str(field.type) for field in checked.columns.schema},
+            output=job.output_path,
+            notes=checked.notes,
+        )
+    )
 
 
 @cli.command()
@@ -72,17 +96,26 @@ def check(spec: Path, sets: tuple[str, ...]) -> None:
 def preview(spec: Path, sets: tuple[str, ...], rows: int, *, as_json: bool) -> None:
     """Show the exact requests of the first rows; nothing is sent."""
     from pipeline import api
-    from pipeline.report.screens import preview_json, render_preview
+    from pipeline.report.sending import render_preview, with_pictures_named
 
     for shown in api.preview(spec, rows=rows, sets=sets):
-        click.echo(preview_json(shown) if as_json else render_preview(shown))
+        if as_json:
+            error = None if shown.error is None else str(shown.error)
+            _echo_json({"row": shown.row, "url": shown.url, "body": with_pictures_named(shown.body), "error": error})
+        else:
+            click.echo(render_preview(shown.row, shown.url, shown.headers, shown.body, shown.error))
 
 
 @cli.command(epilog=EXIT_CODES)
 @_SPEC
 @_SETS
 @click.option("--yes", is_flag=True, help="Send without asking, also where it costs money.")
-@click.option("--retry", metavar="STATUS[,STATUS]", default="", help="Ask the rows with these statuses once more, e.g. failed,truncated.")
+@click.option(
+    "--retry",
+    metavar="STATUS[,STATUS]",
+    default="",
+    help="Ask the rows with these statuses once more, e.g. failed,truncated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines.")
 @click.option("--quiet", is_flag=True, help="Say nothing unless something is wrong.")
 def run(spec: Path, sets: tuple[str, ...], retry: str, *, yes: bool, as_json: bool, quiet: bool) -> None:
@@ -90,7 +123,7 @@ def run(spec: Path, sets: tuple[str, ...], retry: str, *, yes: bool, as_json: bo
     from pipeline import api
     from pipeline.report.progress import observer
 
-    kind = "json" if as_json else "quiet" if quiet else "panel" if sys.stdout.isatty() else "lines"
+    kind: Kind = "json" if as_json else "quiet" if quiet else "panel" if sys.stdout.isatty() else "lines"
     statuses = [status.strip() for status in retry.split(",") if status.strip()]
     confirm = _confirm if sys.stdin.isatty() and not as_json else None
     with observer(kind, sys.stdout, command=f"pipeline run {spec}") as observe:
@@ -99,9 +132,21 @@ def run(spec: Path, sets: tuple[str, ...], retry: str, *, yes: bool, as_json: bo
 
 
 def _confirm(offer: Offer) -> bool:
-    from pipeline.report.screens import render_offer
+    from pipeline.report.sending import render_offer
 
-    click.echo(render_offer(offer))
+    click.echo(
+        render_offer(
+            name=offer.name,
+            provider=offer.provider,
+            url=offer.url,
+            model=offer.model,
+            rows=offer.rows,
+            known=offer.known,
+            output=offer.output,
+            limits=offer.limits,
+            notes=offer.notes,
+        )
+    )
     return click.confirm("Send?", default=False)
 
 
@@ -111,11 +156,23 @@ def _confirm(offer: Offer) -> bool:
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def status(spec: Path, sets: tuple[str, ...], *, as_json: bool) -> None:
     """Say how far a run is; SPEC may be its run directory."""
+    from dataclasses import asdict
+
     from pipeline import api
-    from pipeline.report.screens import render_status, status_json
+    from pipeline.report.status import render_status
 
     state = api.status(spec, sets=sets)
-    click.echo(status_json(state) if as_json else render_status(state))
+    if as_json:
+        _echo_json(asdict(state))
+        return
+    screen = render_status(
+        state.session,
+        state.totals,
+        running=state.running,
+        planned=state.rows,
+        maybe_paid_rows=state.maybe_paid_rows,
+    )
+    click.echo(screen)
 
 
 @cli.command()
@@ -126,16 +183,25 @@ def status(spec: Path, sets: tuple[str, ...], *, as_json: bool) -> None:
 def show(spec: Path, row: int, sets: tuple[str, ...], *, as_json: bool) -> None:
     """Show one ROW: its result, every attempt and the whole reply. Rows count from 0 in the whole input."""
     from pipeline import api
-    from pipeline.report.screens import render_row, row_json
+    from pipeline.report.status import render_row
 
     shown = api.show(spec, row, sets=sets)
-    click.echo(row_json(shown) if as_json else render_row(shown))
+    if as_json:
+        _echo_json(shown)
+    else:
+        click.echo(render_row(shown))
 
 
 @cli.command()
 @_SPEC
 @_SETS
-@click.option("-o", "--output", "target", type=click.Path(path_type=Path), help="A .parquet or .csv file; by default the spec's output.path.")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(path_type=Path),
+    help="A .parquet or .csv file; by default the spec's output.path.",
+)
 def export(spec: Path, sets: tuple[str, ...], target: Path | None) -> None:
     """Write the table from what is answered now, also while a run goes on; unfinished rows are `pending`."""
     from pipeline import api
@@ -146,9 +212,19 @@ def export(spec: Path, sets: tuple[str, ...], target: Path | None) -> None:
 
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
-@click.option("--script", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="YAML or JSON: latency, limits, faults.")
-@click.option("--ledger", type=click.Path(path_type=Path, dir_okay=False), help="Write every executed request to this file, fsynced.")
+@click.option(
+    "--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one."
+)
+@click.option(
+    "--script",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="YAML or JSON: latency, limits, faults.",
+)
+@click.option(
+    "--ledger",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write every executed request to this file, fsynced.",
+)
 def simulate(host: str, port: int, script: Path | None, ledger: Path | None) -> None:
     """Run the simulator as a server of its own, until interrupted."""
     from pipeline import api
@@ -165,6 +241,12 @@ def main() -> None:
     except PipelineError as error:
         _complain(error.message, error.hint)
         raise SystemExit(error.exit_code) from None
+
+
+def _echo_json(value: object) -> None:
+    import json
+
+    click.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def _complain(message: str, hint: str | None) -> None:

@@ -81,7 +81,11 @@ class SpecError(RunError):
         for problem in self.problems:
             place = f"{self.source}:{problem.line}:{problem.column}" if problem.line is not None else self.source
             mend = f" - did you mean {problem.suggestion!r}?" if problem.suggestion else ""
-            lines.append(f"{place}: {problem.where}: {problem.message}{mend}" if problem.where else f"{place}: {problem.message}{mend}")
+            lines.append(
+                f"{place}: {problem.where}: {problem.message}{mend}"
+                if problem.where
+                else f"{place}: {problem.message}{mend}"
+            )
             if problem.excerpt is not None and problem.line is not None:
                 lines.append(f"{problem.line:>6} | {problem.excerpt}")
                 lines.append(f"{'':>6} | {'':{max((problem.column or 1) - 1, 0)}}^")

@@ -62,7 +62,7 @@ STATUS_FACTS: Mapping[Status, StatusFact] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the input: its number in the whole input (from 0, before ``where``, ``limit`` and ``sample``) and the cells the job uses."""
+    """One row of the input: its number in the whole input (from 0, before ``where``, ``limit`` and ``sample``) and the cells in use."""
 
     number: int
     cells: Mapping[str, object]

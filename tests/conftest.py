@@ -60,7 +60,7 @@ def _no_blocking_calls() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys and proxies of the person who runs the tests reach none of them."""
-    for name in os.environ:
+    for name in list(os.environ):
         if name.upper().endswith(("_API_KEY", "_PROXY")):
             monkeypatch.delenv(name)
 
@@ -79,7 +79,7 @@ def _no_threads_left() -> Iterator[None]:
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
     """A provider on loopback, without latency or faults."""
-    from pipeline.simulator import Simulator  # noqa: PLC0415 - only for the tests that ask for it
+    from pipeline.simulator import Simulator
 
     with Simulator() as running:
         yield running

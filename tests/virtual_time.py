@@ -1,6 +1,7 @@
 """An event loop whose clock is not the wall's: an hour of waiting takes a moment, and every test sees the same times.
 
-When no callback is ready the loop does not wait for its next timer: it puts the clock forward to it. Three things keep that honest.
+When no callback is ready the loop does not wait for its next timer but puts the clock forward to it. Three things keep
+that honest.
 
 - *It never jumps while the world outside works.* Calls into worker threads (executors, ``anyio.to_thread``) are counted.
   Other threads, such as a journal's writer or a server on loopback, are watched through the kernel: while they pass work
@@ -24,13 +25,13 @@ from typing import Any
 import anyio.to_thread
 
 CREEP_S = 1e-6
-GRACE_S = 0.005
-BUSY_S = 0.001
+GRACE_S = 0.005  # of real time, before each jump while a socket is open
+BUSY_S = 0.001  # of real time, before looking again at threads that work
 TASKS = "/proc/self/task"
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Use it as ``anyio_backend_options={"loop_factory": VirtualTimeLoop}``; the ``virtual_time`` fixture does."""
+    """A selector loop on a clock of its own; the fixture ``virtual_time`` runs a test on it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -52,6 +53,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self.calls_outside -= 1
 
 
+_run_sync = anyio.to_thread.run_sync
+
+
 async def counted_run_sync(*args: Any, **options: Any) -> Any:
     """Stand in for ``anyio.to_thread.run_sync``, whose workers bypass the loop's executors, and count the call."""
     loop = asyncio.get_running_loop()
@@ -62,9 +66,6 @@ async def counted_run_sync(*args: Any, **options: Any) -> Any:
         return await _run_sync(*args, **options)
     finally:
         loop.calls_outside -= 1
-
-
-_run_sync = anyio.to_thread.run_sync
 
 
 class _Selector(selectors.DefaultSelector):

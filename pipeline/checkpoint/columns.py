@@ -1,26 +1,7 @@
 """The columns of the output table: the input's, the answer's, and ours, in that order.
 
-Every input row has exactly one output row, in input order. Ours, with ``output.prefix`` before each name:
-
-===================== ============== ================================================================================================
-``status``            string         what became of the row: `ok`, `refused`, `truncated`, `filtered`, `empty`, `invalid`,
-                                     `tool_calls`, `failed`, `cancelled`, `skipped`, `unknown`, `pending`
-``error_kind``        string         why it is not ok, in one word; null where it is
-``error_message``     string         the same in a sentence
-``provider``          string         who answered; `simulator` for rehearsals
-``model``             string         the model that served the call
-``service_tier``      string         the tier that served it, where the provider says so
-``response_id``       string         the provider's id of the answer
-``refusal``           string         the model's words where it declined
-``tool_calls``        string         the calls the model asked for, as JSON; only when the job's request has tools
-``input_tokens`` …    int64          tokens as billed, over all attempts of the row: `input_tokens`, `cached_tokens` (part of input),
-                                     `output_tokens`, `reasoning_tokens` (part of output), `total_tokens`; null where not reported,
-                                     0 where another row carries them (`shared_from`)
-``attempts``          int32          requests that left for this row, over all runs
-``latency_s``         float64        seconds that the answering attempt took
-``finished_at``       timestamp, UTC when the answer was journaled
-``shared_from``       int64          number of the input row that asked the same and carries the usage; null where it is this one
-===================== ============== ================================================================================================
+Every input row has exactly one output row, in input order. ``OURS`` lists what is ours and what it means; the README's
+table is made from it.
 """
 
 from __future__ import annotations
@@ -40,7 +21,45 @@ if TYPE_CHECKING:
     from pipeline.spec.job import Job
 
 _SCALARS = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "json": pa.string()}
-TOKENS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """One of our columns: what it is called before ``output.prefix``, its type, and what it means."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+
+
+OURS = (
+    Ours("status", pa.string(), "what became of the row, see the table of statuses"),
+    Ours("error_kind", pa.string(), "why it is not ok, in one word; null where it is"),
+    Ours("error_message", pa.string(), "the same in a sentence"),
+    Ours("provider", pa.string(), "who answered; `simulator` for rehearsals"),
+    Ours("model", pa.string(), "the model that served the call"),
+    Ours("service_tier", pa.string(), "the tier that served it, where the provider says so"),
+    Ours("response_id", pa.string(), "the provider's id of the answer"),
+    Ours("refusal", pa.string(), "the model's words where it declined"),
+    Ours("tool_calls", pa.string(), "the calls the model asked for, as JSON; only where the job's request has tools"),
+    Ours(
+        "input_tokens",
+        pa.int64(),
+        "tokens of the request, over all attempts of the row; null where the provider did not say",
+    ),
+    Ours("cached_tokens", pa.int64(), "the part of `input_tokens` that came from the provider's prompt cache"),
+    Ours("output_tokens", pa.int64(), "tokens of the answer, reasoning included"),
+    Ours("reasoning_tokens", pa.int64(), "the part of `output_tokens` that was reasoning"),
+    Ours("total_tokens", pa.int64(), "input and output"),
+    Ours("attempts", pa.int32(), "requests that left for this row, over all runs"),
+    Ours("latency_s", pa.float64(), "seconds that the answering attempt took"),
+    Ours("finished_at", pa.timestamp("ms", tz="UTC"), "when the answer was journaled"),
+    Ours(
+        "shared_from",
+        pa.int64(),
+        "number of the row that asked the same question and carries its tokens; they are 0 here then",
+    ),
+)
 
 
 def arrow_type(type_: FieldType) -> pa.DataType:
@@ -125,17 +144,7 @@ def _answer_fields(job: Job) -> list[pa.Field]:
 
 
 def _our_fields(job: Job) -> list[pa.Field]:
-    texts = ["status", "error_kind", "error_message", "provider", "model", "service_tier", "response_id", "refusal"]
-    if _has_tools(job):
-        texts.append("tool_calls")
-    return [
-        *(pa.field(name, pa.string()) for name in texts),
-        *(pa.field(name, pa.int64()) for name in TOKENS),
-        pa.field("attempts", pa.int32()),
-        pa.field("latency_s", pa.float64()),
-        pa.field("finished_at", pa.timestamp("ms", tz="UTC")),
-        pa.field("shared_from", pa.int64()),
-    ]
+    return [pa.field(ours.name, ours.type) for ours in OURS if ours.name != "tool_calls" or _has_tools(job)]
 
 
 def _has_tools(job: Job) -> bool:

@@ -12,8 +12,6 @@ Reads for people (``status``, ``show``, ``export``) go through ``pipeline.checkp
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,15 +19,16 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import orjson
-import pyarrow as pa
 
 from pipeline.checkpoint import schema
-from pipeline.checkpoint.writer import Writer, connect
-from pipeline.errors import AttemptError, DiskFailed, RowError, RunDirectoryError, Sent
+from pipeline.checkpoint.store import Plan, Start, add_plan, add_session, find_plan, opened, pack, prepare
+from pipeline.checkpoint.writer import Writer
+from pipeline.errors import AttemptError, RowError, Sent
 from pipeline.records import STATUS_FACTS, Claim, Outcome, Reply, Request, Status
 from pipeline.wire.decode import slim
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
@@ -47,12 +46,8 @@ class Journal:
         self._label = label
         self._dedupe = dedupe
         prepare(path)
-        with _translated(path):
-            connection = connect(path)
-            try:
-                self._load(connection)
-            finally:
-                connection.close()
+        with opened(path) as connection:
+            self._load(connection)
         self._asking: dict[int, Claim] = {}
         self._plan = 0
         self._session = 0
@@ -74,32 +69,34 @@ class Journal:
             if plan == newest and carrier is not None:
                 self._carrier[number] = carrier
         self._next_request = 1 + max(self._ids.values(), default=0)
-        self._next_attempt = 1 + connection.execute("SELECT COALESCE(MAX(id), 0) FROM attempts").fetchone()[0]
+        self._next_attempt: int = 1 + connection.execute("SELECT COALESCE(MAX(id), 0) FROM attempts").fetchone()[0]
 
     # -- a run begins and ends --------------------------------------------------------------------------------------------------
 
-    def begin(self, *, job: str, folder: str, job_digest: str | None, input_signature: str, rows: int | None, version: str, ambiguous: bool) -> Plan:
-        """Start a session, count what the last one left in flight, and return the plan: the same one while job and input are unchanged.
+    def look(self, start: Start) -> Plan:
+        """Return the plan that the session will have, without writing anything: the newest while job and input are unchanged.
 
-        ``job_digest`` is None for a retry, which goes on with the newest plan whatever the job says now; it needs the same input. With ``ambiguous`` false, requests left in flight end as ``unknown`` instead of being asked again.
+        Raises ``RunDirectoryError`` for a retry that has nothing to go on with.
         """
-        with _translated(self._path):
-            connection = connect(self._path)
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                self._count_killed(connection, ambiguous=ambiguous)
-                plan = _plan(connection, job_digest, input_signature, rows)
-                session = connection.execute(
-                    "INSERT INTO sessions(plan, job, folder, started_at, pid, version) VALUES (?, ?, ?, ?, ?, ?)",
-                    (plan.id, job, folder, time.time(), os.getpid(), version),
-                ).lastrowid
-                connection.execute("COMMIT")
-            finally:
-                connection.close()
-        self._plan, self._session = plan.id, session or 0
+        with opened(self._path, read_only=True) as connection:
+            plan = find_plan(connection, start)
+        self._plan = plan.id
         if plan.fresh:
             self._carrier.clear()
         return plan
+
+    def begin(self, start: Start, plan: Plan, *, ambiguous: bool) -> None:
+        """Start a session on the plan, and count what the last one left in flight.
+
+        With ``ambiguous`` false, requests left in flight end as ``unknown`` instead of being asked again.
+        """
+        with opened(self._path) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            self._count_killed(connection, ambiguous=ambiguous)
+            if plan.fresh:
+                add_plan(connection, start, plan)
+            self._session = add_session(connection, start, plan)
+            connection.execute("COMMIT")
 
     def _count_killed(self, connection: sqlite3.Connection, *, ambiguous: bool) -> None:
         killed = [request for (request,) in connection.execute("SELECT request FROM attempts WHERE state = 'sent'")]
@@ -107,15 +104,21 @@ class Journal:
         connection.execute(schema.CLOSE_OPEN, (_KILLED,))
         for request in killed:
             if not ambiguous and request not in self._status:
-                connection.execute(schema.CONCLUDE, (Status.UNKNOWN, 0, "killed", _KILLED, self._label, time.time(), request))
+                connection.execute(
+                    schema.CONCLUDE, (Status.UNKNOWN, 0, "killed", _KILLED, self._label, time.time(), request)
+                )
                 self._status[request] = Status.UNKNOWN
 
     def finished_rows(self) -> bytearray:
         """Return one byte per row number, 1 where the row of this plan needs no asking; shorter than the table where nothing is known."""
-        with self._reading() as connection:
-            last = connection.execute("SELECT COALESCE(MAX(row), -1) FROM rows WHERE plan = ?", (self._plan,)).fetchone()[0]
+        with opened(self._path, read_only=True) as connection:
+            last = connection.execute(
+                "SELECT COALESCE(MAX(row), -1) FROM rows WHERE plan = ?", (self._plan,)
+            ).fetchone()[0]
             finished = bytearray(last + 1)
-            query = "SELECT r.row FROM rows AS r JOIN requests AS q ON q.id = r.request WHERE r.plan = ? AND q.again = 0"
+            query = (
+                "SELECT r.row FROM rows AS r JOIN requests AS q ON q.id = r.request WHERE r.plan = ? AND q.again = 0"
+            )
             for (row,) in connection.execute(query, (self._plan,)):
                 finished[row] = 1
             return finished
@@ -129,7 +132,7 @@ class Journal:
         query = f"""SELECT r.row, q.id, a.id FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request
             LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
             WHERE r.plan = ? AND COALESCE(a.status, r.status) IN ({marks})"""  # noqa: S608 - question marks only
-        with self._reading() as connection:
+        with opened(self._path, read_only=True) as connection:
             rows = connection.execute(query, (self._plan, *statuses)).fetchall()
         for row, request, answering in rows:
             if request is not None:
@@ -141,17 +144,10 @@ class Journal:
     def finish(self, exit_code: int) -> None:
         """End the session and close the journal. Raises ``DiskFailed`` when something could not be made durable."""
         self._writer.post((schema.COUNT_OPEN, ()), (schema.CLOSE_OPEN, (_KILLED,)))
-        self._writer.post(("UPDATE sessions SET ended_at = ?, exit_code = ? WHERE id = ?", (time.time(), exit_code, self._session)))
+        self._writer.post(
+            ("UPDATE sessions SET ended_at = ?, exit_code = ? WHERE id = ?", (time.time(), exit_code, self._session))
+        )
         self._writer.close()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with _translated(self._path):
-            connection = connect(self._path, read_only=True)
-            try:
-                yield connection
-            finally:
-                connection.close()
 
     # -- a row asks -------------------------------------------------------------------------------------------------------------
 
@@ -183,13 +179,17 @@ class Journal:
         finally:
             del self._asking[number]
         if self._standing.get(request.row, number) != number:
-            self._writer.post(("UPDATE requests SET answered_by = ? WHERE id = ?", (number, self._standing[request.row])))
+            self._writer.post(
+                ("UPDATE requests SET answered_by = ? WHERE id = ?", (number, self._standing[request.row]))
+            )
 
     def _own_fingerprint(self, fingerprint: bytes, row: int) -> bytes:
         """Without dedupe the n-th row with the same question has the n-th fingerprint, so that rows may still move between runs."""
         taken = self._taken.get(fingerprint, 0)
         while True:
-            candidate = blake2b(fingerprint + taken.to_bytes(8, "big"), digest_size=len(fingerprint), person=b"own").digest()
+            candidate = blake2b(
+                fingerprint + taken.to_bytes(8, "big"), digest_size=len(fingerprint), person=b"own"
+            ).digest()
             taken += 1
             number = self._ids.get(candidate)
             if number is None or self._carrier.get(number, row) == row:
@@ -206,10 +206,14 @@ class Journal:
 
     def _assign(self, row: int, number: int) -> None:
         if row not in self._standing:
-            self._writer.post(("INSERT OR REPLACE INTO rows(row, plan, request) VALUES (?, ?, ?)", (row, self._plan, number)))
+            self._writer.post(
+                ("INSERT OR REPLACE INTO rows(row, plan, request) VALUES (?, ?, ?)", (row, self._plan, number))
+            )
         if number not in self._carrier:
             self._carrier[number] = row
-            self._writer.post(("UPDATE requests SET carrier = ?, carrier_plan = ? WHERE id = ?", (row, self._plan, number)))
+            self._writer.post(
+                ("UPDATE requests SET carrier = ?, carrier_plan = ? WHERE id = ?", (row, self._plan, number))
+            )
 
     def _conclude(self, number: int, error: RowError) -> None:
         status = Status.UNKNOWN if error.unknown else Status.FAILED
@@ -237,7 +241,8 @@ class Journal:
         self._next_attempt += 1
         number = self._ids[request.fingerprint]
         await self._writer.write(
-            (schema.INTEND, (attempt, number, request.row, self._session, time.time())), (schema.COUNT_ATTEMPT, (number,))
+            (schema.INTEND, (attempt, number, request.row, self._session, time.time())),
+            (schema.COUNT_ATTEMPT, (number,)),
         )
         return attempt
 
@@ -249,7 +254,10 @@ class Journal:
         state = _STATES[error.sent] if error is not None else "answered"
         statements = [
             (schema.SETTLE_ATTEMPT, (state, outcome.latency_s, *_attempt_values(reply, error), attempt)),
-            (schema.ADD_USAGE, (*(_usage_values(reply.usage) if reply is not None else (None,) * 5), int(state == "unknown"), number)),
+            (
+                schema.ADD_USAGE,
+                (*(_usage_values(reply.usage) if reply is not None else (None,) * 5), int(state == "unknown"), number),
+            ),
         ]
         if outcome.reply is not None:
             statements.append((schema.ANSWER, (*self._answer_values(outcome.reply, outcome.latency_s), number)))
@@ -277,62 +285,6 @@ class Journal:
         )
 
 
-class Plan:
-    """One state of job and input. ``fresh`` is true when it has just become the newest; ``names_files`` when its rows name files."""
-
-    def __init__(self, number: int, *, fresh: bool, first: bool, names_files: bool) -> None:
-        self.id = number
-        self.fresh = fresh
-        self.first = first
-        self.names_files = names_files
-
-
-def _plan(connection: sqlite3.Connection, job_digest: str | None, input_signature: str, rows: int | None) -> Plan:
-    newest = connection.execute("SELECT id, job_digest, input_signature, names_files FROM plans ORDER BY id DESC LIMIT 1").fetchone()
-    if newest is not None and newest[2] == input_signature and job_digest in (None, newest[1]):
-        return Plan(newest[0], fresh=False, first=False, names_files=bool(newest[3]))
-    if job_digest is None:
-        what = "there is no run to retry" if newest is None else "the input has changed since the last run"
-        raise RunDirectoryError(what, hint="run the job once without --retry")
-    number = connection.execute(
-        "INSERT INTO plans(job_digest, input_signature, rows, created_at) VALUES (?, ?, ?, ?)",
-        (job_digest, input_signature, rows, time.time()),
-    ).lastrowid
-    return Plan(number or 0, fresh=True, first=newest is None, names_files=False)
-
-
-def prepare(path: Path) -> None:
-    """Create the journal, or check that it is one that this version can go on with. Raises ``RunDirectoryError``."""
-    with _translated(path):
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-        connection = connect(path)
-        try:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                connection.executescript(f"BEGIN; {schema.TABLES} PRAGMA user_version = {schema.VERSION}; COMMIT;")
-            elif version != schema.VERSION:
-                raise RunDirectoryError(
-                    f"{path} was written by a {'newer' if version > schema.VERSION else 'development'} version (format {version}, ours is {schema.VERSION})",
-                    hint="update the package, or give the job another run_dir",
-                )
-        finally:
-            connection.close()
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """The one door for SQLite's errors outside the writer."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError) and "disk" in str(error):
-            raise DiskFailed(f"the journal {path} could not be written: {error}", hint="free space or mend the disk") from error
-        raise RunDirectoryError(f"{path} is not a usable journal: {error}", hint="restore it from a copy, or give the job another run_dir") from error
-    except OSError as error:
-        raise RunDirectoryError(f"cannot use {path}: {error.strerror or error}", hint="set run_dir in the spec") from error
-
-
 def _attempt_values(reply: Reply | None, error: AttemptError | None) -> tuple[object, ...]:
     raw = pack(slim(reply.raw)) if reply is not None and reply.raw else None
     return (
@@ -349,16 +301,3 @@ def _attempt_values(reply: Reply | None, error: AttemptError | None) -> tuple[ob
 
 def _usage_values(usage: Usage) -> tuple[int | None, ...]:
     return (usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens, usage.total_tokens)
-
-
-def pack(raw: object) -> bytes:
-    """Compress a reply's body: its length as 4 bytes, then zstd (Arrow's codec, so that it costs no further dependency)."""
-    body = orjson.dumps(raw)
-    packed: bytes = pa.compress(body, codec="zstd", asbytes=True)
-    return len(body).to_bytes(4, "big") + packed
-
-
-def unpack(packed: bytes) -> object:
-    """Return what ``pack`` packed."""
-    size = int.from_bytes(packed[:4], "big")
-    return orjson.loads(pa.decompress(packed[4:], decompressed_size=size, codec="zstd", asbytes=True))

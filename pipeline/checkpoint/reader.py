@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint import schema
-from pipeline.checkpoint.journal import unpack
 from pipeline.checkpoint.rundir import journal_path
-from pipeline.checkpoint.writer import connect
+from pipeline.checkpoint.store import check_version, opened, unpack
 from pipeline.errors import RunDirectoryError
 from pipeline.records import Status, Usage
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
@@ -38,27 +37,13 @@ class Totals:
 
 
 class Reader:
-    """A journal opened for reading. Raises ``RunDirectoryError`` where there is none."""
+    """What the newest plan of a journal says; made by ``reading``."""
 
-    def __init__(self, run_dir: Path) -> None:
-        path = journal_path(run_dir)
-        if not path.exists():
-            raise RunDirectoryError(f"{run_dir} holds no run", hint="give the spec or the run directory of a job that was run")
-        try:
-            self._connection = connect(path, read_only=True)
-            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.DatabaseError as error:
-            raise RunDirectoryError(f"{path} is not a usable journal: {error}") from error
-        if version != schema.VERSION:
-            self._connection.close()
-            raise RunDirectoryError(f"{path} has format {version}; this version reads {schema.VERSION}", hint="update the package")
-        newest = self._connection.execute("SELECT id, rows FROM plans ORDER BY id DESC LIMIT 1").fetchone() or (0, None)
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        newest = connection.execute("SELECT id, rows FROM plans ORDER BY id DESC LIMIT 1").fetchone() or (0, None)
         self.plan: int = newest[0]
         self.planned_rows: int | None = newest[1]
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
 
     def session(self) -> Mapping[str, object]:
         """Return the newest session: the job as it was run (``job``, ``folder``), when it started and ended, and its exit code."""
@@ -103,12 +88,34 @@ class Reader:
         found = self.results(number, number)
         if not found:
             return {"row": number, "status": Status.PENDING.value, "attempts": []}
-        names = ("row", "status", "error_kind", "error_message", "provider", "model", "service_tier", "response_id", "refusal", "output")
+        names = (
+            "row",
+            "status",
+            "error_kind",
+            "error_message",
+            "provider",
+            "model",
+            "service_tier",
+            "response_id",
+            "refusal",
+            "output",
+        )
         query = """SELECT a.id, a.state, a.sent_at, a.latency_s, a.status, a.error_kind, a.error_message, a.http_status, a.request_id,
             a.total_tokens, a.raw FROM attempts AS a WHERE a.request IN (
             SELECT COALESCE(q.answered_by, q.id) FROM rows AS r JOIN requests AS q ON q.id = r.request WHERE r.row = ?1 AND r.plan = ?2
             UNION SELECT r.request FROM rows AS r WHERE r.row = ?1 AND r.plan = ?2) ORDER BY a.id"""
-        columns = ("attempt", "state", "sent_at", "latency_s", "status", "error_kind", "error_message", "http_status", "request_id", "total_tokens")
+        columns = (
+            "attempt",
+            "state",
+            "sent_at",
+            "latency_s",
+            "status",
+            "error_kind",
+            "error_message",
+            "http_status",
+            "request_id",
+            "total_tokens",
+        )
         attempts = [
             {**dict(zip(columns, line[:-1], strict=True)), "reply": unpack(line[-1]) if line[-1] is not None else None}
             for line in self._connection.execute(query, (number, self.plan))
@@ -118,9 +125,10 @@ class Reader:
 
 @contextmanager
 def reading(run_dir: Path) -> Iterator[Reader]:
-    """Open a run directory's journal for reading. Raises ``RunDirectoryError``."""
-    reader = Reader(run_dir)
-    try:
-        yield reader
-    finally:
-        reader.close()
+    """Open a run directory's journal for reading. Raises ``RunDirectoryError`` where there is none that this version reads."""
+    path = journal_path(run_dir)
+    if not path.exists():
+        raise RunDirectoryError(f"{run_dir} holds no run", hint="give the spec or the run directory of a job that was run")
+    with opened(path, read_only=True) as connection:
+        check_version(connection.execute("PRAGMA user_version").fetchone()[0], path)
+        yield Reader(connection)

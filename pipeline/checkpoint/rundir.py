@@ -21,7 +21,23 @@ LOCK = "lock"
 
 # SQLite's write-ahead log needs shared memory and honest fsync, which these don't give (https://sqlite.org/wal.html, "all processes
 # using a database must be on the same host computer").
-NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "9p", "afs", "ceph", "glusterfs", "lustre"})
+NETWORK_FILE_SYSTEMS = frozenset(
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "fuse.sshfs",
+        "fuse.s3fs",
+        "fuse.gcsfuse",
+        "9p",
+        "afs",
+        "ceph",
+        "glusterfs",
+        "lustre",
+    }
+)
 
 
 def journal_path(run_dir: Path) -> Path:
@@ -40,7 +56,9 @@ def held(run_dir: Path) -> Iterator[None]:
         refuse_network_file_system(run_dir)
         descriptor = os.open(run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise RunDirectoryError(f"cannot use the run directory {run_dir}: {error.strerror}", hint="set run_dir in the spec") from error
+        raise RunDirectoryError(
+            f"cannot use the run directory {run_dir}: {error.strerror}", hint="set run_dir in the spec"
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

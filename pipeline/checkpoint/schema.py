@@ -1,4 +1,4 @@
-"""The journal's tables, and what each column means. One file, one format version; older versions are migrated, newer ones refused.
+"""The journal's tables, and what each is for. One file, one format version, which every reader checks.
 
 ``plans``     one line for each state of job and input that was run; rows belong to the newest.
 ``sessions``  one line for each time a process worked on the run.

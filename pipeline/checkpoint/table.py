@@ -31,7 +31,9 @@ METADATA_KEY = b"pipeline"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_table(source: Source, reader: Reader, columns: Columns, target: Path, observe: Observer, metadata: dict[str, object]) -> int:
+def write_table(
+    source: Source, reader: Reader, columns: Columns, target: Path, observe: Observer, metadata: dict[str, object]
+) -> int:
     """Write the whole table to ``target`` as zstd Parquet and return its number of rows. Blocking. Raises ``DiskFailed``.
 
     ``metadata`` goes into the file's schema under the key ``pipeline``, as JSON.
@@ -114,7 +116,9 @@ def _is_text(type_: pa.DataType) -> bool:
 def _flat(column: pa.Array, type_: pa.DataType) -> pa.Array:
     if column.type == type_ and not _is_text(type_):
         return column
-    text: Callable[[object], str] = _neutral if _is_text(column.type) else _as_json if pa.types.is_nested(column.type) else str
+    text: Callable[[object], str] = (
+        _neutral if _is_text(column.type) else _as_json if pa.types.is_nested(column.type) else str
+    )
     return pa.array([None if cell is None else text(cell) for cell in column.to_pylist()], type_)
 
 

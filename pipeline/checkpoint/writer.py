@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from pipeline.checkpoint.store import connect
 from pipeline.errors import DiskFailed
 
 if TYPE_CHECKING:
@@ -105,19 +106,3 @@ def _complete(waiting: Sequence[asyncio.Future[None]], failure: DiskFailed | Non
             done.set_result(None)
         else:
             done.set_exception(failure)
-
-
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Open the journal's file; ``synchronous=FULL`` in WAL mode makes a commit survive power loss."""
-    if read_only:
-        connection = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, isolation_level=None, timeout=30)
-    else:
-        connection = sqlite3.connect(path, isolation_level=None, timeout=30)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA temp_store=MEMORY")
-    return connection
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

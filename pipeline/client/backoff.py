@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import random
 
-ENOUGH_DOUBLINGS = 60  # any cap is reached long before; keeps the power in range
+ENOUGH_DOUBLINGS = 60  # any cap is reached long before; more would leave the range of floats
 
 
 def full_jitter(base_s: float, failures: int, cap_s: float, rng: random.Random) -> float:
@@ -17,7 +17,7 @@ def full_jitter(base_s: float, failures: int, cap_s: float, rng: random.Random) 
 
 
 def equal_jitter(base_s: float, failures: int, cap_s: float, rng: random.Random) -> float:
-    """Return at least half of the doubled base: against a rate limit a wait near zero, which full jitter allows, is a wasted request."""
+    """Return at least half of the doubled base: against a rate limit a wait near zero is a wasted request."""
     most = _doubled(base_s, failures, cap_s)
     return rng.uniform(most / 2, most)
 

@@ -1,7 +1,8 @@
-"""Stop a run in which everything fails: a dead key, a wrong model, a request that no row gets through.
+"""Stop a run in which everything fails: a wrong model, a request that no row gets through, a provider that is down.
 
-Failures count by kind and code, so that two troubles at once do not add up to one, and any success starts the count anew: a table may hold
-a bad stretch. Failures that are the row's own (its picture, its length) do not count at all, for they say nothing about the next row.
+Failures count by kind and code, so that two troubles at once do not add up to one. Any success starts the counts anew: a
+table may hold a bad stretch. A failure that is the row's own (its picture, its length) does not count, for it says nothing
+about the next row.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     from pipeline.records import Post, Reply, Request
 
 OWN_FAULTS = frozenset({"image", "image_download", "content_policy", "context_length", "too_large"})
-"""Kinds of failure that concern one row and cost little."""
+"""Kinds of failure that concern one row."""
+
+HINT = "mend the cause and start the same command again; if the rows are to blame, raise stop_after"
 
 
 class Breaker:
-    """Counts failures of one kind since the last success."""
+    """Counts the failures of each kind and code since the last success."""
 
     def __init__(self, stop_after: int) -> None:
         self._stop_after = stop_after
@@ -30,20 +33,21 @@ class Breaker:
         self._failures.clear()
 
     def failed(self, error: AttemptError) -> None:
-        """Count a row's failure. Raises ``ProviderRefused`` when it is the ``stop_after``-th of its kind without a success."""
+        """Count the failure with which a row ended. Raises ``ProviderRefused`` when there are too many of its kind."""
         if error.kind in OWN_FAULTS:
             return
-        trouble = (error.kind, error.code)
+        trouble = error.kind, error.code
         self._failures[trouble] += 1
-        if self._failures[trouble] >= self._stop_after:
-            raise ProviderRefused(
-                f"{self._failures[trouble]} rows failed in a row with {error.kind} and none succeeded; the last said: {error.message}",
-                hint=error.hint or "mend the cause and start the same command again, or raise stop_after if the rows are to blame",
-            ) from error
+        if (count := self._failures[trouble]) >= self._stop_after:
+            message = f"{count} rows failed with {error.kind} and none succeeded; the last one said: {error.message}"
+            raise ProviderRefused(message, hint=error.hint or HINT) from error
 
 
 def guarded(post: Post, breaker: Breaker) -> Post:
-    """Return ``post`` that raises ``ProviderRefused`` for a failure that concerns the whole run, and when everything fails."""
+    """Return ``post`` that counts how rows end.
+
+    Raises ``ProviderRefused`` when everything fails, and at once for a failure that concerns the whole run.
+    """
 
     async def ask(request: Request) -> Reply:
         try:

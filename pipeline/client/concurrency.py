@@ -1,13 +1,14 @@
 """How many requests may be in the air at once: the number the job says, or one that is learned.
 
-Learning is TCP's: double per round trip until the first sign of trouble, from then on one more per round trip, and a cut when the provider
-refuses, times out or slows down. One overload makes many requests fail together, so it cuts once per round trip and not once per request.
+Learning is TCP's: double per round trip until the first sign of trouble, from then on one more per round trip, and a cut
+when the provider refuses, times out or slows down. One overload makes many requests fail together, so it cuts once per
+round trip and not once per request.
 """
 
 from __future__ import annotations
 
 START = 8  # moderate: enough to learn from the first answers, too few to trip a small account's limits
-CEILING = 512  # beyond it the client's own sockets and memory, not the provider, set the pace; a job that needs more says so
+CEILING = 512  # each holds a socket and perhaps a picture; a job that wants more of its machine says so
 REFUSED = 0.5  # what is left after a refusal: the classic halving
 SLOWED = 0.9  # what is left when answers slow down: a weak sign, since long answers look the same
 SLOW = 2.0  # answers take this many times their usual time

@@ -1,7 +1,7 @@
 """The one seam for HTTP: bytes out, bytes in, and an exact word on how far a request got.
 
-Stock httpx, but one ``AsyncClient`` with one connection per request in flight, all sharing one TLS context: httpx's connection pool looks at
-every connection for every event, which costs 5 ms of CPU per request at 64 in flight and 155 ms at 512; a client that holds a single
+Stock httpx, but one ``AsyncClient`` with one connection per request in flight, all sharing one TLS context: httpx's connection pool looks
+at every connection for every event, which costs 5 ms of CPU per request at 64 in flight and 155 ms at 512; a client that holds a single
 connection costs 0.5 ms at either (measured over loopback, httpx 0.28.1).
 
 This is the only module that imports httpx, and the door at which its errors become ours. What matters is how far the request got: an
@@ -78,11 +78,13 @@ class StockHttp(AbstractAsyncContextManager["StockHttp"]):
     def __init__(self, deadlines: Deadlines) -> None:
         self._deadlines = deadlines
         self._timeout = httpx.Timeout(None, connect=deadlines.connect_s)
-        self._tls = ssl.create_default_context()
+        self._tls = httpx.create_ssl_context()  # certifi's authorities, or those of SSL_CERT_FILE
         self._idle: list[httpx.AsyncClient] = []
         self._all: list[httpx.AsyncClient] = []
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close every connection, also when the run was cancelled."""
         with anyio.CancelScope(shield=True):
             for client in self._all:
@@ -108,7 +110,9 @@ class StockHttp(AbstractAsyncContextManager["StockHttp"]):
         start = anyio.current_time()
         end = start + self._deadlines.total_s
         phase = "first byte"
-        with anyio.CancelScope(deadline=min(end, start + self._deadlines.connect_s + self._deadlines.first_byte_s)) as timer:
+        with anyio.CancelScope(
+            deadline=min(end, start + self._deadlines.connect_s + self._deadlines.first_byte_s)
+        ) as timer:
             try:
                 request = client.build_request("POST", url, headers=dict(headers), content=body)
                 response = await client.send(request, stream=True)
@@ -132,7 +136,10 @@ class StockHttp(AbstractAsyncContextManager["StockHttp"]):
             size += len(chunk)
             if size > MAX_BODY_BYTES:
                 raise AttemptError(
-                    f"the answer is larger than {MAX_BODY_BYTES // 2**20} MiB", kind="bad_body", sent=Sent.ANSWERED, transient=False
+                    f"the answer is larger than {MAX_BODY_BYTES // 2**20} MiB",
+                    kind="bad_body",
+                    sent=Sent.ANSWERED,
+                    transient=False,
                 )
             yield chunk
 
@@ -151,7 +158,9 @@ def translated(error: Exception) -> AttemptError:
             hint="check provider.base_url; a company's own authority is named by SSL_CERT_FILE",
         )
     detail = str(error) or type(error).__name__
-    return AttemptError(f"{fault.words}: {detail}", kind=fault.kind, sent=fault.sent, transient=fault.kind not in _PERMANENT)
+    return AttemptError(
+        f"{fault.words}: {detail}", kind=fault.kind, sent=fault.sent, transient=fault.kind not in _PERMANENT
+    )
 
 
 def _root(error: BaseException) -> BaseException:
@@ -165,7 +174,10 @@ def _root(error: BaseException) -> BaseException:
 def _late(phase: str, seconds: float, *, total: bool) -> AttemptError:
     which = "the whole attempt" if total else f"the {phase}"
     return AttemptError(
-        f"no answer within the deadline for {which}, after {seconds:.0f} s", kind="timeout", sent=Sent.MAYBE, transient=True
+        f"no answer within the deadline for {which}, after {seconds:.0f} s",
+        kind="timeout",
+        sent=Sent.MAYBE,
+        transient=True,
     )
 
 

@@ -66,16 +66,21 @@ def journaled(post: Post, journal: Journal) -> Post:
         try:
             reply = await post(request)
         except AttemptError as error:
-            await settle(request, number, Outcome(anyio.current_time() - start, error=error))
+            await settle(request, number, Outcome(_since(start), error=error))
             raise
         except RowError as error:  # a picture or a value that cannot be sent, found when its bytes were loaded
             unsent = AttemptError(error.message, kind=error.kind, sent=Sent.NEVER, transient=False)
-            await settle(request, number, Outcome(anyio.current_time() - start, error=unsent))
+            await settle(request, number, Outcome(_since(start), error=unsent))
             raise
-        await settle(request, number, Outcome(anyio.current_time() - start, reply=reply))
+        await settle(request, number, Outcome(_since(start), reply=reply))
         return reply
 
     return attempt
+
+
+def _since(start: float) -> float:
+    """Seconds since ``start``, to the millisecond: what uvloop's clock tells."""
+    return round(anyio.current_time() - start, 3)
 
 
 def conforming(post: Post, fields: Fields | None) -> Post:
@@ -111,7 +116,9 @@ async def serialized(body: Mapping[str, object], dialect: Dialect) -> bytes:
         return value.url if value.url is not None else token
 
     try:
-        skeleton = orjson.dumps(body, default=stand_in, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS)
+        skeleton = orjson.dumps(
+            body, default=stand_in, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+        )
     except TypeError as error:
         raise PromptError(f"the request holds a value that JSON cannot carry: {error}") from error
     inline = [media for media in found if media.url is None]
@@ -136,7 +143,12 @@ def data_uri(picture: Picture) -> tuple[bytes, bytes]:
 
 
 def _headers(endpoint: Endpoint, key: str | None) -> dict[str, str]:
-    headers = {"content-type": "application/json", "accept": "application/json", "user-agent": "responses-pipeline", **endpoint.headers}
+    headers = {
+        "content-type": "application/json",
+        "accept": "application/json",
+        "user-agent": "responses-pipeline",
+        **endpoint.headers,
+    }
     if key is not None:
         headers["authorization"] = f"Bearer {key}"
     return headers

@@ -1,25 +1,21 @@
 """Who may start a request now: one ``Throttle`` per endpoint and model, built inside the run that uses it.
 
-Requests wait in one line, strictly first come, first served, so that a heavy one is never overtaken for ever by light ones. Only the head
-of the line watches what holds it up, and sleeps until that is gone: a timer where the moment is known, an event where it depends on
-others. Nothing polls, and two thousand waiters cost no more than one.
+Requests wait in one line, strictly first come, first served, so that a heavy one is not overtaken for ever by light
+ones. Only the head of the line looks at what holds it up. It sleeps until that is gone: by a timer where the moment is
+known, by an event where it depends on others. Nothing polls, and two thousand waiters cost no more than one.
 
-What can hold it up, all of which must be clear at the same moment:
+What can hold it up, and must be out of the way all at once:
 
-==============  =======================================================================================================
-``pause``       the server asked for a wait (Retry-After); it counts for the whole endpoint. Afterwards starts are spread
-                over one round trip, so that the line does not fall on the server at once
-``allowance``   the rate-limit headers say that nothing is left for the next request
-``concurrency`` as many requests are in the air as may be (``concurrency.py``)
-``tokens``      the tokens of the last minute (``token_window.py``)
-``pace``        requests per minute, by aiolimiter, in buckets of 20 ms of the rate but never below one request
-==============  =======================================================================================================
+===============  ====================================================================================================
+``pause``        the server asked for a wait (Retry-After), which counts for the whole endpoint; afterwards starts are
+                 spread over one round trip, so that the line does not fall upon the server
+``allowance``    the rate-limit headers say that the next request would be refused
+``concurrency``  as many requests are in the air as may be, see ``concurrency.py``
+``tokens``       the tokens of the last minute, see ``token_window.py``
+``pace``         requests per minute, by aiolimiter
+===============  ====================================================================================================
 
-A full minute's bucket would let twice the limit through in the first minute. With a bucket of ``b`` requests and a rate of
-``(limit - b + 1) / 60`` per second no 60 seconds hold more than ``limit`` starts. aiolimiter cannot change its rate, so it is replaced; it
-serves the smallest amount first, so it only ever sees one waiter.
-
-Taking is the last thing that happens to the head and does not await, so a request that is cancelled in the line has taken nothing.
+Taking comes last and without an await, so a request that is cancelled in the line has taken nothing but a start.
 """
 
 from __future__ import annotations
@@ -47,17 +43,18 @@ if TYPE_CHECKING:
 Cause = Literal["pause", "allowance", "concurrency", "tokens", "pace"]
 
 MINUTE_S = 60.0
-BUCKET_S = 0.02  # of the rate, per bucket: smaller ones are served late by the loop's timers, larger ones burst
+BUCKET_S = 0.02  # of the rate: with less a late timer costs throughput, with more requests come in bursts
+TICK_S = 0.001  # loops round timers to a millisecond; a shorter one would fire at once, again and again
 RAMP_S = (1.0, 10.0)  # shortest and longest time over which starts are spread after a pause
-BACKOFF_S = 1.0  # first pause when a refusal does not say how long; doubled each time
-BELIEVED = 3  # refusals in a row after which a Retry-After is not believed to be long enough any more
+BACKOFF_S = 1.0  # first pause after a refusal that does not say how long; doubled each time
+BELIEVED = 3  # refusals in a row after which a Retry-After is no longer believed to be long enough
 NEWS_S = 1.0  # a pause that grows by less is not announced again: a hundred requests may be refused together
-REFILLING = 0.95  # share of the predicted time to full from which a reset is read as such, see seconds_until_room
+REFILLING = 0.95  # share of the predicted time to full from which a reset is read as that, see seconds_until_room
 
 
 @dataclass(frozen=True, slots=True)
 class ThrottleStatistics:
-    """A snapshot. ``waited_s`` says for each cause how long it held up the head of the line; limits are None where none is known."""
+    """A snapshot. Limits are None where none is known; ``waited_s`` says how long each cause held up the line's head."""
 
     in_flight: int
     waiting: int
@@ -94,15 +91,15 @@ class Permit:
             self._throttle._settle(self._reservation, tokens)
 
     def void(self) -> None:
-        """Give the tokens back: nothing was sent. The start is not given back, so that a dead server is not hammered with connections."""
+        """Give the tokens back, for nothing was sent. The start stays taken: a dead server is not to be hammered."""
         self.settle(0)
 
 
 class Throttle:
     """The line in front of one endpoint and model.
 
-    A limit that ``limits`` leaves open is learned: rates from the provider's headers, concurrency from how the provider bears up.
-    ``on_pause`` is told the length in seconds and the reason of each pause. ``max_wait_s`` bounds the pauses that nobody asked for.
+    What ``limits`` leaves open is learned: rates from the provider's headers, concurrency from how it bears up.
+    ``on_pause`` is told the seconds and the reason of each pause. ``max_wait_s`` bounds those that nobody asked for.
     """
 
     def __init__(
@@ -120,54 +117,57 @@ class Throttle:
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._max_wait_s = max_wait_s
 
-        self._gate = anyio.Lock(fast_acquire=True)
+        self._gate = anyio.Lock(fast_acquire=True)  # first come, first served
         self._head = _Head(clock)
-        self._pace = _Pace(limits.requests_per_minute)
+        self._pace = _Pace(limits.requests_per_minute) if limits.requests_per_minute else None
         self._tokens = TokenWindow(limits.tokens_per_minute, clock()) if limits.tokens_per_minute else None
         self._concurrency = Concurrency(limits.concurrency)
 
-        self._waiting = self._in_flight = self._refusals = self._last_weight = 0
-        self._last_start = self._paused_until = self._allowed_at = -math.inf
+        self._waiting = self._in_flight = 0
+        self._last_start, self._last_weight = -math.inf, 0
+        self._paused_until = self._allowed_at = -math.inf
         self._ramp_s = 0.0
+        self._refusals = 0
 
     def permit(self, weight: int) -> Permit:
         """Return a context for one attempt that is estimated at ``weight`` tokens."""
         return Permit(self, weight)
 
     def pause(self, seconds: float, reason: str) -> None:
-        """Start nothing for ``seconds``; a longer pause that is under way stands."""
+        """Start nothing for ``seconds``; a pause under way that ends later stands."""
         now = self._clock()
-        until = now + seconds
-        if until <= max(now, self._paused_until):
+        until, before = now + seconds, max(now, self._paused_until)
+        if until <= before:
             return
-        news = until - max(now, self._paused_until) >= NEWS_S or now >= self._paused_until
         self._paused_until = until
         self._ramp_s = min(max(self._concurrency.round_trip_s, RAMP_S[0]), RAMP_S[1])
         if self._tokens is not None:
             self._tokens.rest(until, now)
-        if news:
+        if before == now or until - before >= NEWS_S:
             self._on_pause(seconds, reason)
 
     def feedback(self, headers: RateHeaders) -> None:
         """Learn the rates that the job leaves open, and slow down before the provider has to refuse."""
         now = self._clock()
-        if self._limits.requests_per_minute is None and (requests := headers.limit_requests or 0) > 0:
-            self._pace.change(requests)
-        if self._limits.tokens_per_minute is None and (tokens := headers.limit_tokens or 0) > 0:
+        requests, tokens = headers.limit_requests or 0, headers.limit_tokens or 0
+        present = self._pace.per_minute if self._pace else None
+        if self._limits.requests_per_minute is None and requests > 0 and requests != present:
+            self._pace = _Pace(requests, full=True)
+        if self._limits.tokens_per_minute is None and tokens > 0:
             self._tokens = self._tokens or TokenWindow(tokens, now)
             self._tokens.change(tokens, now)
         waits = (
-            seconds_until_room(headers.limit_requests, headers.remaining_requests, headers.reset_requests_s, 1),
-            seconds_until_room(headers.limit_tokens, headers.remaining_tokens, headers.reset_tokens_s, self._last_weight),
+            seconds_until_room(headers.limit_requests, headers.remaining_requests, headers.reset_requests_s),
+            seconds_until_room(
+                headers.limit_tokens, headers.remaining_tokens, headers.reset_tokens_s, self._last_weight
+            ),
         )
-        told = [wait for wait in waits if wait is not None]
-        if told:
-            before, self._allowed_at = self._allowed_at, now + max(told)
-            if self._allowed_at < before:
-                self._head.wake()
+        if known := [wait for wait in waits if wait is not None]:
+            self._allowed_at = now + max(known)
+            self._head.wake()
 
     def succeeded(self, latency_s: float) -> None:
-        """Learn from an answer; call it while its permit is still held."""
+        """Learn from an answer that took ``latency_s``; call it while its permit is held."""
         self._refusals = 0
         self._concurrency.answered(latency_s, self._in_flight, self._clock())
 
@@ -177,13 +177,13 @@ class Throttle:
         self._concurrency.refused(now)
         if now >= self._paused_until:  # requests that were in the air together are refused together: that counts once
             self._refusals += 1
-        asked_s = max(retry_after_s or 0.0, 0.0)
-        doubted = self._refusals - (BELIEVED if asked_s else 0)
+        asked_s = retry_after_s or 0.0
+        doubted = self._refusals - (BELIEVED if asked_s > 0 else 0)
         own_s = equal_jitter(BACKOFF_S, doubted, self._max_wait_s, self._rng) if doubted > 0 else 0.0
         self.pause(max(asked_s, own_s), reason)
 
     def overloaded(self) -> None:
-        """Learn from a timeout or another sign of overload that asks for fewer requests at once, but not for a pause."""
+        """Learn from a sign that calls for fewer requests at once but not for a pause, such as a timeout."""
         self._concurrency.refused(self._clock())
 
     def statistics(self) -> ThrottleStatistics:
@@ -193,7 +193,7 @@ class Throttle:
             in_flight=self._in_flight,
             waiting=self._waiting,
             concurrency=self._concurrency.limit,
-            requests_per_minute=self._pace.per_minute,
+            requests_per_minute=self._pace.per_minute if self._pace else None,
             tokens_per_minute=self._tokens.per_minute if self._tokens else None,
             tokens_available=self._tokens.available(now) if self._tokens else None,
             paused_for_s=max(self._paused_until - now, 0.0),
@@ -204,19 +204,19 @@ class Throttle:
         self._waiting += 1
         try:
             async with self._gate:
-                paced = False
+                paced = self._pace is None
                 while True:
                     now = self._clock()
                     seconds, cause = self._obstacle(weight, now)
                     if seconds > 0:
                         await self._head.sleep(seconds, cause)
-                        paced = False  # its turn has passed; the next one is free by now, or else it was too early
-                    elif paced:
-                        break
-                    else:
+                        paced = self._pace is None  # a start is used when it comes or not at all, or two would meet
+                    elif not paced and self._pace is not None:
                         await self._pace.start()
                         self._head.waited_s["pace"] += self._clock() - now
                         paced = True
+                    else:
+                        break
                 self._in_flight += 1
                 self._last_start, self._last_weight = now, weight
                 return self._tokens.reserve(weight, now) if self._tokens else None
@@ -224,7 +224,7 @@ class Throttle:
             self._waiting -= 1
 
     def _obstacle(self, weight: int, now: float) -> tuple[float, Cause]:
-        """Return how long the head has to wait, and for what; 0 or less when its way is clear."""
+        """Return how long the head has to wait, and for what; 0 or less when the way is clear."""
         if self._in_flight >= self._concurrency.limit:
             return math.inf, "concurrency"
         obstacle: tuple[float, Cause] = (self._allowed_at - now, "allowance")
@@ -245,11 +245,13 @@ class Throttle:
         self._head.wake()
 
 
-def seconds_until_room(limit: float | None, remaining: float | None, reset_s: float | None, need: float) -> float | None:
+def seconds_until_room(
+    limit: float | None, remaining: float | None, reset_s: float | None, need: float = 1
+) -> float | None:
     """Return how long until ``need`` units are allowed, by one set of rate-limit headers; None when they do not say.
 
-    Providers mean two things by a reset: the end of a fixed window, when everything is allowed again, or the time until a bucket that
-    refills all the while is full. The second is recognised by its length: what was taken comes back at the rate of the limit.
+    Providers mean two things by a reset: the end of a fixed window, when everything is allowed again, or the time until
+    a bucket that refills all the while is full. The second betrays itself by its length: a minute for a whole limit.
     """
     if remaining is None or remaining < 0:
         return None
@@ -276,7 +278,7 @@ class _Head:
         began = self._clock()
         self._woken = anyio.Event()
         try:
-            with anyio.move_on_after(seconds):
+            with anyio.move_on_after(max(seconds, TICK_S)):
                 await self._woken.wait()
         finally:
             self._woken = None
@@ -289,36 +291,29 @@ class _Head:
 
 
 class _Pace:
-    """Request starts per minute, evenly; no limit while it is None. One task at a time waits here."""
+    """Starts per minute, evenly, for one task at a time. Another rate needs another pace: aiolimiter cannot change its own.
 
-    def __init__(self, per_minute: float | None) -> None:
-        self.per_minute: float | None = None
-        self._limiter = AsyncLimiter(1)
-        self._draw = 1
-        self._drawn = self._owed = 0.0
-        if per_minute is not None:
-            self.change(per_minute)
-            self._owed = 0.0
+    A full minute's bucket would let twice the limit through in the first minute. This one holds a start and 20 ms of the
+    rate, and is a little slower than the limit in turn: with a bucket of ``b`` from which ``d`` are drawn at once and
+    ``(limit - b - d + 2) / 60`` per second, no 60 seconds see more than ``limit`` starts.
+    """
 
-    def change(self, per_minute: float) -> None:
-        """Set another rate; the first start under it keeps its distance from the last one before."""
-        if per_minute == self.per_minute:
-            return
+    def __init__(self, per_minute: float, *, full: bool = False) -> None:
+        """Make a pace whose first start is free, or with ``full`` one that keeps its distance from earlier starts."""
         spare = per_minute / MINUTE_S * BUCKET_S
-        bucket = 1.0 + spare
-        self._draw = max(1, int(spare / 2))
-        rate = (per_minute - bucket - self._draw + 2.0) / MINUTE_S
-        self._limiter = AsyncLimiter(bucket, bucket / rate)
-        self._drawn, self._owed = 0.0, bucket
+        self._bucket = 1.0 + spare
+        self._draw = max(1, int(spare / 2))  # several at once, for each wait costs a timer that is late
+        rate = (per_minute - self._bucket - self._draw + 2.0) / MINUTE_S
+        self._limiter = AsyncLimiter(self._bucket, self._bucket / rate)
+        self._fill = full
+        self._drawn = 0
         self.per_minute = per_minute
 
     async def start(self) -> None:
         """Return when the next request may start."""
-        if self.per_minute is None:
-            return
-        if self._owed:
-            owed, self._owed = self._owed, 0.0
-            await self._limiter.acquire(owed)  # it is empty, so this fills it at once
+        if self._fill:
+            self._fill = False
+            await self._limiter.acquire(self._bucket)  # at once, for it is empty
         if not self._drawn:
             await self._limiter.acquire(self._draw)
             self._drawn = self._draw

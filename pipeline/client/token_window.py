@@ -2,12 +2,14 @@
 
 Two rules hold at once, because neither is enough:
 
-- *Flow.* Tokens trickle in at limit / 60 per second; a request may start when nothing is owed, and then owes its own weight. Starts are
-  spread evenly, a heavy request is followed by a pause of its size, and the first minute does not begin with a full bucket.
-- *Window.* Requests of mixed weight overshoot a pure flow by the last one's weight, so the starts of the last 60 seconds are remembered
-  and the next one waits until it fits in among them. Any 60 seconds, wherever a provider's own window begins, stay within the limit.
+- *Flow.* Tokens trickle in at limit / 60 per second. A request may start when nothing is owed, and then owes its own
+  weight: starts are spread evenly, a heavy request is followed by a pause of its size, and the first minute does not
+  begin with a full bucket.
+- *Window.* Requests of mixed weight overshoot a pure flow by the weight of the last one. So the starts of the last 60
+  seconds are remembered, and the next one waits until it fits in among them. Any 60 seconds, wherever a provider's own
+  minute begins, stay within the limit.
 
-A request heavier than the whole limit counts as exactly the limit: it waits until the window is empty and goes alone.
+A request heavier than the limit counts as exactly the limit: it waits until the window is empty and goes alone.
 Nothing here waits or knows a clock; the caller passes the time in seconds.
 """
 
@@ -30,7 +32,7 @@ class Reservation:
 
 
 class TokenWindow:
-    """Tokens per minute for one endpoint and model. The caller serves requests in the order it wants; see ``Throttle``."""
+    """Tokens per minute, for requests that the caller serves in the order it wants."""
 
     def __init__(self, per_minute: float, now: float) -> None:
         self._per_minute = per_minute
@@ -59,14 +61,12 @@ class TokenWindow:
         self._advance(now)
         owed_s = -self._level * WINDOW_S / self._per_minute
         excess = self._spent + min(weight, self._per_minute) - self._per_minute
-        if excess <= 0:
-            return owed_s
         room_at = now
         for start in self._recent:
-            room_at = start.at + WINDOW_S
-            excess -= start.tokens
             if excess <= 0:
                 break
+            excess -= start.tokens
+            room_at = start.at + WINDOW_S
         return max(owed_s, room_at - now)
 
     def reserve(self, weight: float, now: float) -> Reservation:

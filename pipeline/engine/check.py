@@ -48,7 +48,13 @@ class Prepared:
         """Return what changes with any part of the job that can change a request, a row's outcome or a column."""
         job = self.job.model_dump(mode="json", include={"model", "prompt", "extra_body", "on_null", "dedupe", "media"})
         fields = self.job.output.fields
-        whole = [self.endpoint.identity, self.endpoint.dialect.name, job, identity_of(self.job.request), fields.schema if fields else None]
+        whole = [
+            self.endpoint.identity,
+            self.endpoint.dialect.name,
+            job,
+            identity_of(self.job.request),
+            fields.schema if fields else None,
+        ]
         return blake2b(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
@@ -78,9 +84,13 @@ def check_key(endpoint: Endpoint, key: str | None) -> None:
         hint = f"export {endpoint.key_env}=… in the shell that runs the job; keys never stand in the spec"
         raise SpecError([Problem("provider", f"the environment variable {endpoint.key_env} is not set")], hint=hint)
     if not (endpoint.url.startswith("https://") or is_loopback(endpoint.url)):
-        raise SpecError([Problem("provider.base_url", f"a key is not sent over plain http to {urlsplit(endpoint.url).hostname}")])
+        raise SpecError(
+            [Problem("provider.base_url", f"a key is not sent over plain http to {urlsplit(endpoint.url).hostname}")]
+        )
     if not (key.isascii() and key.isprintable() and key == key.strip()):
-        raise SpecError([Problem("provider", f"{endpoint.key_env} holds spaces, line ends or characters that no key has")])
+        raise SpecError(
+            [Problem("provider", f"{endpoint.key_env} holds spaces, line ends or characters that no key has")]
+        )
 
 
 def is_loopback(url: str) -> bool:
@@ -110,7 +120,9 @@ def _check_columns(job: Job, builder: RequestBuilder, known: list[str]) -> None:
     for place, columns in builder.places.items():
         for column in sorted(columns - set(known)):
             close = get_close_matches(column, known, n=1)
-            message = f"the input has no column {column!r} (it has {', '.join(known[:20])}{', …' if len(known) > 20 else ''})"
+            message = (
+                f"the input has no column {column!r} (it has {', '.join(known[:20])}{', …' if len(known) > 20 else ''})"
+            )
             problems.append(job.problem(place, message, suggestion=close[0] if close else None))
     if problems:
         raise SpecError(problems, source=job.source)
@@ -126,7 +138,9 @@ def _check_target(target: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise DataError(f"output.path {target} cannot be written: {error.strerror}", hint="choose another folder") from error
+        raise DataError(
+            f"output.path {target} cannot be written: {error.strerror}", hint="choose another folder"
+        ) from error
 
 
 def _check_first(prepared: Prepared) -> tuple[str, ...]:

@@ -76,7 +76,9 @@ def questions(source: Source, builder: RequestBuilder, selection: Selection) -> 
     for batch in source.batches(builder.columns, wanted=span):
         numbers = list(batch.numbers)
         yield [
-            _question(Row(number, row), builder) for number, row in zip(numbers, cells(batch.table), strict=True) if wanted(number)
+            _question(Row(number, row), builder)
+            for number, row in zip(numbers, cells(batch.table), strict=True)
+            if wanted(number)
         ]
 
 
@@ -105,8 +107,8 @@ class Feed:
                     await self._send.send(batch)
             except DataError as error:
                 self.broken = error  # what was read before is still asked; the run then ends with this error
-            except anyio.BrokenResourceError:
-                pass  # closed: the run is ending
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                pass  # the run is ending
 
     async def take(self) -> Question | None:
         """Return the next question, or None when there are no more."""
@@ -115,7 +117,7 @@ class Feed:
                 if not self._ready:
                     try:
                         self._ready.extend(await self._receive.receive())
-                    except anyio.EndOfStream:
+                    except (anyio.EndOfStream, anyio.ClosedResourceError):
                         return None
         return self._ready.popleft()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import signal
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,9 @@ async def answer(question: Question, run: Run) -> Result:
     except RowError as error:
         return _unasked(question.row, error, run)
     try:
-        with run.journal.claim(request) as claim:  # checkpoint/: answered before, being asked for a twin row, or ours to ask
+        with run.journal.claim(
+            request
+        ) as claim:  # checkpoint/: answered before, being asked for a twin row, or ours to ask
             if not claim.ours:
                 return Result.shared(question.row, claim.known)
             reply = await run.post(claim.request)  # client/: every attempt journaled before it leaves and when it ends
@@ -106,20 +109,20 @@ async def ask_all(prepared: Prepared, journal: Journal, key: Secret, observe: Ob
     """Ask the selected rows. Raises the ``RunError`` that ended the run early; the journal then holds all that was finished."""
     job = prepared.job
     gate = Gate()
-    feed = Feed(questions(prepared.source, prepared.builder, selection))
-    stop = Stop(gate, feed)
-    async with StockHttp(job.deadlines) as http:
-        run = Run(journal, client_of(prepared, journal, http, key, gate, observe), job.on_null)
-        async with anyio.create_task_group() as helpers:
-            helpers.start_soon(feed.read)
-            helpers.start_soon(_watch, gate, job.deadlines.total_s + WATCH_S, observe)
-            if threading.current_thread() is threading.main_thread():
-                helpers.start_soon(_listen, stop)
-            async with anyio.create_task_group() as workers:
-                helpers.start_soon(stop.carry_out, workers.cancel_scope)
-                for _ in range(job.limits.concurrency or WORKERS):
-                    workers.start_soon(_work, feed, run, stop, observe)
-            helpers.cancel_scope.cancel()
+    with closing(Feed(questions(prepared.source, prepared.builder, selection))) as feed:
+        stop = Stop(gate, feed)
+        async with StockHttp(job.deadlines) as http:
+            run = Run(journal, client_of(prepared, journal, http, key, gate, observe), job.on_null)
+            async with anyio.create_task_group() as helpers:
+                helpers.start_soon(feed.read)
+                helpers.start_soon(_watch, gate, job.deadlines.total_s + WATCH_S, observe)
+                if threading.current_thread() is threading.main_thread():
+                    helpers.start_soon(_listen, stop)
+                async with anyio.create_task_group() as workers:
+                    helpers.start_soon(stop.carry_out, workers.cancel_scope)
+                    for _ in range(job.limits.concurrency or WORKERS):
+                        workers.start_soon(_work, feed, run, stop, observe)
+                helpers.cancel_scope.cancel()
     if (reason := stop.reason or feed.broken) is not None:
         raise reason
 
@@ -176,7 +179,11 @@ async def _listen(stop: Stop) -> None:
                 stop.urgent.set()
                 continue
             stop.request(
-                Interrupted(f"interrupted by {signal.Signals(number).name}", signal_number=number, hint="the same command goes on from here")
+                Interrupted(
+                    f"interrupted by {signal.Signals(number).name}",
+                    signal_number=number,
+                    hint="the same command goes on from here",
+                )
             )
 
 

@@ -16,6 +16,7 @@ import anyio
 from pipeline.checkpoint.journal import Journal
 from pipeline.checkpoint.reader import Totals, reading
 from pipeline.checkpoint.rundir import held, journal_path
+from pipeline.checkpoint.store import Start
 from pipeline.checkpoint.table import write_table
 from pipeline.engine.check import Prepared, check_key, prepare
 from pipeline.engine.feed import all_but, everything, only, questions
@@ -28,7 +29,7 @@ from pipeline.simulator import Simulator
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from pipeline.checkpoint.journal import Plan
+    from pipeline.checkpoint.store import Plan
     from pipeline.engine.feed import Selection
     from pipeline.events import Observer
     from pipeline.spec.job import Job
@@ -48,11 +49,17 @@ class Offer:
     rows: int | None
     known: int
     output: Path
+    limits: Mapping[str, object]
     notes: tuple[str, ...]
 
 
 def run_job(
-    job: Job, *, retry: Collection[Status], leave: Callable[[Offer], None], environ: Mapping[str, str], observe: Observer
+    job: Job,
+    *,
+    retry: Collection[Status],
+    leave: Callable[[Offer], None],
+    environ: Mapping[str, str],
+    observe: Observer,
 ) -> RunFinished:
     """Run a job, or go on with it, and write its table. ``leave`` raises when an offer must not be carried out.
 
@@ -91,36 +98,34 @@ class _Session:
             journal.finish(exit_code)
 
     def select(self, retry: Collection[Status], leave: Callable[[Offer], None]) -> Selection:
-        """Begin the session and return the rows that are left to ask, once ``leave`` agrees."""
+        """Return the rows that are left to ask, once ``leave`` agrees; only then is anything written into the journal."""
         journal, job, prepared = self._open(), self._job, self._prepared
-        plan = journal.begin(
-            job=job.model_dump_json(by_alias=True),
+        start = Start(
+            job=job.model_dump_json(),
             folder=str(job.place(".").resolve()),
             job_digest=None if retry else prepared.digest(),
             input_signature=prepared.source.signature(),
             rows=prepared.source.rows,
             version=version("responses-pipeline"),
-            ambiguous=job.retry.ambiguous,
         )
-        if prepared.builder.names_files:
-            journal.note_files()
+        plan = journal.look(start)
         selection, rows, known = self._left(plan, retry)
         if not job.provider.simulated:
-            if known == 0 and plan.fresh and not plan.first:
-                known = self._count_known()
-            leave(self._offer(rows, known))
-        self._announce(plan, rows, known if not plan.fresh else 0)
+            leave(self._offer(rows, self._count_known() if known is None else known))
+        journal.begin(start, plan, ambiguous=job.retry.ambiguous)
+        if prepared.builder.names_files:
+            journal.note_files()
+        self._announce(plan, rows, known or 0)
         return selection
 
-    def _left(self, plan: Plan, retry: Collection[Status]) -> tuple[Selection, int | None, int]:
-        """The rows to go through, how many rows that concerns, and how many of them are finished already."""
-        journal = self._open()
+    def _left(self, plan: Plan, retry: Collection[Status]) -> tuple[Selection, int | None, int | None]:
+        """Return the rows to go through, how many that are, and how many of the job's are finished: None where only a pass can tell."""
         if retry:
-            rows = journal.reopen(retry)
+            rows = self._open().reopen(retry)
             return only(rows), len(rows), 0
-        finished = journal.finished_rows()
         if plan.fresh or plan.names_files or self._prepared.builder.names_files:
-            return everything(), self._prepared.source.rows, 0
+            return everything(), self._prepared.source.rows, 0 if plan.first else None
+        finished = self._open().finished_rows()
         return all_but(finished), self._prepared.source.rows, finished.count(1)
 
     def _count_known(self) -> int:
@@ -131,8 +136,10 @@ class _Session:
         return sum(isinstance(each.built, Request) and journal.knows(each.built) for batch in batches for each in batch)
 
     def _offer(self, rows: int | None, known: int) -> Offer:
-        job, endpoint = self._job, self._prepared.endpoint
-        return Offer(job.name, job.provider.label, endpoint.url, job.model, rows, known, job.output_path, self._prepared.notes)
+        job, notes = self._job, self._prepared.notes
+        limits = job.limits.model_dump()
+        url = self._prepared.endpoint.url
+        return Offer(job.name, job.provider.label, url, job.model, rows, known, job.output_path, limits, notes)
 
     def _announce(self, plan: Plan, rows: int | None, known: int) -> None:
         job = self._job
@@ -141,7 +148,9 @@ class _Session:
         for note in self._prepared.notes:
             self._observe(Notice(note))
         if plan.fresh and not plan.first:
-            self._observe(Notice("the job or the input has changed since the last run: rows that ask the same keep their answers"))
+            self._observe(
+                Notice("the job or the input has changed since the last run: rows that ask the same keep their answers")
+            )
 
     def carry_out(self, selection: Selection, key: str | None) -> RunFinished:
         """Ask the rows, then write the table whatever came of that."""
@@ -170,7 +179,12 @@ class _Session:
         with reading(job.run_path) as reader:
             totals = reader.totals()
             rows = write_table(
-                self._prepared.source, reader, self._prepared.columns, job.output_path, self._observe, metadata(job, totals)
+                self._prepared.source,
+                reader,
+                self._prepared.columns,
+                job.output_path,
+                self._observe,
+                metadata(job, totals),
             )
             maybe_paid = reader.maybe_paid_rows()
         by_status = dict(totals.by_status)
@@ -184,7 +198,9 @@ class _Session:
             attempts=totals.attempts,
             maybe_paid=totals.maybe_paid,
             seconds=time.monotonic() - self._started,
-            exit_code=failure.exit_code if failure is not None else int(not all(STATUS_FACTS[Status(name)].ok for name in by_status)),
+            exit_code=failure.exit_code
+            if failure is not None
+            else int(not all(STATUS_FACTS[Status(name)].ok for name in by_status)),
             notes=_closing_notes(totals, maybe_paid),
         )
 
@@ -217,8 +233,8 @@ def metadata(job: Job, totals: Totals) -> dict[str, object]:
 def _closing_notes(totals: Totals, maybe_paid: list[int]) -> tuple[str, ...]:
     notes = []
     if maybe_paid:
-        rows = ", ".join(map(str, maybe_paid[:10]))
-        notes.append(f"{totals.maybe_paid} attempts left and their end is not known; they may have been paid (rows {rows}{', …' if len(maybe_paid) > 10 else ''})")
+        rows = ", ".join(map(str, maybe_paid[:10])) + (", …" if len(maybe_paid) > 10 else "")
+        notes.append(f"{totals.maybe_paid} attempts left and their end is not known; they may have been paid (rows {rows})")
     if totals.superseded.total_tokens:
         notes.append(f"{totals.superseded.total_tokens:,} tokens went into answers that the table no longer uses")
     return tuple(notes)

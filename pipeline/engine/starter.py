@@ -59,7 +59,10 @@ def starter(table: Path, spec: Path) -> str:
     source = open_source(Input(path=str(table.absolute())), Path.cwd())
     first = next((row for batch in source.batches() for row in cells(batch.table)), {})
     guess = _guess(source.schema, first, folder=table.is_dir())
-    name = "".join(char if char.isalnum() or char in "._-" else "-" for char in (table.stem or "job")).lstrip("._-") or "job"
+    name = (
+        "".join(char if char.isalnum() or char in "._-" else "-" for char in (table.stem or "job")).lstrip("._-")
+        or "job"
+    )
     return _SPEC.format(
         spec=spec,
         name=name[:100],
@@ -74,7 +77,11 @@ def starter(table: Path, spec: Path) -> str:
 def _guess(schema: pa.Schema, first: Mapping[str, object], *, folder: bool) -> _Guess:
     """Tell pictures and texts apart by type and by the first row."""
     images = ["path"] if folder else [field.name for field in schema if _is_picture(field.type, first.get(field.name))]
-    texts = [field.name for field in schema if field.name not in images and not pa.types.is_nested(field.type) and not pa.types.is_binary(field.type)]
+    texts = [
+        field.name
+        for field in schema
+        if field.name not in images and not pa.types.is_nested(field.type) and not pa.types.is_binary(field.type)
+    ]
     return _Guess(images, [] if folder else texts[:_TEXT_COLUMNS])
 
 
@@ -88,7 +95,10 @@ def _is_picture(type_: pa.DataType, cell: object) -> bool:
 
 def _parts(guess: _Guess) -> list[str]:
     task = "Describe this picture in one sentence." if guess.images else "Say in one word what this is about."
-    shown = " ".join(f"{column}: {{{{ {column} }}}}." if column.isidentifier() else f"{column}: {{{{ row['{column}'] }}}}." for column in guess.texts)
+    shown = " ".join(
+        f"{column}: {{{{ {column} }}}}." if column.isidentifier() else f"{column}: {{{{ row['{column}'] }}}}."
+        for column in guess.texts
+    )
     parts = [f"    - text: {_quoted(f'{task} {shown}'.strip())}"]
     return parts + [f"    - image: {_quoted(column)}" for column in guess.images]
 

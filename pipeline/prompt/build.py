@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from pipeline.wire.dialect import Endpoint
 
 FINGERPRINT_BYTES = 16  # 128 bits: among 10^9 requests a collision has a chance below 10^-20
-_CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS  # else orjson writes Media itself
+_CANONICAL = (
+    orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+)  # else orjson writes Media itself
 
 
 class RequestBuilder:
@@ -36,7 +38,9 @@ class RequestBuilder:
         self._job = job
         self._endpoint = endpoint
         self._templates = Templates(null_is_empty=job.on_null == "empty")
-        self._media = MediaFinder(root, tuple(job.place(folder).resolve() for folder in job.media.roots), job.media.identity)
+        self._media = MediaFinder(
+            root, tuple(job.place(folder).resolve() for folder in job.media.roots), job.media.identity
+        )
         self._raw: dict[str, str] = {}  # place in the spec → the column whose value is used as it is
         for place, text in _texts(job):
             self._templates.add(place, text)
@@ -70,7 +74,9 @@ class RequestBuilder:
     def _parameters(self, row: Row, context: Context) -> dict[str, object]:
         if self._fixed:
             return dict(self._job.request)
-        body = {name: self._rendered(("request", name), value, row, context) for name, value in self._job.request.items()}
+        body = {
+            name: self._rendered(("request", name), value, row, context) for name, value in self._job.request.items()
+        }
         if complaints := check_parameters(body):
             first = complaints[0]
             raise PromptError(f"{'.'.join(map(str, first.path))} {first.message}")
@@ -100,7 +106,10 @@ class RequestBuilder:
             turns.append(("prompt.user", "user", prompt.user))
         for index, message in enumerate(prompt.messages or ()):
             turns.append((f"prompt.messages.{index}.content", message.role, message.content))
-        return [{"role": role, "content": self._content(place, role, content, row, context)} for place, role, content in turns]
+        return [
+            {"role": role, "content": self._content(place, role, content, row, context)}
+            for place, role, content in turns
+        ]
 
     def _content(self, place: str, role: str, content: str | Sequence[Part], row: Row, context: Context) -> object:
         if isinstance(content, str):
@@ -141,7 +150,10 @@ class RequestBuilder:
         if content is None:
             raise NullCell(f"{place}.content")
         if isinstance(content, str):
-            return {"role": role, "content": content if role == "assistant" else [{"type": "input_text", "text": content}]}
+            return {
+                "role": role,
+                "content": content if role == "assistant" else [{"type": "input_text", "text": content}],
+            }
         if not isinstance(content, Sequence):
             raise PromptError(f"{place}.content is neither a text nor a list of parts")
         return {"role": role, "content": [part for item in content for part in self._column_parts(item, place)]}
@@ -223,7 +235,11 @@ def _texts(job: Job) -> list[tuple[str, str]]:
                 texts.append((f"{place}.{index}.text", part.text))
             elif part.image is not None and is_template(part.image) and sole_column(part.image) is None:
                 texts.append((f"{place}.{index}.image", part.image))
-    texts += [(place, text) for place, text in _leaves(("request",), job.request) if is_template(text) and sole_column(text) is None]
+    texts += [
+        (place, text)
+        for place, text in _leaves(("request",), job.request)
+        if is_template(text) and sole_column(text) is None
+    ]
     return texts
 
 
@@ -250,7 +266,9 @@ def _contents(job: Job) -> list[tuple[str, str | Sequence[Part]]]:
     if job.prompt.user is not None:
         contents.append(("prompt.user", job.prompt.user))
     if not isinstance(job.prompt.messages, str):
-        contents += [(f"prompt.messages.{index}.content", turn.content) for index, turn in enumerate(job.prompt.messages or ())]
+        contents += [
+            (f"prompt.messages.{index}.content", turn.content) for index, turn in enumerate(job.prompt.messages or ())
+        ]
     return contents
 
 
@@ -269,6 +287,8 @@ def _weight(body: Mapping[str, object]) -> int:
         images += isinstance(value, Media)
         return ""
 
-    return request_weight(len(orjson.dumps(body, default=count, option=orjson.OPT_PASSTHROUGH_DATACLASS)), images, body.get("max_output_tokens"))
-
-
+    return request_weight(
+        len(orjson.dumps(body, default=count, option=orjson.OPT_PASSTHROUGH_DATACLASS)),
+        images,
+        body.get("max_output_tokens"),
+    )

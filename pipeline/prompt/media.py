@@ -49,7 +49,9 @@ class MediaFinder:
         if not text:
             raise MediaError(f"column {column!r} is an empty text, which names no image")
         if "://" in text[:16]:
-            raise MediaError(f"{text[:_LABEL_LENGTH]!r} has a scheme that is not sent; use http(s), a path or the bytes")
+            raise MediaError(
+                f"{text[:_LABEL_LENGTH]!r} has a scheme that is not sent; use http(s), a path or the bytes"
+            )
         return self._from_path(text)
 
     def _from_path(self, cell: str) -> Media:

@@ -1,7 +1,7 @@
 """Strict text templates over the columns of a row.
 
-The language is Jinja's common subset (minijinja): ``{{ column }}``, ``{{ row["a name with spaces"] }}``, filters, ``if`` and ``for``. A template
-sees the row and nothing else, its work is bounded by fuel, and cells are values: text in a cell is never a template again.
+The language is Jinja's common subset (minijinja): ``{{ column }}``, ``{{ row["a name with spaces"] }}``, filters, ``if`` and ``for``. A
+template sees the row and nothing else, its work is bounded by fuel, and cells are values: text in a cell is never a template again.
 
 Nulls. A null may be tested (``{% if x is none %}``, ``{{ x or "none" }}``), but where it would become text, ``NullCell`` is raised, or
 with ``on_null: empty`` nothing is written. It is never the word "None".
@@ -137,7 +137,9 @@ class Context:
             if value.touched:
                 value.touched = False
                 if isinstance(value, _Bytes):
-                    raise PromptError(f"column {value.column!r} holds bytes, which are no text; use it as an image part")
+                    raise PromptError(
+                        f"column {value.column!r} holds bytes, which are no text; use it as an image part"
+                    )
                 if not null_is_empty:
                     raise NullCell(value.column)
 

@@ -19,7 +19,7 @@ class CellType:
 
 
 def datetime_type(first: str | None) -> CellType:
-    """Return the type of a datetime column by its first cell: with an offset it is kept as UTC, without one as it stands."""
+    """Return the type of a datetime column by its first cell: with an offset it becomes UTC, without one it stays."""
     try:
         zoned = first is not None and datetime.fromisoformat(first.strip()).tzinfo is not None
     except ValueError:

@@ -1,7 +1,8 @@
 """From Arrow to Python: values as templates and requests can use them, with nothing lost on the way.
 
-Integers, decimals and dates stay exact, NaN stays NaN, null is None, structs are dicts, lists are lists. A map is a dict, or a list of
-pairs where a key repeats. Python's own date types end at microseconds and at the year 9999; what lies beyond arrives as text.
+Integers, decimals and dates stay exact, NaN stays NaN, null is None, structs are dicts, lists are lists. A map is a
+dict, or a list of pairs where a key repeats. Python's own date types end at microseconds and at the year 9999; what
+lies beyond arrives as text.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_UNITS = {pa.date32(): "days", pa.date64(): "ms"}
 
 
 def cells(batch: pa.RecordBatch) -> Iterator[dict[str, object]]:
@@ -33,12 +36,14 @@ def to_python(column: pa.Array) -> list[Any]:
         return to_python(column.storage)
     if pa.types.is_dictionary(kind):
         return to_python(column.dictionary_decode())
+    if pa.types.is_run_end_encoded(kind):
+        return to_python(pc.run_end_decode(column))
     if pa.types.is_map(kind):
         pairs = pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)]))
         return [None if cell is None else _mapping(cell) for cell in to_python(column.cast(pairs))]
     if pa.types.is_struct(kind):
         return _structs(column)
-    if pa.types.is_nested(kind) and hasattr(kind, "value_type"):
+    if pa.types.is_nested(kind) and not pa.types.is_union(kind):
         return _lists(column)
     return _scalars(column)
 
@@ -72,7 +77,7 @@ def _mapping(pairs: list[dict[str, Any]]) -> dict[Any, Any] | list[tuple[Any, An
 def _scalars(column: pa.Array) -> list[Any]:
     try:
         values: list[Any] = column.to_pylist()
-    except (ValueError, OverflowError):  # one cell that Python's date types cannot hold spoils the whole column
+    except (ValueError, OverflowError):  # one cell that Python's own types cannot hold spoils the whole column
         return [_scalar(cell) for cell in column]
     return values
 
@@ -80,18 +85,21 @@ def _scalars(column: pa.Array) -> list[Any]:
 def _scalar(cell: pa.Scalar) -> object:
     try:
         return cell.as_py()
+    except UnicodeDecodeError:  # Parquet files may hold what is no UTF-8; the row can tell, its neighbours are well
+        return cell.as_buffer().to_pybytes().decode(errors="backslashreplace")
     except (ValueError, OverflowError):
-        return _text(cell)
+        return _moment(cell.value, cell.type)
 
 
-def _text(cell: pa.Scalar) -> str:
-    """Write a date, time or duration that Python's types cannot hold; beyond the calendar, as the number it is."""
-    unit = getattr(cell.type, "unit", "days" if pa.types.is_date32(cell.type) else "ms")
-    if not pa.types.is_duration(cell.type):
-        text = str(pc.cast(pa.array([cell.value], cell.type), pa.string())[0])
+def _moment(value: int, kind: pa.DataType) -> str:
+    """Write a date, time or duration that Python's types cannot hold: as text, in UTC, or beyond Arrow's calendar as a number."""
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        kind = pa.timestamp(kind.unit, "UTC")
+    if not pa.types.is_duration(kind):
+        text = str(pc.cast(pa.array([value], kind), pa.string())[0])
         if not text.startswith("<"):
             return text
-    return f"{cell.value} {unit}"
+    return f"{value} {_UNITS.get(kind) or kind.unit}"
 
 
 def suggest(name: str, names: Iterable[str]) -> str | None:

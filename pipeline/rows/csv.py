@@ -1,7 +1,8 @@
 """CSV, streamed: every cell is the text that stands in the file, unless the job types its column.
 
-Python's own parser reads it: it keeps cells as they are (leading zeros, spaces, ``NA``, ``1e5``, line breaks), knows the
-line of each row, and holds no more than the row it is at. An empty cell is null, quoted or not. A blank line is no row.
+Python's own parser reads it: it keeps cells as they are (leading zeros, spaces, ``NA``, ``1e5``, line breaks), knows
+the line of each row, and holds no more than the row it is at. An empty cell is null, quoted or not. A blank line is no
+row.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class CsvReader:
     count: int | None = None
 
     def __init__(self, path: Path, spec: Input) -> None:
-        """Raise ``DataError`` if there is no header, a name occurs twice, or the job types a column that is not there."""
+        """Raise ``DataError`` if there is no header, or a name occurs twice in it, or a typed one is not in it."""
         self.path = path
         self._nulls = frozenset(("", *spec.null_values))
         self._delimiter = spec.delimiter
@@ -62,7 +63,7 @@ class CsvReader:
         return {name: datetime_type(next(filter(None, self._texts(name, head)), None)) for name in columns}
 
     def spans(self, reading: Reading, first: int) -> Iterator[Span]:
-        """Yield the rows; those that nobody wants are parsed, as only that tells where a row ends, but not converted."""
+        """Yield the rows; those nobody wants are parsed, as only that tells where a row ends, but not converted."""
         with closing(_records(self.path, self._delimiter)) as records:
             next(records, None)
             for chunk in chunked(records, _weight, reading.target_bytes):

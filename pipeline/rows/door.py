@@ -19,6 +19,7 @@ FOREIGN: tuple[type[BaseException], ...] = (
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,
     OSError,
+    UnicodeError,  # pyarrow decodes the names in a damaged footer
 )
 
 
@@ -32,6 +33,6 @@ def translated(place: Path | str, *, hint: str | None = None) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """Say what went wrong in one line; the rest of a long message is context that only its library's authors can use."""
+    """Say what went wrong in one line; what a long message adds is of use to its library's authors only."""
     lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
     return lines[0].rstrip(".:") if lines else type(error).__name__

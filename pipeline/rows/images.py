@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ImageFolder:
-    """Image files below a folder: ``path`` relative to it, ``name`` without folder and ending, and the size in ``bytes``."""
+    """Image files below a folder: ``path`` relative to it, ``name`` without ending, and the size in ``bytes``."""
 
     schema = pa.schema([("path", pa.string()), ("name", pa.string()), ("bytes", pa.int64())])
 

@@ -1,8 +1,8 @@
 """The type of a JSON value, and the one type that holds two of them.
 
-A type is a word (``integer``), ``("list", type)`` or ``("object", ((name, type), ...))``: hashable, so that a file whose
-rows all look alike costs one set look-up per row. Nothing is widened at a loss: integers and fractions meet as floats only
-while floats hold the integers exactly.
+A type is a word (``integer``), ``("list", type)`` or ``("object", ((name, type), ...))``: hashable, so that a file
+whose rows all look alike costs one set look-up per row. Nothing is widened at a loss: integers and fractions meet as
+floats only while floats hold the integers exactly.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class UntypableError(ValueError):
 
 
 def json_type(value: object, place: str = "") -> JsonType:
-    """Return the type of the value at ``place``. Raises ``UntypableError`` for a list of unlike things or a long integer."""
+    """Return the type of the value at ``place``. Raises ``UntypableError`` for unlike items or a long integer."""
     if isinstance(value, dict):
         return ("object", tuple([(name, json_type(member, _within(place, name))) for name, member in value.items()]))
     if isinstance(value, list):
@@ -73,7 +73,7 @@ def _integer(value: int, place: str) -> str:
 
 
 def merged(known: JsonType, found: JsonType, place: str = "") -> JsonType:
-    """Return the type that holds both. Raises ``UntypableError`` with the name of the column, or of what lies within it."""
+    """Return the type that holds both. Raises ``UntypableError`` with the column's name, or a place within it."""
     if found in (known, NULL):
         return known
     if known == NULL:
@@ -108,6 +108,12 @@ def arrow_type(kind: JsonType) -> pa.DataType:
     if kind == EMPTY_OBJECT:
         return pa.map_(pa.string(), pa.null())  # Parquet has no struct without members
     return pa.struct([(name, arrow_type(member)) for name, member in kind[1]])
+
+
+def arrow_schema(rows: JsonType) -> pa.Schema:
+    """Return the schema of a table whose rows are such objects."""
+    assert isinstance(rows, tuple)
+    return pa.schema([(name, arrow_type(kind)) for name, kind in rows[1]])
 
 
 def _within(place: str, name: str) -> str:

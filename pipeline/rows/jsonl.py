@@ -19,7 +19,7 @@ from pipeline.rows.json_types import (
     HUGE,
     JsonType,
     UntypableError,
-    arrow_type,
+    arrow_schema,
     json_type,
     mentions,
     merged,
@@ -72,7 +72,9 @@ def open_jsonl(paths: Sequence[Path]) -> list[JsonlReader]:
     for path in paths:
         kind, count = _surveyed(path, kind)
         counts.append(count)
-    schema = pa.schema([(name, arrow_type(member)) for name, member in kind[1]])
+    if not any(counts):
+        raise DataError(f"{paths[0]}: there is no object in the file", hint=_ONE_OBJECT)
+    schema = arrow_schema(kind)
     return [JsonlReader(path, schema, count) for path, count in zip(paths, counts, strict=True)]
 
 

@@ -6,6 +6,7 @@ import os
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import DataError
@@ -13,10 +14,8 @@ from pipeline.rows.door import translated
 from pipeline.rows.table import MAX_ROWS, Reading, Span, reject_duplicates
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    import pyarrow as pa
 
 _DAMAGED = "write the file again; it is damaged or was cut off"
 _BUFFER_BYTES = 64 * 2**10
@@ -36,68 +35,67 @@ class ParquetReader:
     def spans(self, reading: Reading, first: int) -> Iterator[Span]:
         """Yield the rows of one row group after the other."""
         with translated(self.path, hint=_DAMAGED), _open(self.path) as file:
-            weight = 0.0
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 if rows and reading.wanted(first, rows):
-                    weight = yield from self._group(file, group, reading, first, weight)
+                    yield from self._group(file, group, reading, first)
                 else:
                     yield Span(first, rows, None)
                 first += rows
 
-    def _group(
-        self, file: pq.ParquetFile, group: int, reading: Reading, first: int, weight: float
-    ) -> Generator[Span, None, float]:
-        """Yield the spans of a row group, given what a row weighed lately, and return what a row weighs now, in bytes."""
+    def _group(self, file: pq.ParquetFile, group: int, reading: Reading, first: int) -> Iterator[Span]:
         end = first + file.metadata.row_group(group).num_rows
-        weight = max(weight or _probed(file, group, reading.columns), _stored(file, group, reading.columns))
+        weight = _weight(file, group, reading.columns)
         size = max(1, min(MAX_ROWS, int(reading.target_bytes / max(weight, 1))))
         for table in _batches(file, group, reading.columns, size):
             wanted = reading.wanted(first, table.num_rows)
-            yield Span(first, table.num_rows, table.select(reading.columns) if wanted else None)
+            yield Span(first, table.num_rows, _verified(table.select(reading.columns)) if wanted else None)
             first += table.num_rows
-            weight = table.nbytes / table.num_rows
         if first != end:
             raise DataError(f"{self.path}: row group {group} misses {end - first} of its rows", hint=_DAMAGED)
-        return weight
 
 
 def _open(path: Path) -> pq.ParquetFile:
-    # pyarrow's default fetches a whole row group ahead. One of 400 MB (2,000 images of 200 KB in pages of 1 MB) then peaks at 910 MB
-    # over a bare import, read like this at 90 MB. What remains is a page, packed and unpacked, and the batch; so a writer that puts
-    # 200 MB into one page (pyarrow's own default for such images) costs that much here.
+    # By default pyarrow fetches whole column chunks. A row group of 400 MB (2,000 images of 200 KB in pages of 1 MB) then
+    # peaks at 470 MB over a bare import, with or without pre_buffer; with a buffer at 90 MB. What remains is a page,
+    # packed and unpacked, and the batch. A page is read as a whole, so pages of 200 MB, which pyarrow itself writes for
+    # such images unless told otherwise, cost three times their size; no option of the reader changes that.
     return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
 
 
 def _batches(file: pq.ParquetFile, group: int, columns: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:
     # Threads would hold a page of every column at once.
-    batches: Iterator[pa.RecordBatch] = file.iter_batches(
-        size, row_groups=[group], columns=list(columns), use_threads=False
-    )
+    batches = file.iter_batches(size, row_groups=[group], columns=list(columns), use_threads=False)
     return (batch for batch in batches if batch.num_rows)
 
 
-def _stored(file: pq.ParquetFile, group: int, columns: Sequence[str]) -> float:
-    """Return what a row of the row group weighs by its metadata, in bytes."""
+def _verified(table: pa.RecordBatch) -> pa.RecordBatch:
+    """Raise pyarrow's error if a cell refers to an entry that its dictionary lacks; other layouts are checked by reading."""
+    for column in table.columns:
+        if pa.types.is_dictionary(column.type):
+            column.validate(full=True)
+    return table
+
+
+def _weight(file: pq.ParquetFile, group: int, columns: Sequence[str]) -> float:
+    """Return what a row of the row group weighs in memory, in bytes: by its first rows, or by the metadata if that is more.
+
+    The first rows may be small ones. The metadata count a value that a dictionary repeats only once: a thousand questions
+    about one image look as light as one.
+    """
+    # The rows come first: reading reports damaged metadata as an error, while a look at them may abort the process.
+    probe = next(_batches(file, group, columns, _PROBE_ROWS), None)
+    decoded = probe.nbytes / probe.num_rows if probe is not None else 0.0
     facts = file.metadata.row_group(group)
     names = frozenset(columns)
-    chunks = (facts.column(index) for index in range(facts.num_columns))
-    size = sum(chunk.total_uncompressed_size for chunk in chunks if _belongs(chunk.path_in_schema, names))
-    return float(size / facts.num_rows)
+    indices = [index for index in range(facts.num_columns) if _belongs(file.schema.column(index).path, names)]
+    stored: float = sum(facts.column(index).total_uncompressed_size for index in indices) / facts.num_rows
+    return max(decoded, stored)
 
 
 def _belongs(path: str, names: frozenset[str]) -> bool:
-    """Say whether a stored column, such as ``image.bytes``, is part of one of the table's columns, whose names may have dots too."""
+    """Say whether a stored column, such as ``image.bytes``, is part of one of these, whose names may have dots too."""
     return any(path[:end] in names for end in range(len(path) + 1) if path[end : end + 1] in ("", "."))
-
-
-def _probed(file: pq.ParquetFile, group: int, columns: Sequence[str]) -> float:
-    """Return what the first rows weigh once read, in bytes per row.
-
-    The metadata count a value that a dictionary repeats only once: a thousand questions about one image look as light as one.
-    """
-    probe = next(_batches(file, group, columns, _PROBE_ROWS), None)
-    return probe.nbytes / probe.num_rows if probe is not None else 0.0
 
 
 def footer(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""What every format's reader offers: a schema, a row count where it is known, and the table in spans of bounded size."""
+"""What every format's reader offers: a schema, a row count where it is known, and the table in bounded spans."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Reader(Protocol):
         """The number of rows."""
 
     def spans(self, reading: Reading, first: int) -> Iterator[Span]:
-        """Yield the rows in order and without a gap; ``first`` is the number of the file's first row. Raises ``DataError``."""
+        """Yield the rows in order, without a gap; the file's first row has number ``first``. Raises ``DataError``."""
 
 
 def record_batch(columns: Mapping[str, pa.Array], rows: int) -> pa.RecordBatch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import orjson
@@ -78,7 +78,6 @@ class Answer:
     """A shape this one answer must take."""
     usage_form: str = "whole"
     """whole | absent | null_details | null"""
-    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def answer(asked: Asked, facts: Mapping[str, Facts], seed: int, cached: int = 0) -> Answer:

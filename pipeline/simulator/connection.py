@@ -33,7 +33,7 @@ def head_of(status: int, headers: Mapping[str, str]) -> bytes:
 class Exchange:
     """One request, and the right to answer it."""
 
-    __slots__ = ("body", "connection", "headers", "method", "path", "query", "too_large")
+    __slots__ = ("body", "connection", "headers", "last", "method", "path", "query", "too_large")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -43,6 +43,7 @@ class Exchange:
         self.headers: dict[bytes, bytes] = {}
         self.body = b""
         self.too_large = False
+        self.last = False
 
     @property
     def gone(self) -> bool:
@@ -63,62 +64,28 @@ class Exchange:
         self.connection.reset()
 
 
-class Connection(asyncio.Protocol):
-    """Reads requests one after another and has each answered before the next."""
+class RequestReader:
+    """Makes requests of bytes that may be cut anywhere."""
 
-    transport: asyncio.Transport
-
-    def __init__(self, handle: Callable[[Exchange], None], known: set[Connection]) -> None:
-        self._handle = handle
-        self._known = known
+    def __init__(self, connection: Connection, done: Callable[[Exchange], None]) -> None:
+        self._connection = connection
+        self._done = done
         self._parser = httptools.HttpRequestParser(self)
-        self._waiting: deque[Exchange] = deque()
-        self._busy = False
-        self._last = False
-        self._exchange = Exchange(self)
+        self._exchange = Exchange(connection)
         self._chunks: list[bytes] = []
         self._size = 0
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.last = False
+        """Whether no further request may come on this connection."""
 
-    # asyncio's side
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has connected."""
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
-        self._known.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why it went makes no difference here
-        """The client has gone, also when it only stopped writing; whoever waits for that may go on."""
-        self._known.discard(self)
-        if not self.closed.done():
-            self.closed.set_result(None)
-
-    def data_received(self, data: bytes) -> None:
-        """Feed the parser; what is no HTTP gets 400 and the connection ends."""
-        if self._last:
-            return
+    def feed(self, data: bytes) -> bool:
+        """Take some bytes; False when they are no HTTP."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             pass  # a client may offer h2c; the request was parsed and is answered in HTTP/1.1
-        except (httptools.HttpParserError, UnicodeDecodeError):
-            self.refuse(400)
-
-    def refuse(self, status: int) -> None:
-        """Answer without reading on, and close."""
-        self._last = True
-        self.transport.write(head_of(status, {"content-length": "0", "connection": "close", "x-simulated": "true"}))
-        self.transport.close()
-
-    def reset(self) -> None:
-        """Abort so that the peer sees a reset: close with SO_LINGER at zero."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None:
-            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as twin:
-                twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
-
-    # the parser's side
+        except httptools.HttpParserError:
+            return False
+        return True
 
     def on_url(self, url: bytes) -> None:
         """The request line's target, in one or more pieces."""
@@ -138,9 +105,9 @@ class Connection(asyncio.Protocol):
         if announced.isdigit() and int(announced) > MAX_BODY:
             self._exchange.too_large = True
             if expects:  # such a client has not sent the body yet and need not
-                self._finish()
+                self._finish(last=True)
         elif expects:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body; too large a body is read to its end, or the client would see a reset instead of 413."""
@@ -148,31 +115,66 @@ class Connection(asyncio.Protocol):
         if self._size > MAX_BODY:
             self._exchange.too_large = True
             self._chunks.clear()
-        elif not self._last:
+        elif not self.last:
             self._chunks.append(body)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        if not self._last:
-            self._finish()
+        if not self.last:
+            self._finish(last=not self._parser.should_keep_alive())
 
-    def _finish(self) -> None:
+    def _finish(self, *, last: bool) -> None:
         exchange = self._exchange
         exchange.method = self._parser.get_method().decode("latin-1")
         exchange.body = b"" if exchange.too_large else b"".join(self._chunks)
-        if exchange.too_large or not self._parser.should_keep_alive():
-            self._last = True
-        self._exchange, self._chunks, self._size = Exchange(self), [], 0
-        self._waiting.append(exchange)
-        if len(self._waiting) > WAITING_REQUESTS:
-            self.transport.pause_reading()
-        if not self._busy:
-            self._next()
+        exchange.last = self.last = last
+        self._exchange, self._chunks, self._size = Exchange(self._connection), [], 0
+        self._done(exchange)
 
-    def _next(self) -> None:
-        if self._waiting:
-            self._busy = True
-            self._handle(self._waiting.popleft())
+
+class Connection(asyncio.Protocol):
+    """Has the requests of one client answered, each before the next."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, handle: Callable[[Exchange], None], known: set[Connection]) -> None:
+        self._handle = handle
+        self._known = known
+        self._reader = RequestReader(self, self._take)
+        self._waiting: deque[Exchange] = deque()
+        self._busy = False
+        self._refused = False
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self._known.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why it went makes no difference here
+        """The client has gone, also when it only stopped writing; whoever waits for that may go on."""
+        self._known.discard(self)
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; what is no HTTP gets 400 and the connection ends."""
+        if not self._refused and not self._reader.feed(data):
+            self.refuse(400)
+
+    def refuse(self, status: int) -> None:
+        """Answer without reading on, and close."""
+        self._refused = True
+        self.transport.write(head_of(status, {"content-length": "0", "connection": "close", "x-simulated": "true"}))
+        self.transport.close()
+
+    def reset(self) -> None:
+        """Abort so that the peer sees a reset: close with SO_LINGER at zero."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as twin:
+                twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def answered(self) -> None:
         """The current exchange is over; take the next or close."""
@@ -183,5 +185,16 @@ class Connection(asyncio.Protocol):
             if len(self._waiting) == WAITING_REQUESTS:
                 self.transport.resume_reading()
             self._next()
-        elif self._last:
+        elif self._reader.last:
             self.transport.close()
+
+    def _take(self, exchange: Exchange) -> None:
+        self._waiting.append(exchange)
+        if len(self._waiting) > WAITING_REQUESTS:
+            self.transport.pause_reading()
+        if not self._busy:
+            self._next()
+
+    def _next(self) -> None:
+        self._busy = True
+        self._handle(self._waiting.popleft())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -61,8 +62,8 @@ class Endpoints:
         if fault is not None and fault.instead:
             await self._send.fault(work, fault)
         elif work.background and not stream:
-            shown = view(self._store.get(reply.id), asyncio.get_running_loop().time())
-            await self._send.json(work, shown, fault)
+            accepted = view(self._store.get(reply.id), -math.inf)  # queued, however short the wait
+            await self._send.json(work, accepted, fault)
         else:
             await self._send.answer(work, reply, fault, wait / 2)
 

@@ -157,6 +157,18 @@ class Fault:
         """Whether the request is paid."""
         return self.executed if self.kind.charged is None or "executed" in self.options else self.kind.charged
 
+    @property
+    def instead(self) -> bool:
+        """Whether something else than the answer is sent."""
+        return self.kind.message is not None or self.kind.body is not None
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status the client gets to see, if any."""
+        if self.kind.wire in ("silence", "reset"):
+            return None
+        return int(self.options.get("status", self.kind.status)) if self.kind.message is not None else self.kind.status
+
     def change(self, answer: Answer) -> Answer:
         """The answer as this fault leaves it."""
         return CHANGES[self.kind.change](answer, self.options) if self.kind.change else answer
@@ -167,15 +179,16 @@ class Fault:
             return None
         error = RequestError(
             self.options.get("message", self.kind.message),
-            status=self.options.get("status", self.kind.status),
+            status=self.status or self.kind.status,
             code=self.options.get("code", self.kind.code),
             kind=self.kind.type,
         )
-        error.headers = self._wait_headers()
+        error.headers = self.headers()
         return error
 
-    def _wait_headers(self) -> dict[str, str]:
-        headers: dict[str, str] = {}
+    def headers(self) -> dict[str, str]:
+        """The headers this fault adds: the time to wait, and whatever the script gives."""
+        headers = {str(name): str(value) for name, value in self.options.get("headers", {}).items()}
         seconds, millis, date = (
             self.options.get(name) for name in ("retry_after", "retry_after_ms", "retry_after_date")
         )

@@ -75,7 +75,9 @@ class Filler:
         if "const" in schema:
             return schema["const"]
         if schema.get("enum"):
-            return self._choice(schema["enum"], place)
+            options = schema["enum"]
+            drawn = options[self._draw(f"enum{place}", len(options))]
+            return next((option for option in options if _names(self._asked, option)), drawn)
         kind = self._kind(schema, place, depth)
         maker = _MAKERS.get(kind)
         return maker(self, schema, place, depth) if maker else None
@@ -84,7 +86,7 @@ class Filler:
         """Follow references, merge allOf, choose a branch of anyOf or oneOf."""
         for _ in range(32):
             if "$ref" in schema:
-                target = self._look_up(schema["$ref"])
+                target = _look_up(self._root, schema["$ref"])
                 schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
             elif schema.get("allOf"):
                 schema = _merged(schema)
@@ -95,13 +97,6 @@ class Filler:
             else:
                 break
         return schema
-
-    def _look_up(self, reference: str) -> Mapping[str, Any]:
-        node: Any = self._root
-        for step in reference.lstrip("#").strip("/").split("/"):
-            if step:
-                node = node.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(node, Mapping) else {}
-        return node if isinstance(node, Mapping) else {}
 
     def _branch(self, given: Sequence[Any], depth: int) -> Mapping[str, Any]:
         options: list[Mapping[str, Any]] = [option for option in given if isinstance(option, Mapping)] or [{}]
@@ -121,13 +116,6 @@ class Filler:
         if kind is None:
             return "object" if "properties" in schema else "array" if "items" in schema else "string"
         return str(kind)
-
-    def _choice(self, options: Sequence[Any], place: str) -> Any:
-        """The option the question itself names, else one by digest."""
-        for option in options:
-            if isinstance(option, str) and option and re.search(rf"\b{re.escape(option.casefold())}\b", self._asked):
-                return option
-        return options[self._draw(f"enum{place}", len(options))]
 
     def _string(self, schema: Mapping[str, Any], place: str, depth: int) -> str:  # noqa: ARG002 - one signature for all makers
         if "pattern" in schema:
@@ -158,9 +146,6 @@ class Filler:
         first = -(-int(-(-low // 1)) // step)
         return step * (first + self._draw(place, max(1, int(high // step) - first + 1)))
 
-    def _boolean(self, schema: Mapping[str, Any], place: str, depth: int) -> bool:  # noqa: ARG002
-        return self._draw(place, 2) == 1
-
     def _array(self, schema: Mapping[str, Any], place: str, depth: int) -> list[Any]:
         low, high = schema.get("minItems") or 0, schema.get("maxItems")
         wanted = low if depth >= DEPTH else max(low, 1 + self._draw(place, 3))
@@ -188,10 +173,23 @@ _MAKERS: Mapping[str, Callable[[Filler, Mapping[str, Any], str, int], Any]] = {
     "string": Filler._string,
     "number": Filler._number,
     "integer": Filler._integer,
-    "boolean": Filler._boolean,
+    "boolean": lambda filler, _schema, place, _depth: filler._draw(place, 2) == 1,
     "array": Filler._array,
     "object": Filler._object,
 }
+
+
+def _names(asked: str, option: Any) -> bool:
+    """Whether the question itself names the option."""
+    return isinstance(option, str) and bool(option and re.search(rf"\b{re.escape(option.casefold())}\b", asked))
+
+
+def _look_up(root: Mapping[str, Any], reference: str) -> Mapping[str, Any]:
+    node: Any = root
+    for step in reference.lstrip("#").strip("/").split("/"):
+        if step:
+            node = node.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(node, Mapping) else {}
+    return node if isinstance(node, Mapping) else {}
 
 
 def _merged(schema: Mapping[str, Any]) -> dict[str, Any]:

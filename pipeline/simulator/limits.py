@@ -17,6 +17,8 @@ class Limits:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     window_s: float = 60.0
+    headers: str = "told"
+    """told | unknown (the -1 and 0 that some hosts send) | absent"""
 
 
 class Window:
@@ -48,7 +50,9 @@ class Window:
         told: dict[str, str] = {}
         used = {"requests": len(self._admitted), "tokens": self._tokens}
         for name, limit in (("requests", self._limits.requests_per_minute), ("tokens", self._limits.tokens_per_minute)):
-            if limit is not None:
+            if self._limits.headers == "unknown":
+                told[f"x-ratelimit-remaining-{name}"], told[f"x-ratelimit-reset-{name}"] = "-1", "0"
+            elif limit is not None and self._limits.headers == "told":
                 told[f"x-ratelimit-limit-{name}"] = str(limit)
                 told[f"x-ratelimit-remaining-{name}"] = str(max(0, limit - used[name]))
                 told[f"x-ratelimit-reset-{name}"] = reset

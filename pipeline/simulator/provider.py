@@ -70,6 +70,7 @@ class Provider:
         endpoint, target = endpoint_of(exchange.method, rest, dialect)
         n = self._tally.enter(endpoint)
         work = Work(exchange, dialect, endpoint, target, n, asyncio.get_running_loop().time())
+        work.sign()
         try:
             await self._answer(work)
         except RequestError as error:
@@ -84,10 +85,8 @@ class Provider:
             raise RequestError("The request body is too large.", status=413, code="request_too_large")
         if handler is None:
             raise RequestError(f"Invalid URL ({work.exchange.method} {work.exchange.path})", status=404)
-        parsed = parse(work)
         self._check_key(work)
-        if isinstance(parsed, RequestError):  # a wrong key is told before a wrong body
-            raise parsed
+        parse(work)
         fault = self._faults.match(work.endpoint, work.n, work.digest, work.text, str(work.body.get("model")))
         if fault is not None and not fault.executed:
             await self._strike(work, fault)

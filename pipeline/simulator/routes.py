@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -13,7 +14,9 @@ from pipeline.simulator.connection import Exchange
 from pipeline.simulator.dialects import Dialect
 from pipeline.simulator.problems import RequestError
 
-__all__ = ["Work", "endpoint_of", "parse"]
+__all__ = ["Work", "endpoint_of", "parse", "record_of"]
+
+DEEPEST = 100
 
 
 @dataclass(slots=True)
@@ -28,21 +31,68 @@ class Work:
     begun: float
     body: dict[str, Any] = field(default_factory=dict)
     digest: bytes = b""
+    """Of the body, or of the path where there is none."""
     text: str = ""
     images: int = 0
 
+    @property
+    def background(self) -> bool:
+        """Whether the answer is to be fetched later."""
+        return bool(self.body.get("background")) and self.dialect.stores
+
+    def sign(self) -> None:
+        """Take the request's digest."""
+        self.digest = hashlib.sha256(self.exchange.body or self.exchange.path.encode()).digest()
+
+
+def record_of(work: Work, outcome: str, status: int | None) -> dict[str, Any]:
+    """The ledger's line for a request that was not executed; an execution overrides what it knows better."""
+    return {
+        "n": work.n,
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "dialect": work.dialect.name,
+        "path": work.exchange.path,
+        "body_sha256": work.digest.hex(),
+        "request_text": work.text[:200],
+        "images": work.images,
+        "model": work.body.get("model"),
+        "outcome": outcome,
+        "executed": False,
+        "charged": False,
+        "usage": None,
+        "response_id": None,
+        "status": status,
+    }
+
 
 def parse(work: Work) -> None:
-    """The body as JSON, with its digest and its words."""
-    work.digest = hashlib.sha256(work.exchange.body).digest()
+    """Read the body of a request that must have one."""
+    if work.endpoint not in _WITH_BODY:
+        return
     try:
         body = orjson.loads(work.exchange.body)
     except orjson.JSONDecodeError as error:
         raise RequestError("We could not parse the JSON body of your request.") from error
     if not isinstance(body, dict):
         raise RequestError("Invalid body: expected an object.", code="invalid_type")
+    if _depth(body) > DEEPEST:
+        raise RequestError(f"Invalid body: nested more than {DEEPEST} levels deep.", code="invalid_value")
     work.body = body
-    work.text = " ".join(_words(body.get("instructions"))) + " ".join(_words(body.get("input")))
+    work.text = " ".join([*_words(body.get("instructions")), *_words(body.get("input"))])
+
+
+def _depth(node: Any) -> int:
+    """How deep a value is nested, level by level: recursion would end where Python's does."""
+    depth, level = 0, [node]
+    while level:
+        depth += 1
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+    return depth
 
 
 def _words(node: Any) -> list[str]:
@@ -66,6 +116,9 @@ _ENDPOINTS: tuple[tuple[str, re.Pattern[str], str, bool], ...] = (
     ("GET", re.compile(r"/models()\Z"), "models", False),
 )
 """Method, path after the prefix, name, and whether only a dialect that stores responses has it."""
+
+
+_WITH_BODY = frozenset({"create", "input_tokens"})
 
 
 def endpoint_of(method: str, rest: str, dialect: Dialect) -> tuple[str, str]:

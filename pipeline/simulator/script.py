@@ -89,9 +89,13 @@ def read_script(given: Mapping[str, object] | None) -> Script:
     )
 
 
-def _known(said: Any, known: set[str], place: str) -> None:
+def _mapping(said: Any, place: str) -> None:
     if not isinstance(said, Mapping):
         raise ScriptError(f"{place}: a mapping is needed, not {type(said).__name__}")
+
+
+def _known(said: Any, known: set[str], place: str) -> None:
+    _mapping(said, place)
     unknown = sorted(str(key) for key in said if key not in known)
     if unknown:
         raise ScriptError(f"{place}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
@@ -111,10 +115,14 @@ def _latency(said: Any) -> Latency:
 def _limits(said: Any) -> Limits | None:
     if said is None:
         return None
-    _known(said, {"requests_per_minute", "tokens_per_minute", "window_s"}, "limits")
-    values = {name: _positive(said[name], f"limits.{name}") for name in said if said[name] is not None}
+    _known(said, {"requests_per_minute", "tokens_per_minute", "window_s", "headers"}, "limits")
+    headers = said.get("headers", "told")
+    if headers not in ("told", "unknown", "absent"):
+        raise ScriptError(f"limits.headers: {headers!r} is none of told, unknown, absent")
+    numbers = {name: value for name, value in said.items() if name != "headers" and value is not None}
+    values = {name: _positive(value, f"limits.{name}") for name, value in numbers.items()}
     window = float(values.pop("window_s", 60.0))
-    return Limits(**{name: int(value) for name, value in values.items()}, window_s=window)
+    return Limits(**{name: int(value) for name, value in values.items()}, window_s=window, headers=headers)
 
 
 def _keys(said: Any) -> dict[str, str]:
@@ -127,7 +135,17 @@ def _keys(said: Any) -> dict[str, str]:
 
 
 _MATCHERS = {"every", "nth", "probability", "text", "model", "times", "on"}
-_OPTIONS = {"retry_after", "retry_after_ms", "retry_after_date", "code", "message", "status", "gap_s", "executed"}
+_OPTIONS = {
+    "retry_after",
+    "retry_after_ms",
+    "retry_after_date",
+    "code",
+    "message",
+    "status",
+    "gap_s",
+    "executed",
+    "headers",
+}
 
 
 def _rule(said: Any, place: str) -> Rule:
@@ -164,6 +182,8 @@ def _options(said: Mapping[str, Any], place: str) -> dict[str, Any]:
             _number(options[name], f"{place}.{name}")
     if "status" in options and not 400 <= _int(options["status"], f"{place}.status") <= 599:
         raise ScriptError(f"{place}.status: {options['status']} is no error status")
+    if "headers" in options:
+        _mapping(options["headers"], f"{place}.headers")
     if "executed" in options:
         _bool(options["executed"], f"{place}.executed")
     return options

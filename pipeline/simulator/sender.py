@@ -54,7 +54,7 @@ class Sender:
         if error is not None:
             await self.error(work, error, fault)
             return
-        headers = self._headers(work, fault.kind.content_type)
+        headers = self._headers(work, fault.kind.content_type) | fault.headers()
         await self._deliver(work, plain_parcel(fault.kind.status, headers, fault.kind.body or b""), fault)
 
     def _plain(self, work: Work, reply: Reply, fault: Fault | None, _spread_s: float) -> Parcel:
@@ -85,6 +85,8 @@ class Sender:
             "openai-processing-ms": str(round((now - work.begun) * 1000)),
             "x-simulated": "true",
         }
+        if work.exchange.last:
+            headers["connection"] = "close"
         if self._script.limits is not None:
             headers |= self._window.headers(now)
         return headers

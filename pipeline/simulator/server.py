@@ -15,8 +15,9 @@ from typing import Any, Self
 from pipeline.simulator.connection import Connection
 from pipeline.simulator.dialects import DIALECTS
 from pipeline.simulator.ledger import Ledger
-from pipeline.simulator.provider import Provider, Stats
+from pipeline.simulator.provider import Provider
 from pipeline.simulator.script import read_script
+from pipeline.simulator.tally import Stats
 
 _new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 with contextlib.suppress(ImportError):  # uvloop does not exist for every platform

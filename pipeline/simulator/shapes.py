@@ -13,7 +13,7 @@ from pipeline.simulator.answers import Answer, Usage
 from pipeline.simulator.dialects import Dialect
 from pipeline.simulator.reading import Asked
 
-__all__ = ["SHAPES", "Reply", "chat_usage", "plain_body", "response_object", "shape_of", "usage_object"]
+__all__ = ["FINISH", "SHAPES", "Reply", "chat_usage", "plain_body", "response_object", "shape_of", "usage_object"]
 
 FINISH: Mapping[str | None, str] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 

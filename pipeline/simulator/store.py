@@ -13,6 +13,8 @@ from pipeline.simulator.shapes import Reply, response_object
 __all__ = ["Store", "Stored", "view"]
 
 KEPT = 10_000
+KEPT_CONVERSATIONS = 100
+KEPT_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -22,6 +24,8 @@ class Stored:
     reply: Reply
     items: list[dict[str, Any]]
     """The whole input, earlier turns included."""
+    size: int = 0
+    """About how many bytes it holds."""
     queued_until: float = 0.0
     ready_at: float = 0.0
     background: bool = False
@@ -52,17 +56,20 @@ class Store:
     def __init__(self) -> None:
         self._kept: OrderedDict[str, Stored] = OrderedDict()
         self._item_ids: set[str] = set()
+        self._bytes = 0
         self._conversations: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
 
     def keep(self, stored: Stored) -> None:
         """Keep a response."""
         self._kept[stored.reply.id] = stored
         self._item_ids.update(item["id"] for item in stored.reply.output)
-        if len(self._kept) > KEPT:
+        self._bytes += stored.size
+        while len(self._kept) > 1 and (len(self._kept) > KEPT or self._bytes > KEPT_BYTES):
             self._drop(next(iter(self._kept)))
 
     def _drop(self, response_id: str) -> None:
         gone = self._kept.pop(response_id)
+        self._bytes -= gone.size
         self._item_ids.difference_update(item["id"] for item in gone.reply.output)
 
     def get(self, response_id: str) -> Stored:
@@ -105,7 +112,7 @@ class Store:
         name = _conversation_id(body)
         if name:
             self._conversations[name] = items
-            if len(self._conversations) > KEPT:
+            if len(self._conversations) > KEPT_CONVERSATIONS:
                 self._conversations.popitem(last=False)
 
     def check_references(self, items: list[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.simulator.shapes import Reply, chat_usage, response_object, tool_calls
+from pipeline.simulator.shapes import FINISH, Reply, chat_usage, response_object, tool_calls
 
 __all__ = ["DONE", "Events", "chat_chunks", "response_events"]
 
@@ -92,7 +92,7 @@ def pieces(text: str) -> list[str]:
 
 def chat_chunks(reply: Reply, *, with_usage: bool) -> Events:
     """Chat-style chunks; the last one carries the usage and no choice."""
-    finish = "tool_calls" if reply.answer.calls else _FINISH.get(reply.answer.reason, "stop")
+    finish = "tool_calls" if reply.answer.calls else FINISH.get(reply.answer.reason, "stop")
     deltas: list[tuple[Mapping[str, Any], str | None]] = [({"role": "assistant", "content": ""}, None)]
     calls = tool_calls(reply)
     if calls:
@@ -113,9 +113,6 @@ def chat_chunks(reply: Reply, *, with_usage: bool) -> Events:
         usage = chat_usage(reply.answer.usage, reply.answer.usage_form)
         chunks.append(_data({**head, "choices": [], "usage": usage}))
     return chunks
-
-
-_FINISH: Mapping[str | None, str] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
 def _data(value: Mapping[str, Any]) -> bytes:

@@ -104,7 +104,7 @@ def _fit_member(field: Column, members: dict[str, object], path: Path) -> object
 
 def _scalar(kind: Kind, value: object) -> object | None:
     if kind == "json":
-        return orjson.dumps(value).decode()
+        return _json_text(value)
     if isinstance(value, bool):
         return value if kind == "bool" else None
     if kind == "string":
@@ -116,12 +116,19 @@ def _scalar(kind: Kind, value: object) -> object | None:
     return int(value) if value == int(value) and -LARGEST_INT - 1 <= value <= LARGEST_INT else None
 
 
+def _json_text(value: object) -> str | None:
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # nested more deeply than it writes
+        return None
+
+
 _WORDS: dict[Kind, str] = {
     "string": "text",
     "int": "a whole number of 64 bits",
     "float": "a number",
     "bool": "true or false",
-    "json": "any value",
+    "json": "a value nested less deeply",
 }
 
 

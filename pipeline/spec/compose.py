@@ -22,6 +22,7 @@ from pipeline.wire.shape import shown
 MOST_NODES = 100_000
 """Values of a spec, at most."""
 
+_STANDARD_TAGS = "tag:yaml.org,2002:"
 _QUOTE_TEMPLATE = "a value that begins with {{ needs quotes around it"
 _TEMPLATE = re.compile(r"[:-]\s+\{[{%]")
 _MERGE = (
@@ -66,9 +67,12 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, report: Report) -> Spe
     mark = (at_start and error.context_mark) or error.problem_mark
     if mark is None:
         return report.fatal(words)
-    lines = text.splitlines()
-    line = lines[mark.line] if mark.line < len(lines) else ""
-    return report.fatal(_QUOTE_TEMPLATE if _TEMPLATE.search(line) else words, Place(mark.line + 1, mark.column + 1))
+    lines = text.rstrip().split("\n")
+    if mark.line >= len(lines):
+        return report.fatal(f"{words}; the text ends here", Place(len(lines), len(lines[-1]) or 1))
+    if (template := _TEMPLATE.search(lines[mark.line])) is not None:
+        return report.fatal(_QUOTE_TEMPLATE, Place(mark.line + 1, template.end() - 1))
+    return report.fatal(words, Place(mark.line + 1, mark.column + 1))
 
 
 class _Composer:
@@ -78,6 +82,7 @@ class _Composer:
         self._events = events
         self._report = report
         self._anchors: dict[str, Node | None] = {}  # None while the anchored value is still being read
+        self._templates: set[Place] = set()  # where a map begins that was meant as a text with a template
         self._made = 0
 
     def document(self) -> Node | None:
@@ -98,7 +103,8 @@ class _Composer:
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         if event.tag is not None:
-            self._report.add(path, f"has the tag {event.tag}; a spec is plain data, without tags", _place(event))
+            tag = event.tag.replace(_STANDARD_TAGS, "!!")
+            self._report.add(path, f"has the tag {tag}; a spec is plain data, without tags", _place(event))
         node = self._content(event, path)
         if event.anchor is not None:
             self._anchors[event.anchor] = node
@@ -117,7 +123,7 @@ class _Composer:
         entries = Entries(place)
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             self._entry(event, entries, path)
-        return entries
+        return entries if place not in self._templates else Leaf("", place)
 
     def _entry(self, event: yaml.Event, entries: Entries, path: Path) -> None:
         key = self._key(event, entries.place, path)
@@ -135,11 +141,11 @@ class _Composer:
         node = self._node(event, (*path, "?"))
         if isinstance(node, Leaf) and isinstance(node.value, str) and not (node.bare and node.value == "<<"):
             return node.value
-        if not isinstance(node, Leaf):
-            is_template = isinstance(node, Entries) and node.place == Place(start.line, (start.column or 0) + 1)
-            self._report.add(
-                path, _QUOTE_TEMPLATE if is_template else "has a list or a map for a key; keys are text", start
-            )
+        if isinstance(node, Entries) and node.place == Place(start.line, (start.column or 0) + 1):
+            self._templates.add(start)
+            self._report.add((), _QUOTE_TEMPLATE, start)
+        elif not isinstance(node, Leaf):
+            self._report.add(path, "has a list or a map for a key; keys are text", start)
         elif node.value == "<<":
             self._report.add(path, _MERGE, node.place)
         else:

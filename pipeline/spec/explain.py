@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from pydantic import ValidationError
@@ -49,38 +49,46 @@ _WORDS: Mapping[str, str] = {
 _SHOWN_AT_ITS_VALUE = {*_WRONG_TYPES, *_WORDS, "literal_error", "string_pattern_mismatch"} - {"missing", "value_error"}
 
 
-def explain(
-    error: ValidationError, root: Entries, values: Mapping[str, object], spoiled: frozenset[Path], report: Report
-) -> None:
-    """Add every finding of pydantic's to ``report``, except where a value already has a mistake of its own."""
-    findings = [(_path(details, values), details) for details in error.errors(include_url=False)]
-    for path, details in findings:
-        if details["type"] in _WRONG_TYPES and any(_is_below(other, path) for other, _ in findings):
-            continue  # one type that the value could have had; it has another one, with a mistake further down
-        kinds = [other["type"] for at, other in findings if at == path]
-        for complaint in _complaints(path, details, kinds):
-            _add(complaint, details["type"], root, spoiled, report)
+class Explainer:
+    """Adds mistakes to a report, each once and at its own place, except where a value already has one (``spoiled``)."""
+
+    def __init__(self, root: Entries, spoiled: Set[Path], report: Report) -> None:
+        self._root = root
+        self._report = report
+        self._spoiled = spoiled
+        self._holds_spoiled = {above for path in spoiled for above in _above(path)}
+
+    def findings(self, error: ValidationError, values: Mapping[str, object]) -> None:
+        """Add everything that pydantic found wrong with ``values``."""
+        kinds_at: dict[Path, list[str]] = {}
+        located = [(_path(details, values), details) for details in error.errors(include_url=False)]
+        for path, details in located:
+            kinds_at.setdefault(path, []).append(details["type"])
+        further_up = {above for path in kinds_at for above in _above(path)}
+        for path, details in located:
+            if details["type"] in _WRONG_TYPES and path in further_up:
+                continue  # one type that the value could have had; it has another one, with a mistake further down
+            for complaint in _complaints(path, details, kinds_at[path]):
+                self._add(complaint, details["type"])
+
+    def complaints(self, complaints: Iterable[Complaint]) -> None:
+        """Add complaints that name their own place."""
+        for complaint in complaints:
+            self._add(complaint, "value_error")
+
+    def _add(self, complaint: Complaint, kind: str) -> None:
+        path = complaint.path
+        judges_a_group = kind == "value_error"
+        if not self._spoiled.isdisjoint((path, *_above(path))) or (judges_a_group and path in self._holds_spoiled):
+            return
+        # What is missing stands nowhere, so the key of the group it is missing from is shown.
+        key_place, value_place = nearest(self._root, path[:-1] if kind == "missing" else path)
+        place = value_place if kind in _SHOWN_AT_ITS_VALUE else key_place
+        self._report.add(path, complaint.message, place, complaint.suggestion)
 
 
-def complain(complaints: Iterable[Complaint], root: Entries, spoiled: frozenset[Path], report: Report) -> None:
-    """Add complaints about the request to ``report``, with the same exception."""
-    for complaint in complaints:
-        _add(complaint, "value_error", root, spoiled, report)
-
-
-def _add(complaint: Complaint, kind: str, root: Entries, spoiled: frozenset[Path], report: Report) -> None:
-    path = complaint.path
-    judges_a_group = kind == "value_error"
-    if any(path[: len(bad)] == bad or (judges_a_group and _is_below(bad, path)) for bad in spoiled):
-        return
-    # What is missing stands nowhere, so the key of the group it is missing from is shown.
-    key_place, value_place = nearest(root, path[:-1] if kind == "missing" else path)
-    place = value_place if kind in _SHOWN_AT_ITS_VALUE else key_place
-    report.add(path, complaint.message, place, complaint.suggestion)
-
-
-def _is_below(path: Path, above: Path) -> bool:
-    return len(path) > len(above) and path[: len(above)] == above
+def _above(path: Path) -> list[Path]:
+    return [path[:length] for length in range(len(path))]
 
 
 def _path(details: ErrorDetails, values: Mapping[str, object]) -> Path:
@@ -143,12 +151,12 @@ _FINDERS: Mapping[str, Callable[[Path, object, Mapping[str, Any]], Complaint]] =
 
 
 def _meant(path: Path, value: object) -> str | None:
-    """Return what an unknown key was meant to be: a neighbour, a setting elsewhere, or a parameter of the request."""
+    """Return what an unknown key was meant to be: a setting elsewhere, a neighbour, or a parameter of the request."""
     name = str(path[-1])
+    elsewhere = [dotted(other) for other in paths() if other[-1] == name]
+    if len(elsewhere) == 1:
+        return elsewhere[0]
     group = settings_at(path[:-1])
     if group is not None and (near := closest(name, group.model_fields)) is not None:
         return near
-    elsewhere = [dotted(other) for other in paths() if other[-1] == name]
-    if elsewhere:
-        return elsewhere[0] if len(elsewhere) == 1 else None
     return f"request.{name}" if not check_parameters({name: value}) else None

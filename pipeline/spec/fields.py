@@ -6,7 +6,7 @@ Written in short form (``shorthand.py``) or as a raw JSON Schema: a map with ``$
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, cast
@@ -28,14 +28,14 @@ _SHOWN_OBSTACLES = 3
 
 
 class _Validator(Protocol):
-    def iter_errors(self, instance: object) -> Any: ...
+    def iter_errors(self, instance: Any) -> Iterator[jsonschema_rs.ValidationError]: ...
 
 
 @dataclass(frozen=True)
 class Fields:
     """The columns of the answer. ``written`` is what the spec says, ``schema`` the JSON Schema that is sent.
 
-    ``strict`` is false for a raw schema that strict mode does not take; ``warnings`` say why, and that the provider may then answer otherwise.
+    ``strict`` is false for a raw schema that strict mode does not take; ``warnings`` say why.
     """
 
     written: Mapping[str, Any] = field(hash=False)
@@ -81,10 +81,10 @@ class Fields:
         """
         try:
             value = orjson.loads(_unfenced(text))
-        except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
+        except orjson.JSONDecodeError as error:
             reason = "is not JSON: " + str(error) if text.strip() else "is empty"
             raise misfit((), f"the answer {reason}") from error
-        row = fit(Struct(self.columns), value)
+        row = fit(Struct(self.columns), value)  # the types; the schema may ask for more, such as a pattern
         for misfitting in self._validator.iter_errors(value):
             raise misfit(tuple(misfitting.instance_path), misfitting.message)
         return cast("dict[str, object]", row)
@@ -126,7 +126,7 @@ def _warnings(obstacles: list[str]) -> tuple[str, ...]:
 
 def _compiled(schema: dict[str, Any]) -> _Validator:
     try:
-        return cast("_Validator", jsonschema_rs.validator_for(schema, retriever=_refuse))
+        return jsonschema_rs.validator_for(schema, retriever=_refuse)
     except (jsonschema_rs.ValidationError, ValueError) as error:
         raise misfit(
             tuple(getattr(error, "instance_path", ())),

@@ -1,7 +1,7 @@
 """``${VAR}`` and ``${VAR:-default}`` in the values of a spec.
 
-As in a shell, the default also stands for a variable that is empty. ``$${`` is a literal ``${``. A variable's text is never looked into again,
-and it becomes one value: it cannot add keys, lists or further references to the spec.
+As in a shell, the default also stands for a variable that is empty. ``$${`` is a literal ``${``. A variable's text is never looked
+into again, and it becomes one value: it cannot add keys, lists or further references to the spec.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ README are generated from it. A new knob is a field here, not a command line opt
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -19,6 +20,7 @@ from pipeline.wire.dialect import DIALECTS, Dialect, Endpoint, UnknownFact
 from pipeline.wire.parameters import Complaint, check_parameters
 
 SIMULATOR = "simulator"
+_NOWHERE = "http://simulator/v1"  # before the embedded simulator listens; nothing is ever sent there
 CSV_TYPES = ("string", "int", "float", "bool", "date", "datetime")
 ADDRESS = r"^https?://[^\s]+$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -107,7 +109,7 @@ class Provider(Settings):
     def endpoint(self, base_url: str | None = None) -> Endpoint:
         """Return where requests go: the spec's address, else ``base_url`` (the embedded simulator's), else the vendor's own."""
         facts = self.facts
-        address = (self.base_url or base_url or facts.base_url).rstrip("/")
+        address = (self.base_url or base_url or (_NOWHERE if self.simulated else facts.base_url)).rstrip("/")
         own = self.base_url is None and not self.simulated
         key = self.api_key_env or (facts.key_env if own else None)
         identity = f"{SIMULATOR}:embedded" if self.simulated else address
@@ -210,7 +212,7 @@ class Output(Settings):
     path: str
     """The Parquet file to write. Relative to the spec."""
     fields: Fields | None = None
-    """Typed columns, asked as structured output: `{caption: string, score: float?, tags: list[string], kind: "enum[a, b]"}`, nested maps, or a JSON Schema."""
+    """Typed columns, as structured output: `{caption: string, score: float?, tags: [string], kind: "enum[a, b]"}`, or a JSON Schema."""
     prefix: str = ""
     """Put before the name of every column that is ours, where an input column has the same name."""
     keep: list[str] = []
@@ -343,7 +345,7 @@ class Job(Settings):
 
     def place(self, path: str) -> Path:
         """Return where a path of the spec lies."""
-        return (self._folder or Path.cwd()) / Path(path).expanduser()
+        return Path(os.path.normpath((self._folder or Path.cwd()) / Path(path).expanduser()))
 
     @property
     def output_path(self) -> Path:

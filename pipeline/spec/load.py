@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pipeline.errors import Problem
 from pipeline.spec import overrides
 from pipeline.spec.evaluate import evaluate
-from pipeline.spec.explain import complain, explain
+from pipeline.spec.explain import Explainer
 from pipeline.spec.job import Job, check_request
 from pipeline.spec.problems import Report
 from pipeline.spec.syntax import LARGEST, Format, read
@@ -67,8 +67,9 @@ def load_text(
     try:
         job = Job.model_validate(values)
     except ValidationError as error:
-        explain(error, root, values, spoiled, report)
-        complain(_parameters(values), root, spoiled, report)
+        explainer = Explainer(root, spoiled, report)
+        explainer.findings(error, values)
+        explainer.complaints(_parameters(values))
         raise report.error() from None
     if report.problems:
         raise report.error()

@@ -14,8 +14,9 @@ from pipeline.spec.tree import DEEPEST, Entries, Items, Leaf, Node, Place, child
 def apply(root: Entries, option: str, report: Report) -> None:
     """Change the tree as ``option`` says; a mistake in it goes into ``report``.
 
-    The value is an unquoted YAML scalar, or a list, a map or a quoted text where it begins with a bracket or a quote. It is taken as it is:
-    no ``${VAR}``, which is the shell's business. Maps on the way are made; a short form on the way (``provider: simulator``) is written out.
+    The value is an unquoted YAML scalar; where it begins with a bracket or a quote, it is a list, a map or a quoted text. ``${VAR}``
+    means nothing in it, that is the shell's business. Maps on the way are made, and a short form on the way is written out:
+    ``provider: simulator`` and ``provider.base_url=U`` make ``{name: simulator, base_url: U}``.
     """
     key, equals, written = option.partition("=")
     key = key.strip()

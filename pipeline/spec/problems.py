@@ -19,7 +19,7 @@ class Report:
     def __init__(self, text: str, source: str) -> None:
         self._lines = _LINE_BREAK.split(text)
         self._source = source
-        self._problems: list[Problem] = []
+        self._problems: dict[Problem, None] = {}  # a set that keeps its order
 
     def problem(self, path: Path, message: str, place: Place = NOWHERE, suggestion: str | None = None) -> Problem:
         """Return a mistake in the setting at ``path`` as a problem, without noting it."""
@@ -38,9 +38,7 @@ class Report:
 
     def add(self, path: Path, message: str, place: Place = NOWHERE, suggestion: str | None = None) -> None:
         """Note a mistake in the setting at ``path``, once."""
-        problem = self.problem(path, message, place, suggestion)
-        if problem not in self._problems:
-            self._problems.append(problem)
+        self._problems[self.problem(path, message, place, suggestion)] = None
 
     def fatal(self, message: str, place: Place = NOWHERE, path: Path = ()) -> SpecError:
         """Return the error for a mistake that hides all that come after it."""

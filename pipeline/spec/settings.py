@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeGuard, Union, get_args, get_origin
 
 from pipeline.spec.job import Job, Settings
 from pipeline.spec.paths import Path
@@ -18,29 +18,34 @@ def settings_at(path: Path) -> type[Settings] | None:
     return next((option for option in options(found) if is_group(option)), None)
 
 
+def paths(group: type[Settings] = Job, above: Path = ()) -> Iterator[Path]:
+    """Yield the path of every setting, parents first; a list is passed through as position 0."""
+    for name, field in group.model_fields.items():
+        path = (*above, name)
+        yield path
+        for option in options(field.annotation):
+            if is_group(option):
+                yield from paths(option, path)
+            elif is_group(item := item_of(option)):
+                yield from paths(item, (*path, 0))
+
+
 def options(annotation: Any) -> tuple[Any, ...]:
     """Return the members of a union, or the type itself."""
     return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
 
 
-def is_group(annotation: Any) -> bool:
+def item_of(annotation: Any) -> Any:
+    """Return the type of a list's items; None for what is no list."""
+    return get_args(annotation)[0] if get_origin(annotation) is list else None
+
+
+def is_group(annotation: Any) -> TypeGuard[type[Settings]]:
     """Tell whether a type is a group of settings."""
     return isinstance(annotation, type) and issubclass(annotation, Settings)
 
 
 def _below(annotation: Any, key: str | int) -> Any:
-    if is_group(annotation) and key in annotation.model_fields:
-        return annotation.model_fields[key].annotation
-    if get_origin(annotation) is list and isinstance(key, int):
-        return get_args(annotation)[0]
-    return None
-
-
-def paths(group: type[Settings] = Job, above: Path = ()) -> Iterator[Path]:
-    """Yield the path of every setting, parents first; a list is passed through as position 0."""
-    for name, field in group.model_fields.items():
-        yield (*above, name)
-        for option in options(field.annotation):
-            item = get_args(option)[0] if get_origin(option) is list else option
-            if is_group(item):
-                yield from paths(item, (*above, name) if item is option else (*above, name, 0))
+    if isinstance(key, int):
+        return item_of(annotation)
+    return annotation.model_fields[key].annotation if is_group(annotation) and key in annotation.model_fields else None

@@ -10,6 +10,9 @@ from pipeline.spec.paths import Path
 DEEPEST = 50
 """Levels of maps and lists, at most."""
 
+# Python refuses to write wider ones in decimal, in messages too. Hexadecimal numbers in TOML can be that wide.
+_WIDEST_INT = 1000
+
 Plain = str | int | float | bool | None
 
 
@@ -72,6 +75,8 @@ def planted(value: object, place_of: Callable[[Path], Place], path: Path = ()) -
         return Entries(place, nodes, {key: place_of((*path, key)) for key in nodes})
     if isinstance(value, list):
         return Items(place, [planted(member, place_of, (*path, index)) for index, member in enumerate(value)])
+    if isinstance(value, int) and value.bit_length() > _WIDEST_INT:
+        return Leaf(hex(value), place)
     return Leaf(value if value is None or isinstance(value, str | int | float) else str(value), place)
 
 

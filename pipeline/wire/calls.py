@@ -56,12 +56,9 @@ def calls_of_message(message: Mapping[str, object]) -> Iterator[ToolCall]:
 
 
 def _call(kind: str, call_id: str | None, source: Mapping[str, object], field: str) -> ToolCall:
-    given = source.get(field)
-    if given is None or isinstance(given, str):
-        arguments = given or ""
-    else:
-        # Some servers decode the arguments; the column holds JSON text for all of them.
-        arguments = json.dumps(given, ensure_ascii=False, separators=(",", ":"))
+    given = "" if source.get(field) is None else source[field]
+    # Some servers decode the arguments; the column holds JSON text for all of them.
+    arguments = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, separators=(",", ":"))
     return ToolCall(call_id, text_at(source, "name"), arguments, _parsed(arguments), kind)
 
 

@@ -35,7 +35,7 @@ def read_answer(
     if not 200 <= http_status < 300:
         raise failure(http_status, by_name, _error_body(content), now)
     try:
-        reply = decode(_body(by_name.get("content-type", ""), content), background=background)
+        reply = decode(_body(by_name.get("content-type", "").lower(), content), background=background)
     except AttemptError as error:
         raise with_headers(error, http_status, by_name, now) from error.__cause__
     return stamped(reply, by_name)

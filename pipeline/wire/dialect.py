@@ -8,7 +8,7 @@ says otherwise, and a job can override it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -93,14 +93,18 @@ def _unknown(name: str) -> str:
     known = [fact.name for fact in fields(Dialect) if fact.name not in _NOT_OVERRIDABLE]
     meant = closest(str(name), known)
     return f"{name!r} is no fact of a dialect" + (
-        f" - did you mean {meant!r}?" if meant else f"; they are {', '.join(known)}"
+        f" - did you mean {meant!r}?" if meant else f"; known: {_listed(known)}"
     )
+
+
+def _listed(names: Iterable[object]) -> str:
+    return ", ".join(map(str, names))
 
 
 def _fact(name: str, hint: object, value: object) -> object:
     """Return ``value`` as the fact's type, or raise ``UnknownFact``."""
     if get_origin(hint) is Literal:
-        return _checked(name, value in get_args(hint), f"one of {', '.join(get_args(hint))}", value)
+        return _checked(name, value in get_args(hint), f"one of {_listed(get_args(hint))}", value)
     if get_origin(hint) is frozenset:
         listed = isinstance(value, list | tuple | set | frozenset) and all(isinstance(member, str) for member in value)
         return frozenset(_checked(name, listed, "a list of texts", value))  # type: ignore[call-overload]  # just checked
@@ -108,9 +112,8 @@ def _fact(name: str, hint: object, value: object) -> object:
         positive = isinstance(value, int) and not isinstance(value, bool) and value > 0
         return _checked(name, positive, "a positive whole number", value)
     if hint is str:
-        return _checked(
-            name, isinstance(value, str) and re.fullmatch(r"/[^\s?#]*", value), "a path that begins with a slash", value
-        )
+        is_path = isinstance(value, str) and re.fullmatch(r"/[^\s?#]*", value)
+        return _checked(name, is_path, "a path that begins with a slash", value)
     optional = type(None) in get_args(hint)
     fits = isinstance(value, bool) or (optional and value is None)
     return _checked(name, fits, "true, false or null" if optional else "true or false", value)

@@ -85,25 +85,23 @@ def boolean() -> Shape:
     return Shape("true or false", (bool,))
 
 
-def number(low: float | None = None, high: float | None = None) -> Shape:
+def number(low: float, high: float | None = None) -> Shape:
     """Accept a number within the bounds, both included."""
     return _bounded("a number", (int, float), low, high)
 
 
-def integer(low: int | None = None, high: int | None = None) -> Shape:
+def integer(low: int, high: int | None = None) -> Shape:
     """Accept a whole number within the bounds, both included."""
     return _bounded("a whole number", (int,), low, high)
 
 
-def _bounded(kind: str, types: tuple[type, ...], low: float | None, high: float | None) -> Shape:
-    says = kind
-    if low is not None:
-        says = f"{kind} from {low} to {high}" if high is not None else f"{kind} of at least {low}"
+def _bounded(kind: str, types: tuple[type, ...], low: float, high: float | None) -> Shape:
+    says = f"{kind} from {low} to {high}" if high is not None else f"{kind} of at least {low}"
 
     def inside(value: object, path: Path) -> Iterator[Complaint]:
         assert isinstance(value, int | float)
         # Asked this way round, NaN is outside every bound.
-        if not ((low is None or value >= low) and (high is None or value <= high)):
+        if not (value >= low and (high is None or value <= high)):
             yield Complaint(path, f"must be {says}, not {shown(value)}")
 
     return Shape(says, types, inside)

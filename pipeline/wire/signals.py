@@ -177,7 +177,7 @@ def said(body: object) -> Said:
         body.get("detail"),
         body.get("error"),
     )
-    message = next((candidate for candidate in candidates if candidate), body)
+    message = next((candidate for candidate in candidates if candidate), body or "")
     return Said(presentable(message), code=_code(inner) or _code(body), type=text_at(inner, "type"))
 
 
@@ -198,7 +198,7 @@ def failure(http_status: int, headers: Mapping[str, str], body: object, now: flo
 
 
 def refusal(body: object, *, http_status: int = 200, reply: Reply | None = None) -> AttemptError:
-    """Return what an error body means. In a success a numeric code stands for the status, as in apimart's envelope."""
+    """Return what an error body means. In a success a numeric code stands for the status (apimart's envelope)."""
     words = said(body)
     effective = http_status
     if http_status < 300 and words.code is not None and re.fullmatch("[1-5][0-9]{2}", words.code):

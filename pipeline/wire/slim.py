@@ -15,7 +15,10 @@ _LONG = 1024
 
 def slim(raw: Mapping[str, object]) -> dict[str, object]:
     """Return a copy of a decoded body in which base64 payloads are replaced by a note of their length."""
-    return {name: _slimmed(name, value) for name, value in raw.items()}
+    copy = {name: _slimmed(name, value) for name, value in raw.items()}
+    if raw.get("type") == "image_generation_call" and isinstance(picture := raw.get("result"), str):
+        copy["result"] = _noted(picture)
+    return copy
 
 
 def _slimmed(name: str, value: object) -> object:
@@ -23,12 +26,7 @@ def _slimmed(name: str, value: object) -> object:
         return _noted(value) if name not in _WORDS and _is_payload(value) else value
     if isinstance(value, list):
         return [_slimmed(name, member) for member in value]
-    if not isinstance(value, Mapping):
-        return value
-    copy = slim(value)
-    if value.get("type") == "image_generation_call" and isinstance(result := value.get("result"), str):
-        copy["result"] = _noted(result)
-    return copy
+    return slim(value) if isinstance(value, Mapping) else value
 
 
 def _is_payload(text: str) -> bool:

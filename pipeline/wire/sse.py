@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pipeline.errors import AttemptError, Sent
 from pipeline.records import Reply, Status
 from pipeline.wire.signals import attempt_error
-from pipeline.wire.tolerant import mapping_at, mappings_at, parse, text_at
+from pipeline.wire.tolerant import NotJsonError, mapping_at, mappings_at, parse, text_at
 
 __all__ = ["Event", "EventReader", "assemble"]
 
@@ -121,12 +121,12 @@ def assemble(events: Iterable[Event]) -> dict[str, object]:
             break
         payload = _payload(event)
         kind = text_at(payload, "type") or event.name
+        if kind == "error" or payload.get("error"):
+            return {"error": payload.get("error") or payload or event.data}
         if "choices" in payload:
             chat.add(payload)
         elif kind in TERMINALS and mapping_at(payload, "response"):
             return dict(mapping_at(payload, "response"))
-        elif kind == "error":
-            return payload if payload.get("error") else {"error": payload or event.data}
         elif _is_whole_body(payload):
             return payload
         else:
@@ -140,14 +140,14 @@ def _payload(event: Event) -> dict[str, object]:
     """Return an event's JSON object; whatever else it holds says nothing to us."""
     try:
         value = parse(event.data)
-    except ValueError:
+    except NotJsonError:
         return {}
     return value if isinstance(value, dict) else {}
 
 
 def _is_whole_body(payload: Mapping[str, object]) -> bool:
-    """Say whether a server put a plain answer or an error into one event."""
-    return "type" not in payload and any(payload.get(name) for name in ("output", "data", "error", "code"))
+    """Say whether a server put a plain answer, or an envelope, into one event."""
+    return "type" not in payload and any(payload.get(name) for name in ("output", "data", "code"))
 
 
 def _cut(begun: Mapping[str, object]) -> AttemptError:

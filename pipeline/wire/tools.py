@@ -26,12 +26,12 @@ def translated(tools: object, dialect: Dialect) -> object:
     return [_tool(tool, index, dialect) for index, tool in enumerate(tools, start=1)]
 
 
-def untranslatable(tool: object) -> list[str]:
+def untranslatable(tool: Tool) -> list[str]:
     """Return the fields of an ``mcp`` tool that ``remote_mcp`` has no place for, and that are missed when left out."""
-    if not isinstance(tool, Mapping) or tool.get("type") != "mcp":
+    if tool.get("type") != "mcp":
         return []
-    approval = {"require_approval"} if tool.get("require_approval") == "never" else set()
-    return [str(name) for name, value in tool.items() if value is not None and name not in _EXPENDABLE | approval]
+    said = {name: value for name, value in tool.items() if value is not None and name not in _EXPENDABLE}
+    return [name for name, value in said.items() if (name, value) != ("require_approval", "never")]
 
 
 def has_timeout(tool: Tool) -> bool:
@@ -119,10 +119,7 @@ def _closed(schema: Mapping[str, object]) -> bool:
     if kind != "object" and not (isinstance(kind, list) and "object" in kind) and "properties" not in schema:
         return True
     properties, required = schema.get("properties"), schema.get("required")
-    if (
-        not isinstance(properties, Mapping)
-        or not isinstance(required, list)
-        or schema.get("additionalProperties") is not False
-    ):
+    if not isinstance(properties, Mapping) or not isinstance(required, list):
         return False
-    return all(isinstance(name, str) for name in required) and set(required) == set(properties)
+    names = {name for name in required if isinstance(name, str)}
+    return names == set(properties) and schema.get("additionalProperties") is False

@@ -6,11 +6,11 @@ import re
 
 # Each pattern keeps its first group and masks the rest. They are linear, for a provider may echo megabytes.
 _SECRETS: tuple[re.Pattern[str], ...] = (
-    re.compile(r"\b((?:sk|pk|rk)-)[\w*.-]{4,}"),
-    re.compile(r"(\bBearer\s+)\S+", re.IGNORECASE),
-    re.compile(r"(\bapi[ _-]?key(?:\s+provided)?[\"']?\s*[:=]\s*[\"']?)[^\s\"',}]+", re.IGNORECASE),
-    re.compile(r"([?&](?:api[_-]?key|key|\w*token|\w*signature|sig)=)[^&\s\"']+", re.IGNORECASE),
     re.compile(r"(://)[^/\s@\"']+(?=@)"),
+    re.compile(r"([?&][\w.-]*(?:key|token|secret|credential|signature|sig)=)[^&\s\"']+", re.IGNORECASE),
+    re.compile(r"(\bBearer\s+)\S+", re.IGNORECASE),
+    re.compile(r"\b((?:sk|pk|rk)-)[\w*.-]{4,}"),
+    re.compile(r"(\bapi[ _-]?key(?:\s+provided)?[\"']?\s*[:=]\s*[\"']?)[^\s\"',}&]+", re.IGNORECASE),
 )
 _PAYLOAD = re.compile(r"(\bdata:[\w.+/-]{0,100}(?:;[\w=.-]{1,100}){0,3};base64,)[A-Za-z0-9+/=_-]+")
 

@@ -116,6 +116,12 @@ def test_status_message_and_code_can_be_chosen(play, ask):
     assert (reply.json()["error"]["message"], reply.json()["error"]["code"]) == ("Busy.", "slow_down")
 
 
+def test_any_header_can_be_added(play, ask):
+    """A script adds headers to what its fault sends."""
+    for kind in ("server_error", "bad_gateway_html"):
+        assert ask(struck(play, kind, headers={"x-should-retry": "false"})).headers["x-should-retry"] == "false"
+
+
 def test_bodies_that_are_no_answer(play, ask):
     """HTML, nothing, envelopes with an error code and a bare error come as their rows say."""
     html = ask(struck(play, "bad_gateway_html"))
@@ -136,6 +142,9 @@ def test_bad_json_is_a_whole_http_reply_with_half_an_object(play, ask):
     with pytest.raises(json.JSONDecodeError):
         reply.json()
     assert simulator.requests()[0]["charged"] is True
+    events = ask(struck(play, "bad_json"), stream=True).text.strip().split("\n\n")
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(events[-1].partition("data: ")[2])
 
 
 def test_answers_that_are_not_as_wished(play, ask):

@@ -38,6 +38,15 @@ def test_without_limits_there_are_no_headers(provider, ask):
     assert not [name for name in ask(provider).headers if name.startswith("x-ratelimit")]
 
 
+def test_headers_can_be_withheld_or_say_unknown(play, ask):
+    """Some hosts enforce limits silently, and some send -1 and 0."""
+    silent = ask(play({"limits": {"requests_per_minute": 5, "headers": "absent"}})).headers
+    unknown = ask(play({"limits": {"requests_per_minute": 5, "headers": "unknown"}})).headers
+
+    assert not [name for name in silent if name.startswith("x-ratelimit")]
+    assert (unknown["x-ratelimit-remaining-tokens"], unknown["x-ratelimit-reset-tokens"]) == ("-1", "0")
+
+
 def test_the_window_slides():
     """A place is free again exactly one window after it was taken."""
     window = Window(Limits(requests_per_minute=2))

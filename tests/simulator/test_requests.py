@@ -44,6 +44,42 @@ REFUSED = [
     ("openai", {"input": [{"role": "tool", "content": "x"}]}, "invalid_value", "input[0].role"),
     ("openai", {"input": [{"role": "user"}]}, "missing_required_parameter", "input[0].content"),
     ("openai", {"input": [{"type": "nonsense"}]}, "invalid_value", "input[0].type"),
+    ("openai", {"input": ["x"]}, "invalid_type", "input[0]"),
+    ("openai", {"input": [{"role": "user", "content": 1}]}, "invalid_type", "input[0].content"),
+    ("openai", {"input": [{"role": "user", "content": ["x"]}]}, "invalid_type", "input[0].content[0]"),
+    (
+        "openai",
+        {"input": [{"role": "assistant", "content": [{"type": "input_text", "text": "x"}]}]},
+        "invalid_value",
+        "input[0].content[0].type",
+    ),
+    (
+        "openai",
+        {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": {"url": "x"}}]}]},
+        "invalid_type",
+        "input[0].content[0].image_url",
+    ),
+    (
+        "openai",
+        {"input": [{"role": "user", "content": [{"type": "input_file"}]}]},
+        "missing_required_parameter",
+        "input[0].content[0]",
+    ),
+    (
+        "openai",
+        {"input": [{"type": "function_call_output", "call_id": "c"}]},
+        "missing_required_parameter",
+        "input[0].output",
+    ),
+    ("openai", {"input": [{**OUTPUT, "call_id": 1}]}, "invalid_type", "input[0].call_id"),
+    ("openai", {"tools": ["x"]}, "invalid_type", "tools[0]"),
+    ("openai", {"tools": [{"type": "mcp"}]}, "missing_required_parameter", "tools[0].server_label"),
+    ("openai", {"tools": [{"type": "mcp", "server_label": "s"}]}, "missing_required_parameter", "tools[0].server_url"),
+    ("openai", {"tools": [{**FLAT, "name": "a b"}]}, "invalid_value", "tools[0].name"),
+    ("openai", {"tools": [{**FLAT, "parameters": []}]}, "invalid_type", "tools[0].parameters"),
+    ("openai", {"text": {"format": {"type": "xml"}}}, "invalid_value", "text.format.type"),
+    ("openai", {"text": {"format": {"type": "json_schema"}}}, "missing_required_parameter", "text.format.name"),
+    ("openai", {"previous_response_id": "a", "conversation": "b"}, "mutually_exclusive_parameters", None),
     ("openai", {"input": [USER, OUTPUT]}, None, "input"),
     ("openai", {"input": [USER, CALL]}, None, "input"),
     ("openai", {"input": None}, "missing_required_parameter", "input"),
@@ -141,6 +177,13 @@ def test_a_reasoning_item_that_was_not_stored_is_not_found(provider, ask):
     assert ask(provider, [USER, kept]).status_code == 200
 
 
+def test_a_conversation_goes_on(provider, ask):
+    """The items of earlier turns count as input of the next."""
+    first, second = (ask(provider, "Hello", conversation="conv_1").json()["usage"] for _ in range(2))
+
+    assert second["input_tokens"] > first["input_tokens"]
+
+
 def test_a_key_is_asked_for_when_the_script_has_one(play, ask, http):
     """Another key, or another dialect's, gets 401."""
     simulator = play({"api_key": {"openai": "right", "apimart": "other"}})
@@ -168,6 +211,15 @@ def test_unknown_addresses_are_not_found(provider, http):
 def test_what_is_no_json_object_is_refused(provider, http, content):
     """Anything but a JSON object is HTTP 400."""
     assert http.post(provider.base_url() + "/responses", content=content).status_code == 400
+
+
+@pytest.mark.parametrize("deep", [b"[" * 300 + b"]" * 300, b'{"a":' * 900 + b"1" + b"}" * 900])
+@pytest.mark.parametrize("field", [b"input", b"tools", b"metadata", b"text"])
+def test_a_body_nested_without_sense_is_refused(provider, http, field, deep):
+    """Depth is an error of the request, not of the server."""
+    reply = http.post(provider.base_url() + "/responses", content=b'{"model":"m","%b":%b}' % (field, deep))
+
+    assert reply.status_code == 400
 
 
 KEYWORDS = [
@@ -205,7 +257,7 @@ FIELDS = [
 ]
 
 
-@settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON), st.sampled_from(["openai", "qingbo", "apimart"]))
 def test_no_body_makes_the_server_fail(provider, http, body, dialect):
     """Whatever the JSON, the reply is an answer or a refusal, never an accident."""
@@ -227,7 +279,7 @@ def places(node, path=()):
             yield from places(node[key], (*path, key))
 
 
-@settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(EXAMPLES), st.randoms(use_true_random=False), JSON)
 def test_no_damage_to_a_good_body_makes_the_server_fail(provider, http, example, random, junk):
     """A documented request with any one value replaced is answered or refused."""
@@ -243,7 +295,7 @@ def test_no_damage_to_a_good_body_makes_the_server_fail(provider, http, example,
     assert reply.status_code in (200, 400, 404), orjson.dumps(body)
 
 
-@settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(JSON)
 def test_no_schema_makes_the_server_fail(provider, http, schema):
     """A schema that makes no sense is refused or answered somehow."""

@@ -60,6 +60,17 @@ def test_a_connection_is_kept_and_requests_in_one_piece_are_answered_in_order(pr
     assert data.count(b"HTTP/1.1 200 OK") == 3
 
 
+def test_a_hundred_requests_in_one_piece_are_all_answered(provider):
+    """Reading pauses while many wait, and goes on."""
+    with connect(provider) as sock:
+        sock.sendall((HEAD + BODY) * 100)
+        data = b""
+        while data.count(b"completed_at") < 100:
+            data += sock.recv(1 << 20)
+
+    assert provider.stats.answered == 100
+
+
 def test_a_request_may_come_byte_by_byte_or_in_chunks(provider):
     """The pieces of a request may be cut anywhere."""
     with connect(provider) as sock:
@@ -111,7 +122,7 @@ def test_a_body_over_the_cap_is_413(provider, http, monkeypatch):
 
 def test_an_accident_of_our_own_is_500_and_no_end(provider, ask, monkeypatch, caplog):
     """An unforeseen error is logged and answered; the server goes on."""
-    from pipeline.simulator import provider as module
+    from pipeline.simulator import endpoints as module
 
     def broken(*_):
         raise ZeroDivisionError

@@ -1,0 +1,153 @@
+"""The journal's file: opened, created, checked, and the one door for SQLite's errors outside the writer."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+import pyarrow as pa
+
+from pipeline.checkpoint import schema
+from pipeline.errors import DiskFailed, RunDirectoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a session begins with: the job as JSON, the folder its paths count from, and what decides whether its plan is a new one.
+
+    ``job_digest`` is None for a retry, which goes on with the newest plan whatever the job says now.
+    """
+
+    job: str
+    folder: str
+    job_digest: str | None
+    input_signature: str
+    rows: int | None
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One state of job and input.
+
+    ``fresh`` is true when it has just become the newest, ``first`` when there was none before it, ``names_files`` when its rows name files,
+    whose changes the input's signature does not show.
+    """
+
+    id: int
+    fresh: bool
+    first: bool
+    names_files: bool
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open the journal's file; ``synchronous=FULL`` in WAL mode makes a commit survive power loss."""
+    if read_only:
+        connection = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, isolation_level=None, timeout=30)
+    else:
+        connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    return connection
+
+
+@contextmanager
+def opened(path: Path, *, read_only: bool = False) -> Iterator[sqlite3.Connection]:
+    """Hold a connection while the block runs. Raises ``RunDirectoryError`` or ``DiskFailed``, never an error of SQLite's."""
+    try:
+        connection = connect(path, read_only=read_only)
+        try:
+            yield connection
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    except OSError as error:
+        raise RunDirectoryError(f"cannot use {path}: {error.strerror or error}", hint="set run_dir in the spec") from error
+
+
+def translated(error: sqlite3.Error, path: Path) -> RunDirectoryError | DiskFailed:
+    """Return our error for one of SQLite's."""
+    if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")):
+        return DiskFailed(
+            f"the journal {path} could not be written: {error}",
+            hint="free space or mend the disk, then run the same command again: nothing finished is lost",
+        )
+    return RunDirectoryError(
+        f"{path} is not a usable journal: {error}", hint="restore it from a copy, or give the job another run_dir"
+    )
+
+
+def prepare(path: Path) -> None:
+    """Create the journal, or check that it is one that this version can go on with. Raises ``RunDirectoryError``."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise RunDirectoryError(f"cannot use {path}: {error.strerror or error}", hint="set run_dir in the spec") from error
+    with opened(path) as connection:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            connection.executescript(f"BEGIN; {schema.TABLES} PRAGMA user_version = {schema.VERSION}; COMMIT;")
+        else:
+            check_version(version, path)
+
+
+def check_version(version: int, path: Path) -> None:
+    """Refuse a journal of another format."""
+    if version != schema.VERSION:
+        raise RunDirectoryError(
+            f"{path} has format {version}; this version of the package reads format {schema.VERSION}",
+            hint="use the version that wrote it, or give the job another run_dir",
+        )
+
+
+def find_plan(connection: sqlite3.Connection, start: Start) -> Plan:
+    """Return the newest plan where it is of the same job and input, else the one to add. Raises ``RunDirectoryError`` for a vain retry."""
+    query = "SELECT id, job_digest, input_signature, names_files FROM plans ORDER BY id DESC LIMIT 1"
+    newest = connection.execute(query).fetchone()
+    if newest is not None and newest[2] == start.input_signature and start.job_digest in (None, newest[1]):
+        return Plan(newest[0], fresh=False, first=False, names_files=bool(newest[3]))
+    if start.job_digest is None:
+        what = "there is no run to retry" if newest is None else "the input has changed since the last run"
+        raise RunDirectoryError(what, hint="run the job once without --retry")
+    return Plan(newest[0] + 1 if newest is not None else 1, fresh=True, first=newest is None, names_files=False)
+
+
+def add_plan(connection: sqlite3.Connection, start: Start, plan: Plan) -> None:
+    """Make a plan the newest."""
+    query = "INSERT INTO plans(id, job_digest, input_signature, rows, created_at) VALUES (?, ?, ?, ?, ?)"
+    connection.execute(query, (plan.id, start.job_digest, start.input_signature, start.rows, time.time()))
+
+
+def add_session(connection: sqlite3.Connection, start: Start, plan: Plan) -> int:
+    """Record that this process works on the plan, and return the session's number."""
+    query = "INSERT INTO sessions(plan, job, folder, started_at, pid, version) VALUES (?, ?, ?, ?, ?, ?)"
+    values = (plan.id, start.job, start.folder, time.time(), os.getpid(), start.version)
+    return connection.execute(query, values).lastrowid or 0
+
+
+def pack(raw: object) -> bytes:
+    """Compress a reply's body: its length as 4 bytes, then zstd (Arrow's codec, so that it costs no further dependency)."""
+    body = orjson.dumps(raw)
+    packed: bytes = pa.compress(body, codec="zstd", asbytes=True)
+    return len(body).to_bytes(4, "big") + packed
+
+
+def unpack(packed: bytes) -> object:
+    """Return what ``pack`` packed."""
+    size = int.from_bytes(packed[:4], "big")
+    return orjson.loads(pa.decompress(packed[4:], decompressed_size=size, codec="zstd", asbytes=True))
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -1,0 +1,66 @@
+"""A run as JSON lines, for machines: one object per event, with names that stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import TextIO
+
+from pipeline.events import AttemptFailed, Event, Notice, Paused, RowFinished, RunFinished, RunStarted, Stuck, Writing
+from pipeline.report.tally import Tally
+from pipeline.report.text import compact
+
+PROGRESS_S = 1.0  # finished rows are told together, at most this often
+
+NAMES: Mapping[type[Event], str] = {
+    RunStarted: "run_started",
+    AttemptFailed: "attempt_failed",
+    Paused: "paused",
+    Stuck: "stuck",
+    Notice: "notice",
+    Writing: "writing",
+    RunFinished: "run_finished",
+}
+
+
+class JsonLines:
+    """Writes every event as it comes, but finished rows as a ``progress`` object once a second. All output is printable ASCII."""
+
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float]) -> None:
+        self._stream = stream
+        self._tally = Tally(clock)
+        self._began = self._told_at = clock()
+        self._told = 0
+
+    def __call__(self, event: Event) -> None:
+        """Hear an event, and write what is due."""
+        self._tally.hear(event)
+        now = self._tally.now()
+        if isinstance(event, RowFinished):
+            if now - self._told_at >= PROGRESS_S:
+                self._progress(now)
+            return
+        if isinstance(event, Writing | RunFinished) and self._told != self._tally.finished:
+            self._progress(now)
+        self._write(NAMES[type(event)], now, asdict(event))
+
+    def _progress(self, now: float) -> None:
+        tally = self._tally
+        self._told_at, self._told = now, tally.finished
+        speed, left = tally.speed(now), tally.time_left(now)
+        figures = {
+            "rows": tally.rows,
+            "known": tally.known,
+            "finished": tally.finished,
+            "by_status": tally.by_status,
+            "usage": asdict(tally.usage),
+            "problems": tally.problems,
+            "rows_per_s": None if speed is None else round(speed[0], 3),
+            "seconds_left": None if left is None else round(left, 1),
+        }
+        self._write("progress", now, figures)
+
+    def _write(self, name: str, now: float, values: Mapping[str, object]) -> None:
+        elapsed = round(now - self._began, 3)
+        self._stream.write(compact({"event": name, "elapsed_s": elapsed, **values}) + "\n")
+        self._stream.flush()

@@ -1,0 +1,100 @@
+"""What a job will send, before it does: the screens of ``check``, ``preview`` and of the question before the first paid request.
+
+All of them are functions from plain values to text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pipeline.records import Media
+from pipeline.report.text import columns as width_of
+from pipeline.report.text import counted, figure, labelled, pretty, visible
+
+
+def render_check(  # noqa: PLR0913 - one value per line of the screen
+    *,
+    name: str,
+    provider: str,
+    url: str,
+    model: str,
+    rows: int | None,
+    columns: Mapping[str, str],
+    output: Path,
+    notes: Sequence[str] = (),
+) -> str:
+    """Return what a checked job is: who is asked about how many rows, and the ``columns`` of its output with their types."""
+    width = max((width_of(visible(column)) for column in columns), default=0)
+    lines = [
+        f"{visible(name, 100)} is ready to run.",
+        labelled("provider", visible(provider)),
+        labelled("endpoint", visible(url)),
+        labelled("model", visible(model)),
+        labelled("rows", "not counted before the run" if rows is None else f"{rows:,}"),
+        labelled("output", visible(str(output))),
+    ]
+    for column, kind in columns.items():
+        shown = visible(column)
+        lines.append(f"    {shown}{' ' * (width - width_of(shown))}  {visible(kind)}")
+    return "\n".join([*lines, *(labelled("note", visible(note)) for note in notes)])
+
+
+def render_preview(
+    row: int, url: str, headers: Mapping[str, str], body: Mapping[str, object] | None, error: Exception | None = None
+) -> str:
+    """Return one row's request as it would leave, pictures by their names, or why the row makes none."""
+    if body is None:
+        return f"row {row}: sends nothing: {visible(str(error))}"
+    lines = [f"row {row}", f"POST {visible(url)}"]
+    lines += [f"{visible(name)}: {visible(value)}" for name, value in headers.items()]
+    return "\n".join([*lines, "", pretty(with_pictures_named(body))])
+
+
+def with_pictures_named(value: object) -> object:
+    """Return a request's body with a label where each picture will be."""
+    if isinstance(value, Media):
+        return f"<image {value.label}>"
+    if isinstance(value, Mapping):
+        return {str(name): with_pictures_named(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_pictures_named(member) for member in value]
+    return value
+
+
+def render_offer(  # noqa: PLR0913 - one value per line of the screen
+    *,
+    name: str,
+    provider: str,
+    url: str,
+    model: str,
+    rows: int | None,
+    known: int | None,
+    output: Path,
+    limits: Mapping[str, float | None] | None = None,
+    notes: Sequence[str] = (),
+) -> str:
+    """Return what a run is about to send, for a person to agree to.
+
+    ``known`` rows of the job's ``rows`` are answered already; None is shown as unknown. ``limits`` are the job's, by their names in the
+    spec; those that are None are left to what the provider allows.
+    """
+    lines = [
+        f"{visible(name, 100)} is about to ask {visible(provider, 60)}. This may cost money.",
+        labelled("endpoint", visible(url)),
+        labelled("model", visible(model)),
+        labelled("rows", figure(rows)),
+        labelled("known", f"{figure(known)}, not asked again" if known != 0 else "none"),
+        labelled("to send", _to_send(rows, known)),
+    ]
+    set_limits = {limit: value for limit, value in (limits or {}).items() if value is not None}
+    if set_limits:
+        lines.append(labelled("limits", ", ".join(f"{limit} {value:,.10g}" for limit, value in set_limits.items())))
+    lines.append(labelled("output", visible(str(output))))
+    return "\n".join([*lines, *(labelled("note", visible(note)) for note in notes)])
+
+
+def _to_send(rows: int | None, known: int | None) -> str:
+    if rows is None or known is None:
+        return "unknown before the input is read"
+    return f"at most {counted(max(rows - known, 0), 'request')}, and some again where they fail in passing"

@@ -1,0 +1,141 @@
+"""What is known of a run and of one of its rows, for ``status`` and ``show``: functions from the journal's values to text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+from textwrap import indent
+
+from pipeline.checkpoint.reader import Totals
+from pipeline.records import STATUS_FACTS, Status, Usage
+from pipeline.report.text import block, counted, duration, labelled, listed, pretty, share, tally_of, tokens, visible
+
+_ENDINGS: Mapping[int, str] = {
+    0: "finished: every row is ok",
+    1: "finished: some rows are not ok",
+    2: "stopped: the spec is wrong, or nothing was sent",
+    3: "stopped: the data is wrong",
+    5: "stopped: the budget is reached",
+    6: "stopped: the provider refuses everyone",
+    7: "stopped: the disk failed",
+    130: "interrupted",
+    143: "interrupted",
+}
+
+
+def render_status(
+    session: Mapping[str, object],
+    totals: Totals,
+    *,
+    running: bool,
+    planned: int | None,
+    maybe_paid_rows: Sequence[int],
+    zone: tzinfo = UTC,
+) -> str:
+    """Return how far a run is.
+
+    ``session`` and ``totals`` are the journal's, ``planned`` is the number of rows of the job (None while it is not known), and
+    ``maybe_paid_rows`` are the first rows with an attempt whose end is not known. Times are shown in ``zone``.
+    """
+    lines = [
+        _job_title(session),
+        labelled("state", _state(session, running=running)),
+        labelled("started", _moment(session.get("started_at"), zone)),
+    ]
+    if session.get("ended_at") is not None and not running:
+        lines.append(labelled("ended", _moment(session["ended_at"], zone)))
+    lines.append(labelled("rows", _position(totals, planned)))
+    lines += _counts(totals, planned)
+    lines += _spending(totals, maybe_paid_rows)
+    return "\n".join(lines)
+
+
+def _job_title(session: Mapping[str, object]) -> str:
+    job = session.get("job")
+    settings = job if isinstance(job, Mapping) else {}
+    provider = settings.get("provider")
+    name = provider.get("name") if isinstance(provider, Mapping) else provider
+    return " · ".join(visible(str(part), 100) for part in (settings.get("name"), settings.get("model"), name) if part)
+
+
+def _state(session: Mapping[str, object], *, running: bool) -> str:
+    if running:
+        return f"running, process {session.get('pid')}"
+    code = session.get("exit_code")
+    if not isinstance(code, int):
+        return "killed: the same command goes on from there"
+    return _ENDINGS.get(code, f"ended with exit code {code}")
+
+
+def _moment(value: object, zone: tzinfo) -> str:
+    if not isinstance(value, int | float):
+        return "unknown"
+    return datetime.fromtimestamp(value, zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def _settled(totals: Totals) -> int:
+    return totals.rows - totals.by_status.get(Status.PENDING, 0)
+
+
+def _position(totals: Totals, planned: int | None) -> str:
+    done = _settled(totals)
+    if planned is None:
+        return f"{done:,} finished, total not known yet"
+    return f"{done:,} of {planned:,} finished ({share(done, planned)})"
+
+
+def _counts(totals: Totals, planned: int | None) -> Iterator[str]:
+    counts = {status: totals.by_status.get(status, 0) for status in Status}
+    if planned is not None:
+        counts[Status.PENDING] = max(planned - _settled(totals), 0)
+    present = {status: count for status, count in counts.items() if count}
+    width = max((len(f"{count:,}") for count in present.values()), default=1)
+    for status, count in present.items():
+        yield f"    {status:<12} {count:>{width},}"
+    if totals.by_error:
+        yield labelled("errors", tally_of(totals.by_error))
+
+
+def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:
+    yield labelled("attempts", f"{totals.attempts:,}")
+    if totals.attempts:
+        yield labelled("tokens", tokens(totals.usage))
+    if _is_spent(totals.superseded):
+        yield labelled("besides", f"{tokens(totals.superseded)}, for answers that no row uses any more")
+    if totals.maybe_paid:
+        named = f": {listed(maybe_paid_rows)}" if maybe_paid_rows else ""
+        yield labelled("unclear", f"{counted(totals.maybe_paid, 'attempt')} perhaps paid without an answer{named}")
+
+
+def _is_spent(usage: Usage) -> bool:
+    return any((usage.input_tokens, usage.output_tokens, usage.total_tokens))
+
+
+def render_row(row: Mapping[str, object]) -> str:
+    """Return everything the journal knows of one row: its result, then each attempt with the reply's body."""
+    status = str(row.get("status"))
+    meaning = f" - {STATUS_FACTS[Status(status)].meaning}" if status in set(Status) else ""
+    lines = [f"row {row.get('row')}: {visible(status)}{meaning}"]
+    lines += _facts(row, ("error_kind", "error_message", "provider", "model", "service_tier", "response_id", "refusal"))
+    if output := row.get("output"):
+        lines += ["", "output", block(str(output), "  ")]
+    attempts = row.get("attempts")
+    for attempt in attempts if isinstance(attempts, list) else ():
+        lines += ["", *_attempt(attempt)]
+    return "\n".join(lines)
+
+
+def _facts(values: Mapping[str, object], names: Iterable[str]) -> list[str]:
+    present = [name for name in names if values.get(name) is not None]
+    width = max(map(len, present), default=0)
+    return [f"  {name:<{width}}  {visible(str(values[name]))}" for name in present]
+
+
+def _attempt(attempt: Mapping[str, object]) -> Iterator[str]:
+    latency = attempt.get("latency_s")
+    took = f", {duration(latency)}" if isinstance(latency, int | float) else ""
+    sent = _moment(attempt.get("sent_at"), UTC)
+    yield f"attempt {attempt.get('attempt')}: {visible(str(attempt.get('state')))}, sent {sent}{took}"
+    yield from _facts(attempt, ("status", "http_status", "error_kind", "error_message", "request_id", "total_tokens"))
+    if (reply := attempt.get("reply")) is not None:
+        yield indent(pretty(reply), "  ")

@@ -1,0 +1,128 @@
+"""What is documented is executed, and what can be done is documented."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import reference
+
+from pipeline.cli import cli
+from pipeline.errors import SpecError
+from pipeline.simulator import load_script
+from pipeline.spec.load import load_text
+
+ROOT = reference.ROOT
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+_BLOCK = re.compile(r"(?:<!-- (?P<mark>[\w ]+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)```", re.DOTALL)
+BLOCKS = [(found["language"], found["text"], found["mark"]) for found in _BLOCK.finditer(README)]
+
+
+def blocks(language: str) -> list[str]:
+    return [text for kind, text, _ in BLOCKS if kind == language]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a reader has: the sample jobs and their data."""
+    folder = tmp_path_factory.mktemp("reader")
+    for name in ("jobs", "data"):
+        shutil.copytree(ROOT / name, folder / name)
+    return folder
+
+
+def pipeline(arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipeline.cli", *arguments.split()]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("document", reference.PARTS)
+def test_generated_parts_are_fresh(document: str) -> None:
+    """README and CONTRIBUTING say what the code says; `python tests/docs/reference.py` refreshes them."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    assert reference.filled(document, text) == text
+
+
+def test_ci_runs_the_readme_test_command() -> None:
+    """CI is the test command that the README gives, and nothing a reader can't run."""
+    command = next(text for _, text, mark in BLOCKS if mark == "test command").strip()
+    assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("name", list(cli.commands))
+def test_every_command_is_in_the_readme_with_its_help(name: str) -> None:
+    """A command that exists is documented and says what it does."""
+    assert f"Usage: pipeline {name} " in README
+    assert cli.commands[name].get_short_help_str()
+
+
+def test_the_shown_output_is_what_the_caption_run_prints(workplace: Path) -> None:
+    """The first screen of the README is the screen people get, but for the seconds it took."""
+    shown = blocks("text")[0]
+    done = pipeline("run jobs/caption.yaml", workplace)
+    assert done.returncode == 0, done.stderr
+    assert _timeless(done.stdout) == _timeless(shown)
+
+
+def test_the_shown_spec_is_the_sample_job() -> None:
+    """The spec under the two commands is the file that ran, but for its opening comment."""
+    lines = (ROOT / "jobs" / "caption.yaml").read_text(encoding="utf-8").splitlines()
+    assert blocks("yaml")[0].splitlines() == [line for line in lines if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("text", blocks("python"))
+def test_a_python_snippet_runs(text: str, workplace: Path) -> None:
+    """Each Python snippet runs as it stands in a reader's folder."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", text], cwd=workplace, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_console_commands_run_in_order(workplace: Path) -> None:
+    """Each `$ pipeline …` of the README works, and prints what is shown under it, where something is."""
+    for block in blocks("console"):
+        for part in re.split(r"^\$ pipeline ", block, flags=re.MULTILINE)[1:]:
+            command, _, shown = part.partition("\n")
+            done = pipeline(command, workplace)
+            assert done.returncode == 0, f"{command}: {done.stderr}"
+            if shown.strip():
+                assert done.stdout.strip() == shown.strip()
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_a_yaml_snippet_is_a_spec_or_a_script(text: str, tmp_path: Path) -> None:
+    """Each YAML snippet loads as what it is."""
+    if "provider:" in text:
+        assert load_text(text, source="README", folder=ROOT / "jobs").name
+        return
+    file = tmp_path / "storm.yaml"
+    file.write_text(text, encoding="utf-8")
+    assert load_script(file)["faults"]
+
+
+@pytest.mark.parametrize("job", sorted((ROOT / "jobs").glob("*.yaml")), ids=lambda path: path.name)
+def test_a_sample_job_runs_offline(job: Path, workplace: Path) -> None:
+    """Every job in jobs/ is ready to run as it stands, without a key."""
+    done = pipeline(f"run jobs/{job.name} --quiet", workplace)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("job", sorted((ROOT / "jobs").glob("*.yaml")), ids=lambda path: path.name)
+def test_a_sample_job_names_the_schema(job: Path) -> None:
+    """Editors find the JSON Schema through the first line of each sample."""
+    assert job.read_text(encoding="utf-8").startswith("# yaml-language-server: $schema=job.schema.json\n")
+
+
+def test_a_wrong_job_is_told_as_the_contract_says(workplace: Path) -> None:
+    """A spec with a mistake ends with exit code 2 and says where, what and how to mend it."""
+    done = pipeline("check jobs/caption.yaml --set limits.concurency=3", workplace)
+    assert done.returncode == SpecError.exit_code
+    assert "did you mean" in done.stderr
+    assert "concurrency" in done.stderr
+
+
+def _timeless(text: str) -> str:
+    return re.sub(r"\d+(\.\d+)? (s|ms|min)\b", "N s", text).strip()

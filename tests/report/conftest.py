@@ -1,0 +1,55 @@
+"""What the report tests share: a clock that is set by hand, and events in short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.events import RowFinished, RunFinished, RunStarted
+from pipeline.records import Result, Status, Usage
+
+
+class HandClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def started() -> Callable[..., RunStarted]:
+    def make(rows: int | None = 200, known: int = 0, *, simulated: bool = False, name: str = "captions") -> RunStarted:
+        return RunStarted(name, "openai", "gpt-5.4-mini", rows, known, Path("out.parquet.run"), simulated)
+
+    return make
+
+
+@pytest.fixture
+def row() -> Callable[..., RowFinished]:
+    def make(
+        number: int, status: Status = Status.OK, kind: str | None = None, message: str | None = None, rows: int = 1
+    ) -> RowFinished:
+        usage = Usage(600, 100, 40, 10, 640) if status is Status.OK else Usage()
+        return RowFinished(Result(number, status, usage, kind, message, rows))
+
+    return make
+
+
+@pytest.fixture
+def finished() -> Callable[..., RunFinished]:
+    def make(exit_code: int = 0, notes: tuple[str, ...] = (), **by_status: int) -> RunFinished:
+        usage = Usage(12_345, 0, 1_234, 0, 13_579)
+        rows = sum(by_status.values())
+        return RunFinished(Path("out/captions.parquet"), rows, by_status, usage, rows, 0, 3.21, exit_code, notes)
+
+    return make

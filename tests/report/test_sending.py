@@ -1,0 +1,101 @@
+"""The screens of ``check``, ``preview`` and of the question before the first paid request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.errors import PromptError
+from pipeline.records import Media
+from pipeline.report.sending import render_check, render_offer, render_preview
+
+URL = "https://api.openai.com/v1/responses"
+
+
+def test_a_checked_job_shows_the_columns_of_its_output() -> None:
+    """A person sees what the table will look like, and every warning."""
+    screen = render_check(
+        name="captions", provider="openai", url=URL, model="gpt-5.4-mini", rows=1200,
+        columns={"title": "string", "caption": "string", "tags": "list<item: string>"}, output=Path("out/captions.parquet"),
+        notes=("temperature is ignored by reasoning models",),
+    )  # fmt: skip
+    assert screen == (
+        "captions is ready to run.\n"
+        "  provider   openai\n"
+        "  endpoint   https://api.openai.com/v1/responses\n"
+        "  model      gpt-5.4-mini\n"
+        "  rows       1,200\n"
+        "  output     out/captions.parquet\n"
+        "    title    string\n"
+        "    caption  string\n"
+        "    tags     list<item: string>\n"
+        "  note       temperature is ignored by reasoning models"
+    )
+
+
+def test_a_preview_shows_the_request_with_its_pictures_named() -> None:
+    """The body is readable JSON; bytes stay out of it, and so does the key."""
+    picture = Media(identity="path:1", label="temple.jpg", data=b"\x89PNG")
+    content = [{"type": "input_text", "text": "Say\n\u202ewhat"}, {"type": "input_image", "image_url": picture}]
+    screen = render_preview(
+        3,
+        URL,
+        {"authorization": "Bearer $OPENAI_API_KEY"},
+        {"model": "m", "input": [{"role": "user", "content": content}]},
+    )
+    assert screen == (
+        "row 3\n"
+        "POST https://api.openai.com/v1/responses\n"
+        "authorization: Bearer $OPENAI_API_KEY\n"
+        "\n"
+        "{\n"
+        '  "model": "m",\n'
+        '  "input": [\n'
+        "    {\n"
+        '      "role": "user",\n'
+        '      "content": [\n'
+        "        {\n"
+        '          "type": "input_text",\n'
+        '          "text": "Say\\n\\u202ewhat"\n'
+        "        },\n"
+        "        {\n"
+        '          "type": "input_image",\n'
+        '          "image_url": "<image temple.jpg>"\n'
+        "        }\n"
+        "      ]\n"
+        "    }\n"
+        "  ]\n"
+        "}"
+    )
+
+
+def test_a_row_that_makes_no_request_says_why() -> None:
+    """A preview of a broken row is its error."""
+    assert (
+        render_preview(3, URL, {}, None, PromptError("column 'a' is null\x07"))
+        == "row 3: sends nothing: column 'a' is null\\x07"
+    )
+
+
+def test_an_offer_says_what_will_be_sent_at_most() -> None:
+    """Before money is spent, a person sees where, what and how much."""
+    screen = render_offer(
+        name="captions", provider="openai", url=URL, model="gpt-5.4-mini", rows=50_000, known=12_000, output=Path("out/captions.parquet"),
+        limits={"requests_per_minute": 500.0, "tokens_per_minute": None, "concurrency": 8}, notes=("detail is not set",),
+    )  # fmt: skip
+    assert screen == (
+        "captions is about to ask openai. This may cost money.\n"
+        "  endpoint   https://api.openai.com/v1/responses\n"
+        "  model      gpt-5.4-mini\n"
+        "  rows       50,000\n"
+        "  known      12,000, not asked again\n"
+        "  to send    at most 38,000 requests, and some again where they fail in passing\n"
+        "  limits     requests_per_minute 500, concurrency 8\n"
+        "  output     out/captions.parquet\n"
+        "  note       detail is not set"
+    )
+
+
+def test_an_offer_does_not_guess_what_is_not_known() -> None:
+    """Rows that were not counted are unknown, not 0."""
+    screen = render_offer(name="a", provider="openai", url=URL, model="m", rows=None, known=0, output=Path("o.parquet"))
+    assert "  rows       unknown\n  known      none\n  to send    unknown before the input is read\n" in screen

@@ -1,0 +1,120 @@
+"""The screens of ``status`` and ``show``."""
+
+from __future__ import annotations
+
+from pipeline.checkpoint.reader import Totals
+from pipeline.records import Usage
+from pipeline.report.status import render_row, render_status
+
+SESSION = {
+    "job": {"name": "captions", "model": "gpt-5.4-mini", "provider": {"name": "openai"}},
+    "folder": "/data",
+    "started_at": 1_795_000_000.0,
+    "ended_at": None,
+    "exit_code": None,
+    "pid": 4711,
+    "version": "0.1.0",
+}
+
+
+def totals(maybe_paid: int = 0, superseded: Usage = Usage(), **by_status: int) -> Totals:  # noqa: B008 - a frozen value
+    by_error = {"media": by_status["failed"]} if "failed" in by_status else {}
+    return Totals(
+        sum(by_status.values()), by_status, by_error, Usage(1200, 0, 80, 0, 1280), superseded, 1205, maybe_paid
+    )
+
+
+def test_a_run_under_way_shows_how_far_it_is() -> None:
+    """Rows that were not reached yet count as pending."""
+    screen = render_status(
+        SESSION, totals(ok=1190, failed=2, pending=8), running=True, planned=2000, maybe_paid_rows=[]
+    )
+    assert screen == (
+        "captions · gpt-5.4-mini · openai\n"
+        "  state      running, process 4711\n"
+        "  started    2026-11-18 11:06:40 UTC\n"
+        "  rows       1,192 of 2,000 finished (59 %)\n"
+        "    ok           1,190\n"
+        "    failed           2\n"
+        "    pending        808\n"
+        "  errors     media 2\n"
+        "  attempts   1,205\n"
+        "  tokens     1,200 in (0 cached) + 80 out = 1,280"
+    )
+
+
+def test_a_finished_run_shows_its_end_and_what_was_spent_beside_it() -> None:
+    """Money that no row carries is named: answers no longer used, and attempts without a known end."""
+    session = {**SESSION, "ended_at": 1_795_000_065.5, "exit_code": 1}
+    spent = totals(maybe_paid=2, superseded=Usage(10, None, 5, None, 15), ok=3)
+    screen = render_status(session, spent, running=False, planned=3, maybe_paid_rows=[1, 2])
+    assert "  state      finished: some rows are not ok\n" in screen
+    assert "  ended      2026-11-18 11:07:45 UTC\n" in screen
+    assert "  rows       3 of 3 finished (all)\n" in screen
+    assert screen.endswith(
+        "  besides    10 in (cached unknown) + 5 out (reasoning unknown) = 15, for answers that no row uses any more\n"
+        "  unclear    2 attempts perhaps paid without an answer: rows 1 and 2"
+    )
+
+
+def test_a_killed_run_says_that_it_can_go_on() -> None:
+    """A session without an end, held by nobody, was killed."""
+    screen = render_status(SESSION, totals(ok=3), running=False, planned=None, maybe_paid_rows=[])
+    assert "  state      killed: the same command goes on from there\n" in screen
+    assert "  rows       3 finished, total not known yet\n" in screen
+
+
+def test_a_row_shows_its_answer_and_every_attempt() -> None:
+    """Result, output and replies stand there in full, with nothing in them that steers a terminal."""
+    row = {
+        "row": 7,
+        "status": "ok",
+        "error_kind": None,
+        "provider": "openai",
+        "response_id": "resp_1",
+        "output": "A temple.\nAt \x1b[5mdusk.",
+        "attempts": [
+            {
+                "attempt": 3,
+                "state": "failed",
+                "sent_at": 1_795_000_000.0,
+                "latency_s": 0.4,
+                "error_kind": "rate_limit",
+                "http_status": 429,
+                "reply": None,
+            },
+            {
+                "attempt": 4,
+                "state": "answered",
+                "sent_at": 1_795_000_002.0,
+                "latency_s": 2.04,
+                "status": "ok",
+                "reply": {"id": "resp_1\u202e"},
+            },
+        ],
+    }
+    assert render_row(row) == (
+        "row 7: ok - answered as wished\n"
+        "  provider     openai\n"
+        "  response_id  resp_1\n"
+        "\n"
+        "output\n"
+        "  A temple.\n"
+        "  At \\x1b[5mdusk.\n"
+        "\n"
+        "attempt 3: failed, sent 2026-11-18 11:06:40 UTC, 0.4 s\n"
+        "  http_status  429\n"
+        "  error_kind   rate_limit\n"
+        "\n"
+        "attempt 4: answered, sent 2026-11-18 11:06:42 UTC, 2.0 s\n"
+        "  status  ok\n"
+        '  {\n    "id": "resp_1\\u202e"\n  }'
+    )
+
+
+def test_a_row_without_attempts_is_short() -> None:
+    """A row that was not reached yet says what that means."""
+    assert (
+        render_row({"row": 9, "status": "pending", "attempts": []})
+        == "row 9: pending - not finished; the next run goes on with it"
+    )

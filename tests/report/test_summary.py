@@ -1,0 +1,88 @@
+"""The closing screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from pipeline.events import RunFinished
+from pipeline.records import Usage
+from pipeline.report.summary import closing
+
+Finished = Callable[..., RunFinished]
+
+
+def test_a_run_that_went_well_needs_four_lines(finished: Finished) -> None:
+    """Where the table lies, how many rows are ok, what they used, and nothing to do."""
+    assert closing(finished(ok=11)) == (
+        "Wrote out/captions.parquet: 11 rows in 3.2 s\n"
+        "  ok         11\n"
+        "  tokens     12,345 in (0 cached) + 1,234 out = 13,579\n"
+        "  attempts   11"
+    )
+
+
+def test_failed_rows_come_with_their_kinds_and_the_command_that_asks_them_again(finished: Finished) -> None:
+    """Every status that another try can mend names the try."""
+    screen = closing(
+        finished(
+            1, notes=("9,000 tokens went into answers that the table no longer uses",), ok=1988, truncated=3, failed=12
+        ),
+        kinds={"failed": {"media": 8, "rate_limit": 1}, "truncated": {"max_output_tokens": 3}},
+        simulated=True,
+        command="pipeline run jobs/a.yaml",
+    )
+    assert screen == (
+        "Wrote out/captions.parquet: 2,003 rows in 3.2 s\n"
+        "  ok         1,988\n"
+        "  truncated      3   max_output_tokens 3\n"
+        "  failed        12   media 8, rate_limit 1, 3 in earlier runs\n"
+        "  tokens     12,345 in (0 cached) + 1,234 out = 13,579\n"
+        "  attempts   2,003\n"
+        "  note       9,000 tokens went into answers that the table no longer uses\n"
+        "\n"
+        "12 rows failed: pipeline run jobs/a.yaml --retry failed\n"
+        "3 rows ended truncated: pipeline run jobs/a.yaml --retry truncated --set request.max_output_tokens=N\n"
+        "nothing was paid: the answers are simulated"
+    )
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "advice"),
+    [
+        (130, "interrupted, 5 rows pending: the same command goes on from here"),
+        (143, "interrupted, 5 rows pending: the same command goes on from here"),
+        (5, "the budget is reached, 5 rows pending: with a larger budget the same command goes on from here"),
+        (6, "the provider refuses everyone, 5 rows pending: when that is mended, the same command goes on from here"),
+        (7, "the disk failed, 5 rows pending: when that is mended, the same command goes on from here"),
+        (1, "not finished, 5 rows pending: the same command goes on from here"),
+    ],
+)
+def test_a_run_that_stopped_early_says_why_and_how_to_go_on(finished: Finished, exit_code: int, advice: str) -> None:
+    """Nothing that was finished is lost, and the screen says so."""
+    assert closing(finished(exit_code, ok=6, pending=5)).endswith("\n\n" + advice)
+
+
+def test_attempts_that_may_have_been_paid_are_named_as_such(finished: Finished) -> None:
+    """An attempt whose end is unknown is counted, and its tokens are not taken for 0."""
+    screen = closing(replace(finished(ok=2), maybe_paid=1, attempts=3, usage=Usage()))
+    assert "  tokens     unknown\n  attempts   3, 1 of them perhaps paid without an answer" in screen
+
+
+def test_a_run_that_sent_nothing_has_no_tokens(finished: Finished) -> None:
+    """Where no attempt left, tokens are neither 0 nor unknown."""
+    screen = closing(replace(finished(1, failed=2), attempts=0, usage=Usage()))
+    assert "tokens" not in screen
+    assert "  attempts   0" in screen
+
+
+def test_a_run_without_a_table_does_not_claim_one(finished: Finished) -> None:
+    """Where the table could not be written, the screen begins with that."""
+    assert closing(replace(finished(7, ok=1), output=None)).startswith("No table was written. The run took 3.2 s\n")
+
+
+def test_kinds_that_do_not_add_up_are_left_out(finished: Finished) -> None:
+    """More failures heard of than the table has would be a contradiction, so none is shown."""
+    assert "  failed     1\n" in closing(finished(1, failed=1), kinds={"failed": {"media": 2}})

@@ -1,0 +1,67 @@
+"""The counters behind every screen."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.events import AttemptFailed, Paused
+from pipeline.records import Status
+from pipeline.report.tally import Pace, Tally
+
+
+def test_twins_count_with_the_row_that_was_asked(started, row, clock) -> None:
+    """A row that waits for its twin's answer is counted once, with that answer."""
+    tally = Tally(clock)
+    tally.hear(started(3))
+    tally.hear(row(1, Status.PENDING, rows=0))
+    tally.hear(row(0, rows=2))
+    assert (tally.done, tally.by_status) == (2, {"ok": 2})
+
+
+def test_a_failed_attempt_and_its_failed_row_are_one_problem(started, row, clock) -> None:
+    """A row that ends with its last attempt is not a second problem; a row that never left is one."""
+    tally = Tally(clock)
+    tally.hear(started(3))
+    tally.hear(AttemptFailed(0, "timeout", "no answer", 1.0))
+    tally.hear(AttemptFailed(0, "timeout", "no answer", None))
+    tally.hear(row(0, Status.FAILED, "timeout", "no answer"))
+    tally.hear(row(1, Status.FAILED, "media", "no image"))
+    tally.hear(row(2, Status.TRUNCATED, "max_output_tokens"))
+    assert tally.problems == {"timeout": 2, "media": 1}
+    assert tally.kinds == {"failed": {"timeout": 1, "media": 1}, "truncated": {"max_output_tokens": 1}}
+
+
+def test_time_left_is_not_guessed_too_early(started, row, clock) -> None:
+    """Neither the first second nor a run without a total has a time left."""
+    tally = Tally(clock)
+    tally.hear(started(100))
+    tally.hear(row(0))
+    clock.now += 1
+    assert (tally.speed(clock()), tally.time_left(clock())) == (None, None)
+    clock.now += 9
+    assert tally.time_left(clock()) == pytest.approx(990)
+    tally.hear(started(None))
+    assert tally.time_left(clock()) is None
+
+
+def test_speed_is_that_of_the_last_half_minute() -> None:
+    """A fast start is forgotten, and a stall brings the speed down to nothing."""
+    pace = Pace()
+    pace.note(0.0, 0, 0)
+    for second in range(1, 61):
+        pace.note(float(second), second * 10, second * 1000)
+    assert pace.per_second(60.0, 600, 60_000) == (10.0, 1000.0)
+    for second in range(61, 200):
+        stalled = pace.per_second(float(second), 600, 60_000)
+    assert stalled == (0.0, 0.0)
+
+
+def test_a_pause_counts_down_and_the_longest_stands(clock) -> None:
+    """A shorter pause does not end a longer one."""
+    tally = Tally(clock)
+    tally.hear(Paused(10.0, "rate limit"))
+    tally.hear(Paused(2.0, "rate limit"))
+    clock.now += 4
+    assert tally.pause_left(clock()) == 6.0
+    clock.now += 40
+    assert tally.pause_left(clock()) == 0.0
