@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint import schema
-from pipeline.checkpoint.rundir import journal_path
+from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.store import check_version, opened, unpack
 from pipeline.errors import RunDirectoryError
 from pipeline.records import Status, Usage
@@ -37,10 +37,14 @@ class Totals:
 
 
 class Reader:
-    """What the newest plan of a journal says; made by ``reading``."""
+    """What the newest plan of a journal says; made by ``reading``.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    ``abandoned`` says that no process holds the run: attempts that have no end by then will never have one, and may have been paid.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, *, abandoned: bool) -> None:
         self._connection = connection
+        self._abandoned = abandoned
         newest = connection.execute("SELECT id, rows FROM plans ORDER BY id DESC LIMIT 1").fetchone() or (0, None)
         self.plan: int = newest[0]
         self.planned_rows: int | None = newest[1]
@@ -57,6 +61,13 @@ class Reader:
         """Return the results of the rows from ``first`` to ``last``, in order, as ``schema.RESULTS`` lists them."""
         return self._connection.execute(schema.RESULTS, (self.plan, first, last)).fetchall()
 
+    def finished_rows(self) -> bytearray:
+        """Return one byte per row number, 1 where the row needs no asking; it ends with the last row that is known."""
+        finished = bytearray(self._connection.execute(schema.ROWS_KNOWN, (self.plan,)).fetchone()[0])
+        for (row,) in self._connection.execute(schema.ROWS_FINISHED, (self.plan,)):
+            finished[row] = 1
+        return finished
+
     def totals(self) -> Totals:
         """Add up the newest plan's rows, and what was spent beside them."""
         by_status: dict[str, int] = {}
@@ -67,6 +78,9 @@ class Reader:
                 by_error[kind] = by_error.get(kind, 0) + count
         carried = self._connection.execute(schema.CARRIED, (self.plan,)).fetchone()
         spent = self._connection.execute(schema.SPENT).fetchone()
+        left = self._connection.execute(
+            "SELECT COUNT(*) FROM attempts WHERE state = 'sent' AND ? = 'sent'", (self._lost,)
+        ).fetchone()[0]
         beside = [None if whole is None else whole - (part or 0) for whole, part in zip(spent, carried, strict=True)]
         return Totals(
             rows=sum(by_status.values()),
@@ -75,13 +89,13 @@ class Reader:
             usage=Usage(*carried[:5]),
             superseded=Usage(*beside[:5]),
             attempts=spent[5] or 0,
-            maybe_paid=spent[6] or 0,
+            maybe_paid=(spent[6] or 0) + orphans,
         )
 
     def maybe_paid_rows(self, limit: int = 20) -> list[int]:
         """Return the first rows that have an attempt which may have been paid without an answer."""
-        query = "SELECT DISTINCT row FROM attempts WHERE state = 'unknown' ORDER BY row LIMIT ?"
-        return [row for (row,) in self._connection.execute(query, (limit,))]
+        query = "SELECT DISTINCT row FROM attempts WHERE state = 'unknown' OR (? AND state = 'sent') ORDER BY row LIMIT ?"
+        return [row for (row,) in self._connection.execute(query, (self._abandoned, limit))]
 
     def row(self, number: int) -> Mapping[str, object]:
         """Return everything known of one row: its result, and every attempt of its request with the reply's body."""
@@ -128,7 +142,9 @@ def reading(run_dir: Path) -> Iterator[Reader]:
     """Open a run directory's journal for reading. Raises ``RunDirectoryError`` where there is none that this version reads."""
     path = journal_path(run_dir)
     if not path.exists():
-        raise RunDirectoryError(f"{run_dir} holds no run", hint="give the spec or the run directory of a job that was run")
+        raise RunDirectoryError(
+            f"{run_dir} holds no run", hint="give the spec or the run directory of a job that was run"
+        )
     with opened(path, read_only=True) as connection:
         check_version(connection.execute("PRAGMA user_version").fetchone()[0], path)
-        yield Reader(connection)
+        yield Reader(connection, abandoned=not is_held(run_dir))

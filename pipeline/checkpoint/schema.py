@@ -40,6 +40,31 @@ CREATE INDEX attempts_of ON attempts(request);
 CREATE INDEX attempts_open ON attempts(state) WHERE state = 'sent';
 """
 
+ADD_REQUEST = "INSERT INTO requests(id, fingerprint) VALUES (?, ?)"
+
+TIE = "INSERT OR REPLACE INTO rows(row, plan, request) VALUES (?, ?, ?)"
+
+CARRY = "UPDATE requests SET carrier = ?, carrier_plan = ? WHERE id = ?"
+
+NOTE = "INSERT OR REPLACE INTO rows(row, plan, request, status, error_kind, error_message) VALUES (?, ?, NULL, ?, ?, ?)"
+
+NOTE_FILES = "UPDATE plans SET names_files = 1 WHERE id = ?"
+
+END_SESSION = "UPDATE sessions SET ended_at = ?, exit_code = ? WHERE id = ?"
+
+# Since a retry with changes, the answer of one request stands for another too, which then needs no asking either.
+STAND_IN = "UPDATE requests SET answered_by = ?, again = 0 WHERE id = ?"
+
+ROWS_KNOWN = "SELECT COALESCE(MAX(row), -1) + 1 FROM rows WHERE plan = ?"
+
+ROWS_FINISHED = "SELECT r.row FROM rows AS r JOIN requests AS q ON q.id = r.request WHERE r.plan = ? AND q.again = 0"
+
+ROWS_WITH_STATUS = """
+SELECT r.row, q.id, a.id FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request
+LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
+WHERE r.plan = ? AND COALESCE(a.status, r.status) IN ({marks})
+"""
+
 INTEND = "INSERT INTO attempts(id, request, row, session, sent_at) VALUES (?, ?, ?, ?, ?)"
 
 COUNT_ATTEMPT = "UPDATE requests SET attempts = attempts + 1 WHERE id = ?"

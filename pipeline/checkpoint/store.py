@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+KILLED = "the process ended while this attempt was in flight; it may have been paid"
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """What a session begins with: the job as JSON, the folder its paths count from, and what decides whether its plan is a new one.
 
-    ``job_digest`` is None for a retry, which goes on with the newest plan whatever the job says now.
+    ``job_digest`` is None for a retry, which goes on with the newest plan whatever the job says now. ``names_files`` says that its rows
+    were seen to name files.
     """
 
     job: str
@@ -32,6 +36,7 @@ class Start:
     job_digest: str | None
     input_signature: str
     rows: int | None
+    names_files: bool
     version: str
 
 
@@ -73,7 +78,9 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[sqlite3.Connectio
     except sqlite3.Error as error:
         raise translated(error, path) from error
     except OSError as error:
-        raise RunDirectoryError(f"cannot use {path}: {error.strerror or error}", hint="set run_dir in the spec") from error
+        raise RunDirectoryError(
+            f"cannot use {path}: {error.strerror or error}", hint="set run_dir in the spec"
+        ) from error
 
 
 def translated(error: sqlite3.Error, path: Path) -> RunDirectoryError | DiskFailed:
@@ -93,7 +100,9 @@ def prepare(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise RunDirectoryError(f"cannot use {path}: {error.strerror or error}", hint="set run_dir in the spec") from error
+        raise RunDirectoryError(
+            f"cannot use {path}: {error.strerror or error}", hint="set run_dir in the spec"
+        ) from error
     with opened(path) as connection:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
@@ -111,6 +120,14 @@ def check_version(version: int, path: Path) -> None:
         )
 
 
+def close_killed(connection: sqlite3.Connection) -> set[int]:
+    """Count the attempts that a dead process left in flight as perhaps paid, and return their requests."""
+    killed = {request for (request,) in connection.execute("SELECT request FROM attempts WHERE state = 'sent'")}
+    connection.execute(schema.COUNT_OPEN)
+    connection.execute(schema.CLOSE_OPEN, (KILLED,))
+    return killed
+
+
 def find_plan(connection: sqlite3.Connection, start: Start) -> Plan:
     """Return the newest plan where it is of the same job and input, else the one to add. Raises ``RunDirectoryError`` for a vain retry."""
     query = "SELECT id, job_digest, input_signature, names_files FROM plans ORDER BY id DESC LIMIT 1"
@@ -125,8 +142,11 @@ def find_plan(connection: sqlite3.Connection, start: Start) -> Plan:
 
 def add_plan(connection: sqlite3.Connection, start: Start, plan: Plan) -> None:
     """Make a plan the newest."""
-    query = "INSERT INTO plans(id, job_digest, input_signature, rows, created_at) VALUES (?, ?, ?, ?, ?)"
-    connection.execute(query, (plan.id, start.job_digest, start.input_signature, start.rows, time.time()))
+    query = (
+        "INSERT INTO plans(id, job_digest, input_signature, rows, names_files, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+    )
+    values = (plan.id, start.job_digest, start.input_signature, start.rows, int(start.names_files), time.time())
+    connection.execute(query, values)
 
 
 def add_session(connection: sqlite3.Connection, start: Start, plan: Plan) -> int:

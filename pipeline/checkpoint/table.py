@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,7 @@ def _published(target: Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_orphans(target)
         yield temporary
         _sync(temporary, os.O_RDONLY)
         temporary.replace(target)
@@ -91,6 +93,14 @@ def _published(target: Path) -> Iterator[Path]:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_orphans(target: Path) -> None:
+    """Remove what processes that were killed while they wrote the target have left beside it."""
+    for orphan in target.parent.glob(f".{escape(target.name)}.*.tmp"):
+        pid = orphan.name.split(".")[-2]
+        if pid.isdecimal() and not Path("/proc", pid).exists():
+            orphan.unlink(missing_ok=True)
 
 
 def _sync(path: Path, flags: int) -> None:

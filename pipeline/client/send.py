@@ -39,9 +39,9 @@ def sending(http: Http, endpoint: Endpoint, key: Secret, extra_body: Mapping[str
     """Return the layer that loads a request's pictures, encodes it for the endpoint, sends it and reads the answer."""
 
     async def send(request: Request) -> Reply:
-        body = encode(request.body, endpoint.dialect, extra_body)
-        if reasons := refusals(body, endpoint.dialect):
+        if reasons := refusals(request.body, endpoint.dialect):
             raise PromptError(reasons[0])
+        body = encode(request.body, endpoint.dialect, extra_body)
         content = await serialized(body, endpoint.dialect)
         answer = await http.post(endpoint.url, _headers(endpoint, key()), content)
         feedback(request.model, rate_headers(answer.headers))

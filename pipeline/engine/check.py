@@ -13,7 +13,7 @@ import orjson
 
 from pipeline.checkpoint.columns import Columns
 from pipeline.engine.feed import everything, questions
-from pipeline.errors import DataError, Problem, PromptError, RowError, SpecError
+from pipeline.errors import DataError, Problem, RowError, SpecError
 from pipeline.prompt.build import RequestBuilder
 from pipeline.rows.source import open_source
 from pipeline.wire.encode import cautions, encode, refusals
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from pipeline.rows.source import Source
     from pipeline.spec.job import Job
     from pipeline.wire.dialect import Endpoint
+
+
+_FIRST_ROWS = 20  # looked at before the run; enough to tell a mistake of the job from one of a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,7 @@ def prepare(job: Job, base_url: str | None = None) -> Prepared:
     """
     endpoint = job.provider.endpoint(base_url)
     source = open_source(job.input, job.place("."))
-    try:
-        builder = RequestBuilder(job, endpoint, source.root)
-    except PromptError as error:
-        raise SpecError([Problem("", error.message)], source=job.name) from error
+    builder = RequestBuilder(job, endpoint, source.root)
     _check_columns(job, builder, source.schema.names)
     columns = Columns.of(job, source.schema)
     _check_target(job.output_path)
@@ -144,15 +144,17 @@ def _check_target(target: Path) -> None:
 
 
 def _check_first(prepared: Prepared) -> tuple[str, ...]:
-    """Hold the first request that can be built against the dialect, and return what should be known about it."""
-    for _, built in first_requests(prepared, 50):
-        if isinstance(built, RowError):
-            continue
-        body = prepared.body(built)
-        if reasons := refusals(body, prepared.endpoint.dialect):
-            raise SpecError([Problem("prompt", reason) for reason in reasons], source=prepared.job.source)
-        return tuple(cautions(body, prepared.endpoint.dialect))
-    return ()
+    """Hold the first requests against the dialect, and return what should be known about them.
+
+    Raises ``SpecError`` where the dialect takes none of them: then the job asks for what this provider has not. A single row that cannot
+    be sent (its column holds whole messages, say) is no mistake of the job's; it fails alone.
+    """
+    dialect = prepared.endpoint.dialect
+    built = [request for _, request in first_requests(prepared, _FIRST_ROWS) if not isinstance(request, RowError)]
+    reasons = [refusals(request.body, dialect) for request in built]
+    if reasons and all(reasons):
+        raise SpecError([Problem("prompt", reason) for reason in reasons[0]], source=prepared.job.source)
+    return tuple(dict.fromkeys(caution for request in built for caution in cautions(request.body, dialect)))
 
 
 def _fields_notes(job: Job) -> tuple[str, ...]:

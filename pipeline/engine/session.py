@@ -49,7 +49,7 @@ class Offer:
     rows: int | None
     known: int
     output: Path
-    limits: Mapping[str, object]
+    limits: Mapping[str, float | None]
     notes: tuple[str, ...]
 
 
@@ -95,7 +95,7 @@ class _Session:
         """End the session in the journal. Raises ``DiskFailed`` when something could not be made durable."""
         if (journal := self._journal) is not None:
             self._journal = None
-            journal.finish(exit_code)
+            journal.finish(exit_code, names_files=self._prepared.builder.names_files)
 
     def select(self, retry: Collection[Status], leave: Callable[[Offer], None]) -> Selection:
         """Return the rows that are left to ask, once ``leave`` agrees; only then is anything written into the journal."""
@@ -106,6 +106,7 @@ class _Session:
             job_digest=None if retry else prepared.digest(),
             input_signature=prepared.source.signature(),
             rows=prepared.source.rows,
+            names_files=prepared.builder.names_files,
             version=version("responses-pipeline"),
         )
         plan = journal.look(start)
@@ -113,8 +114,6 @@ class _Session:
         if not job.provider.simulated:
             leave(self._offer(rows, self._count_known() if known is None else known))
         journal.begin(start, plan, ambiguous=job.retry.ambiguous)
-        if prepared.builder.names_files:
-            journal.note_files()
         self._announce(plan, rows, known or 0)
         return selection
 
@@ -125,7 +124,8 @@ class _Session:
             return only(rows), len(rows), 0
         if plan.fresh or plan.names_files or self._prepared.builder.names_files:
             return everything(), self._prepared.source.rows, 0 if plan.first else None
-        finished = self._open().finished_rows()
+        with reading(self._job.run_path) as reader:
+            finished = reader.finished_rows()
         return all_but(finished), self._prepared.source.rows, finished.count(1)
 
     def _count_known(self) -> int:
@@ -161,8 +161,6 @@ class _Session:
             anyio.run(ask, backend_options={"use_uvloop": uvloop})
         except RunError as error:
             failure = error
-        if self._prepared.builder.names_files:
-            self._open().note_files()
         try:
             self.close(failure.exit_code if failure is not None else 0)
             finished = self._write(failure)
@@ -234,7 +232,9 @@ def _closing_notes(totals: Totals, maybe_paid: list[int]) -> tuple[str, ...]:
     notes = []
     if maybe_paid:
         rows = ", ".join(map(str, maybe_paid[:10])) + (", …" if len(maybe_paid) > 10 else "")
-        notes.append(f"{totals.maybe_paid} attempts left and their end is not known; they may have been paid (rows {rows})")
+        notes.append(
+            f"{totals.maybe_paid} attempts left and their end is not known; they may have been paid (rows {rows})"
+        )
     if totals.superseded.total_tokens:
         notes.append(f"{totals.superseded.total_tokens:,} tokens went into answers that the table no longer uses")
     return tuple(notes)

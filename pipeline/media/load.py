@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from hashlib import blake2b, file_digest
 from typing import TYPE_CHECKING
 
 from pipeline.errors import MediaError
 from pipeline.media.sniff import describe, image_type
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from io import BufferedReader
+    from pathlib import Path
 
     from pipeline.records import Media
     from pipeline.wire.dialect import Dialect
 
 MEGABYTE = 1_000_000
+_SHOWN = 120  # characters of a cell in a message
+_blake = partial(blake2b, digest_size=16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +40,39 @@ def find_file(cell: str, root: Path, roots: Sequence[Path]) -> tuple[Path, os.st
 
     Rows are untrusted: the file must lie below ``root`` or one of ``roots`` after every link is followed. Raises ``MediaError``.
     """
+    shown = repr(cell if len(cell) <= _SHOWN else cell[:_SHOWN] + "…")
     try:
         path = (root / cell).resolve(strict=True)
         facts = path.stat()
     except (OSError, ValueError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise MediaError(f"cannot open {cell!r}: {reason}") from error
+        too_long = isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
+        hint = "if the text is base64, write `data:image/png;base64,` before it" if too_long else None
+        raise MediaError(f"cannot open {shown}: {reason}", hint=hint) from error
     if not any(path.is_relative_to(allowed) for allowed in (root, *roots)):
         raise MediaError(
-            f"{cell!r} lies outside the folders that rows may name",
+            f"{shown} lies outside the folders that rows may name",
             hint="add its folder to media.roots if these rows are yours",
         )
     if not stat.S_ISREG(facts.st_mode):
-        raise MediaError(f"{cell!r} is not a regular file")
+        raise MediaError(f"{shown} is not a regular file")
     return path, facts
+
+
+def digest(data: bytes) -> str:
+    """Return what tells an image's bytes from all others."""
+    return _blake(data).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """Return the digest of the bytes of a file that was found by ``find_file``. Blocking. Raises ``MediaError``."""
+    with _opened(path, path.name) as file:
+        return file_digest(file, _blake).hexdigest()
 
 
 def load_picture(media: Media, dialect: Dialect) -> Picture:
     """Return the bytes of a picture that is sent inline, checked against what the dialect takes. Blocking. Raises ``MediaError``."""
-    data = media.data if media.data is not None else _read(media, dialect.max_image_bytes)
+    data = media.data if media.data is not None else _read(media, dialect)
     if len(data) > dialect.max_image_bytes:
         raise _too_large(media, len(data), dialect)
     media_type = image_type(data)
@@ -70,15 +90,22 @@ def _too_large(media: Media, size: int, dialect: Dialect) -> MediaError:
     )
 
 
-def _read(media: Media, limit: int) -> bytes:
-    """Read a file that was found by ``find_file``, without following a link that has been put in its place since."""
-    path = media.path
-    assert path is not None
+def _read(media: Media, dialect: Dialect) -> bytes:
+    assert media.path is not None
+    with _opened(media.path, media.label) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > dialect.max_image_bytes:
+            raise _too_large(media, size, dialect)
+        return file.read(dialect.max_image_bytes + 1)
+
+
+@contextmanager
+def _opened(path: Path, label: str) -> Iterator[BufferedReader]:
+    """Open a file that was found by ``find_file``, without following a link that has been put in its place since."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        with closing(os.fdopen(descriptor, "rb")) as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise MediaError(f"{media.label} is not a regular file")
-            return file.read(limit + 1)
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise MediaError(f"{label} is not a regular file")
+            yield file
     except OSError as error:
-        raise MediaError(f"cannot read {media.label}: {error.strerror or error}") from error
+        raise MediaError(f"cannot read {label}: {error.strerror or error}") from error

@@ -23,10 +23,12 @@ _NAMED: Mapping[bytes, str] = {  # not sent, but worth a name in a message
     b"BM": "a BMP image",
     b"<svg": "an SVG drawing",
     b"<?xml": "XML, perhaps an SVG drawing",
-    b"<!DOCTYPE": "an HTML page",
+    b"<!doctype": "an HTML page",
     b"<html": "an HTML page",
     b"{": "JSON",
 }
+
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis")
 
 
 def image_type(data: bytes) -> str | None:
@@ -42,9 +44,9 @@ def describe(data: bytes) -> str:
     if not data:
         return "empty"
     if data[4:8] == b"ftyp":
-        return "an HEIC or AVIF image" if data[8:12] in (b"heic", b"heix", b"mif1", b"avif") else "an MP4 or MOV video"
-    start = data[:64].lstrip()
+        return "an HEIC or AVIF image" if data[8:12] in _HEIC_BRANDS else "an MP4 or MOV video"
+    start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
     for prefix, name in _NAMED.items():
-        if start.startswith(prefix):
+        if start.startswith(prefix) or start.lower().startswith(prefix):
             return name
     return f"unknown, its first bytes are {data[:8].hex(' ')}"

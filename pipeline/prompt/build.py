@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pipeline.cost.tokens import request_weight
-from pipeline.errors import NullCell, PromptError
+from pipeline.errors import NullCell, PromptError, SpecError
 from pipeline.prompt.media import MediaFinder
 from pipeline.prompt.template import Context, Templates, is_template, sole_column
 from pipeline.records import Media, Request, Row
@@ -26,36 +26,47 @@ if TYPE_CHECKING:
     from pipeline.wire.dialect import Endpoint
 
 FINGERPRINT_BYTES = 16  # 128 bits: among 10^9 requests a collision has a chance below 10^-20
-_CANONICAL = (
-    orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
-)  # else orjson writes Media itself
+_PLAIN = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS  # else orjson writes Media itself
+_CANONICAL = _PLAIN | orjson.OPT_SORT_KEYS
 
 
 class RequestBuilder:
-    """A job's prompt, compiled. ``columns`` are the input columns it reads; ``texts`` says where in the spec each template stands."""
+    """A job's prompt, compiled. ``columns`` are the input columns it reads, ``places`` which of them each place in the spec reads.
+
+    Raises ``SpecError`` with every template that is none.
+    """
 
     def __init__(self, job: Job, endpoint: Endpoint, root: Path) -> None:
         self._job = job
         self._endpoint = endpoint
         self._templates = Templates(null_is_empty=job.on_null == "empty")
-        self._media = MediaFinder(
-            root, tuple(job.place(folder).resolve() for folder in job.media.roots), job.media.identity
-        )
+        roots = tuple(job.place(folder).resolve() for folder in job.media.roots)
+        self._media = MediaFinder(root.resolve(), roots, job.media.identity, null_is_empty=job.on_null == "empty")
         self._raw: dict[str, str] = {}  # place in the spec → the column whose value is used as it is
-        for place, text in _texts(job):
-            self._templates.add(place, text)
-        for place, column in _raw_columns(job):
-            self._raw[place] = column
+        self._compile(_texts(job))
+        self._raw.update(_raw_columns(job))
         self._fixed = not any(is_template(text) for _, text in _leaves(("request",), job.request))
         self.places = {**self._templates.columns, **{place: {column} for place, column in self._raw.items()}}
         self.columns = sorted(set().union(*self.places.values()))
         self.names_files = False  # True once a row has named a picture file, whose changes the table does not show
+
+    def _compile(self, texts: Sequence[tuple[str, str]]) -> None:
+        problems = []
+        for place, text in texts:
+            try:
+                self._templates.add(place, text)
+            except PromptError as error:
+                problems.append(self._job.problem(place, error.message))
+        if problems:
+            raise SpecError(problems, source=self._job.source)
 
     def build(self, row: Row) -> Request:
         """Return the request of a row. Raises ``PromptError``, ``NullCell`` or ``MediaError`` when this row has none."""
         context = Context(row.cells, self.columns)
         body = self._parameters(row, context)
         model = self._templates.render("model", context)
+        if not model.strip():
+            raise PromptError("the model's name is empty")
         body["model"] = model
         if self._job.prompt.system is not None:
             body["instructions"] = self._templates.render("prompt.system", context)
@@ -90,9 +101,11 @@ class RequestBuilder:
         name = ".".join(place)
         if name in self._raw:
             cell = row.cells[self._raw[name]]
-            if cell is None:
-                raise NullCell(self._raw[name])
-            return cell
+            if cell is not None:
+                return cell
+            if self._job.on_null == "empty":
+                return ""
+            raise NullCell(self._raw[name])
         return self._templates.render(name, context) if name in self._templates.columns else value
 
     def _input(self, row: Row, context: Context) -> object:
@@ -127,15 +140,13 @@ class RequestBuilder:
     def _images(self, place: str, part: Part, row: Row, context: Context) -> list[dict[str, object]]:
         column = self._raw.get(place)
         cell = row.cells[column] if column is not None else self._templates.render(place, context)
-        try:
-            found = self._media.find(cell, column or place)
-        except NullCell:
-            if self._job.on_null == "empty":
-                return []
-            raise
-        self.names_files = self.names_files or any(media.path is not None for media in found)
         detail = {"detail": part.detail} if part.detail is not None else {}
-        return [{"type": "input_image", "image_url": media, **detail} for media in found]
+        return [{**image, **detail} for image in self._pictures(cell, column or place)]
+
+    def _pictures(self, cell: object, column: str) -> list[dict[str, object]]:
+        found = self._media.find(cell, column)
+        self.names_files = self.names_files or any(media.path is not None for media in found)
+        return [{"type": "input_image", "image_url": media} for media in found]
 
     def _column_messages(self, cell: object, column: str) -> list[dict[str, object]]:
         turns = _decoded(cell, column)
@@ -166,7 +177,7 @@ class RequestBuilder:
         if "type" in part:
             return [part]
         if "image" in part:
-            return [{"type": "input_image", "image_url": media} for media in self._media.find(part["image"], place)]
+            return self._pictures(part["image"], place)
         if isinstance(part.get("text"), str):
             return [{"type": "input_text", "text": part["text"]}]
         raise PromptError(f"{place}.content holds a part without type, text or image")
@@ -287,8 +298,5 @@ def _weight(body: Mapping[str, object]) -> int:
         images += isinstance(value, Media)
         return ""
 
-    return request_weight(
-        len(orjson.dumps(body, default=count, option=orjson.OPT_PASSTHROUGH_DATACLASS)),
-        images,
-        body.get("max_output_tokens"),
-    )
+    text_bytes = len(orjson.dumps(body, default=count, option=_PLAIN))
+    return request_weight(text_bytes, images, body.get("max_output_tokens"))

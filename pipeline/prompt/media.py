@@ -6,12 +6,11 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import MediaError, NullCell
-from pipeline.media.load import find_file
+from pipeline.media.load import digest, digest_file, find_file
 from pipeline.records import Media
 
 _LABEL_LENGTH = 120
@@ -19,25 +18,34 @@ _LABEL_LENGTH = 120
 
 @dataclass(frozen=True, slots=True)
 class MediaFinder:
-    """How the pictures of a job are found: relative names count from ``root``, and lie below it or below one of ``roots``."""
+    """How the pictures of a job are found: relative names count from ``root``, and lie below it or below one of ``roots``.
+
+    Both are resolved. With ``null_is_empty`` a null is no picture.
+    """
 
     root: Path
     roots: tuple[Path, ...] = ()
     identity: Literal["stat", "content"] = "stat"
+    null_is_empty: bool = False
 
     def find(self, cell: object, column: str) -> list[Media]:
-        """Return the pictures that a cell means, in order. Raises ``NullCell`` or ``MediaError``; no bytes are read here."""
+        """Return the pictures that a cell means, in order; files are read only for their digests. Raises ``NullCell`` or ``MediaError``."""
         if cell is None:
-            raise NullCell(column)
+            return self._null(column)
         if isinstance(cell, str):
             return [self._from_text(cell, column)]
         if isinstance(cell, bytes | bytearray | memoryview):
             return [_from_bytes(bytes(cell), column)]
         if isinstance(cell, Mapping):
-            return [self._from_struct(cell, column)]
+            return self._from_struct(cell, column)
         if isinstance(cell, Sequence):
             return [media for item in cell for media in self.find(item, column)]
         raise MediaError(f"column {column!r} holds a {type(cell).__name__}, which is no URL, path or image")
+
+    def _null(self, column: str) -> list[Media]:
+        if self.null_is_empty:
+            return []
+        raise NullCell(column)
 
     def _from_text(self, text: str, column: str) -> Media:
         text = text.strip()
@@ -57,27 +65,27 @@ class MediaFinder:
     def _from_path(self, cell: str) -> Media:
         path, facts = find_file(cell, self.root, self.roots)
         named = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
-        if self.identity == "content":
-            identity = "bytes:" + _digest(path.read_bytes())
-        else:
-            identity = f"file:{named}:{facts.st_size}:{facts.st_mtime_ns}"
+        by_stat = f"file:{named}:{facts.st_size}:{facts.st_mtime_ns}"
+        identity = by_stat if self.identity == "stat" else "bytes:" + digest_file(path)
         return Media(identity=identity, label=named[-_LABEL_LENGTH:], path=path)
 
-    def _from_struct(self, cell: Mapping[object, object], column: str) -> Media:
+    def _from_struct(self, cell: Mapping[object, object], column: str) -> list[Media]:
         data, path = cell.get("bytes"), cell.get("path")
         if isinstance(data, bytes | bytearray | memoryview):
-            return _from_bytes(bytes(data), path if isinstance(path, str) and path else column)
+            return [_from_bytes(bytes(data), path if isinstance(path, str) and path else column)]
+        if data is not None:
+            raise MediaError(f"column {column!r} holds a {type(data).__name__} where the image's bytes should be")
         if isinstance(path, str) and path:
-            return self._from_text(path, column)
+            return [self._from_text(path, column)]
         if {"bytes", "path"} & cell.keys():
-            raise NullCell(column)
+            return self._null(column)
         raise MediaError(f"column {column!r} is a struct without bytes or path")
 
 
 def _from_bytes(data: bytes, label: str) -> Media:
     if not data:
         raise MediaError(f"{label} is empty: no image bytes")
-    return Media(identity="bytes:" + _digest(data), label=label[-_LABEL_LENGTH:], data=data)
+    return Media(identity="bytes:" + digest(data), label=label[-_LABEL_LENGTH:], data=data)
 
 
 def _from_data_uri(text: str, column: str) -> Media:
@@ -89,7 +97,3 @@ def _from_data_uri(text: str, column: str) -> Media:
     except (Base64Error, ValueError) as error:
         raise MediaError(f"column {column!r} holds a data URI whose base64 is broken: {error}") from error
     return _from_bytes(data, f"data URI of {column}")
-
-
-def _digest(data: bytes) -> str:
-    return blake2b(data, digest_size=16).hexdigest()

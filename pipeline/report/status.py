@@ -8,7 +8,7 @@ from textwrap import indent
 
 from pipeline.checkpoint.reader import Totals
 from pipeline.records import STATUS_FACTS, Status, Usage
-from pipeline.report.text import block, counted, duration, labelled, listed, pretty, share, tally_of, tokens, visible
+from pipeline.report.text import block, counted, labelled, listed, pretty, share, tally_of, tokens, visible
 
 _ENDINGS: Mapping[int, str] = {
     0: "finished: every row is ok",
@@ -133,7 +133,7 @@ def _facts(values: Mapping[str, object], names: Iterable[str]) -> list[str]:
 
 def _attempt(attempt: Mapping[str, object]) -> Iterator[str]:
     latency = attempt.get("latency_s")
-    took = f", {duration(latency)}" if isinstance(latency, int | float) else ""
+    took = f", {latency:.2f} s" if isinstance(latency, int | float) else ""
     sent = _moment(attempt.get("sent_at"), UTC)
     yield f"attempt {attempt.get('attempt')}: {visible(str(attempt.get('state')))}, sent {sent}{took}"
     yield from _facts(attempt, ("status", "http_status", "error_kind", "error_message", "request_id", "total_tokens"))

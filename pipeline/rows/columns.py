@@ -85,9 +85,9 @@ def _scalars(column: pa.Array) -> list[Any]:
 def _scalar(cell: pa.Scalar) -> object:
     try:
         return cell.as_py()
-    except UnicodeDecodeError:  # Parquet files may hold what is no UTF-8; the row can tell, its neighbours are well
-        return cell.as_buffer().to_pybytes().decode(errors="backslashreplace")
     except (ValueError, OverflowError):
+        if isinstance(cell, pa.BinaryScalar):  # a string that is no UTF-8, which a Parquet file may hold
+            return cell.as_buffer().to_pybytes().decode(errors="backslashreplace")
         return _moment(cell.value, cell.type)
 
 

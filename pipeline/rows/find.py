@@ -63,7 +63,14 @@ def find(spec: Input, folder: Path) -> Found:
 
 
 def _place(path: str, folder: Path) -> Path:
-    return folder.absolute() / Path(path).expanduser()
+    return folder.absolute() / _at_home(path)
+
+
+def _at_home(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{path}: {error}", hint="write the path without ~") from error
 
 
 def _image_folder(root: Path, spec: Input) -> Found:
@@ -85,7 +92,7 @@ def _matching(pattern: str, folder: Path) -> list[Path]:
     if place.is_dir():
         raise DataError(f"{place} is a folder in a list of files", hint=f"use a pattern such as {pattern}/*.parquet")
     # Path.glob would take hidden files, and a pattern that is absolute it would not take.
-    names = glob.glob(str(Path(pattern).expanduser()), root_dir=folder, recursive=True)  # noqa: PTH207
+    names = glob.glob(str(_at_home(pattern)), root_dir=folder, recursive=True)  # noqa: PTH207
     files = [file for file in (folder.absolute() / name for name in names) if file.is_file()]
     if not files:
         raise _nothing(place)

@@ -13,6 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 JsonType = str | tuple[str, Any]
+Place = tuple[str, ...]
+"""The names that lead to a value from its row."""
 
 NULL = "null"
 BOOL = "boolean"
@@ -47,32 +49,30 @@ class UntypableError(ValueError):
     """No single type of a column can hold the values without a loss."""
 
 
-def json_type(value: object, place: str = "") -> JsonType:
+def json_type(value: object, place: Place = ()) -> JsonType:
     """Return the type of the value at ``place``. Raises ``UntypableError`` for unlike items or a long integer."""
+    scalar = _SCALARS.get(type(value))
+    if scalar is not None:
+        return scalar
     if isinstance(value, dict):
-        return ("object", tuple([(name, json_type(member, _within(place, name))) for name, member in value.items()]))
+        return ("object", tuple([(name, json_type(member, (*place, name))) for name, member in value.items()]))
     if isinstance(value, list):
-        place = f"{place}[]"
+        place = (*place, "[]")
         kind: JsonType = NULL
         for item in dict.fromkeys([json_type(item, place) for item in value]):
             kind = merged(kind, item, place)
         return ("list", kind)
     if isinstance(value, float):
-        return FLOAT if abs(value) < 2**63 else HUGE
-    if isinstance(value, int) and not isinstance(value, bool):
-        return _integer(value, place)
-    return _SCALARS[type(value)]
-
-
-def _integer(value: int, place: str) -> str:
+        return FLOAT if -(2**63) < value < 2**63 else HUGE
+    assert isinstance(value, int)
     if -(2**53) <= value <= 2**53:
         return INTEGER
     if -(2**63) <= value < 2**63:
         return LARGE
-    raise UntypableError(f"{place!r} is an integer beyond 64 bits")
+    raise UntypableError(f"{_dotted(place)!r} is an integer beyond 64 bits")
 
 
-def merged(known: JsonType, found: JsonType, place: str = "") -> JsonType:
+def merged(known: JsonType, found: JsonType, place: Place = ()) -> JsonType:
     """Return the type that holds both. Raises ``UntypableError`` with the column's name, or a place within it."""
     if found in (known, NULL):
         return known
@@ -80,14 +80,14 @@ def merged(known: JsonType, found: JsonType, place: str = "") -> JsonType:
         return found
     if isinstance(known, tuple) and isinstance(found, tuple) and known[0] == found[0]:
         if known[0] == "list":
-            return ("list", merged(known[1], found[1], f"{place}[]"))
+            return ("list", merged(known[1], found[1], (*place, "[]")))
         members = dict(known[1])
         for name, kind in found[1]:
-            members[name] = merged(members.get(name, NULL), kind, _within(place, name))
+            members[name] = merged(members.get(name, NULL), kind, (*place, name))
         return ("object", tuple(members.items()))
     both = _MERGED.get(frozenset((known, found)))
     if both is None:
-        raise UntypableError(f"{place!r} is {_article(found)} here, and was {_article(known)} before")
+        raise UntypableError(f"{_dotted(place)!r} is {_article(found)} here, and was {_article(known)} before")
     return both
 
 
@@ -116,8 +116,8 @@ def arrow_schema(rows: JsonType) -> pa.Schema:
     return pa.schema([(name, arrow_type(kind)) for name, kind in rows[1]])
 
 
-def _within(place: str, name: str) -> str:
-    return f"{place}.{name}" if place else name
+def _dotted(place: Place) -> str:
+    return ".".join(place).replace(".[]", "[]")
 
 
 def _article(kind: JsonType) -> str:

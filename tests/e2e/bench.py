@@ -7,13 +7,9 @@ the journal, the table and the closing figures say is held against it.
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,28 +19,13 @@ import pyarrow.parquet as pq
 import yaml
 
 import pipeline
+from pipeline.simulator.dialects import DIALECTS
 
 if TYPE_CHECKING:
     from pipeline.events import Event, RunFinished
 
-ROOT = Path(pipeline.__file__).parents[1]
-SIMULATE = """
-import sys
-from pathlib import Path
-from pipeline.simulator import load_script, serve
-script = load_script(Path(sys.argv[2])) if len(sys.argv) > 2 else None
-serve("127.0.0.1", 0, script, Path(sys.argv[1]), lambda url: print(url, flush=True))
-"""
-"""What `pipeline simulate` does, without importing what only other commands need."""
-CLI = (sys.executable, "-m", "pipeline.cli")
 MARK = re.compile(r"#(\w+)#")
 """How a prompt of these tests carries its row's id into the ledger."""
-
-
-def environment() -> dict[str, str]:
-    """Return the environment for a process of ours: the package that is under test, and no keys or proxies."""
-    kept = {name: value for name, value in os.environ.items() if not name.upper().endswith(("_API_KEY", "_PROXY"))}
-    return {**kept, "PYTHONPATH": str(ROOT)}
 
 
 @dataclass(frozen=True)
@@ -72,10 +53,6 @@ class Ledger:
         """Return how often each row's mark was asked about."""
         return Counter(mark for line in self.requests() for mark in MARK.findall(line["request_text"]))
 
-    def answered(self) -> int:
-        """Return how many answers went out whole."""
-        return sum(line.get("event") == "answered" for line in self.lines())
-
     def tokens(self, name: str = "total_tokens") -> int:
         """Return the tokens of all that was executed."""
         return sum(line["usage"][name] for line in self.executed())
@@ -94,30 +71,12 @@ class Provider:
 
     def base(self, dialect: str = "openai") -> str:
         """Return the address for a dialect."""
-        from pipeline.simulator.dialects import DIALECTS
-
         return self.url + DIALECTS[dialect].prefix
-
-
-@contextmanager
-def provider(folder: Path, script: Mapping[str, object] | None = None) -> Iterator[Provider]:
-    """Run a simulator while the block runs; its ledger lies in ``folder``."""
-    ledger = folder / "ledger.jsonl"
-    command = [sys.executable, "-c", SIMULATE, str(ledger)]
-    if script is not None:
-        (folder / "script.json").write_text(json.dumps(script), encoding="utf-8")
-        command.append(str(folder / "script.json"))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield Provider(process.stdout.readline().strip(), Ledger(ledger))
-        finally:
-            process.terminate()
 
 
 @dataclass
 class Bench:
-    """A job in a folder: its input, its spec, its output. Runs happen in this process (``run``) or in one of their own (``cli``)."""
+    """A job in a folder: its input, its spec, its output, and the events of its last run in this process."""
 
     folder: Path
     spec: dict[str, Any]
@@ -132,11 +91,6 @@ class Bench:
     def output(self) -> Path:
         """The output table."""
         return self.folder / "out.parquet"
-
-    @property
-    def run_dir(self) -> Path:
-        """The run directory."""
-        return self.folder / "out.parquet.run"
 
     @property
     def job(self) -> Path:
@@ -154,32 +108,25 @@ class Bench:
         self.events = []
         return pipeline.run(self.job, sets=sets, retry=retry, yes=True, observe=self.events.append)
 
-    def start(self, *arguments: str, command: Sequence[str] = CLI) -> subprocess.Popen[str]:
-        """Start a command on the job in a process of its own, with its output piped."""
-        verb, *rest = arguments
-        line = [*command, verb, str(self.job), *rest]
-        return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True)
-
-    def cli(self, *arguments: str, command: Sequence[str] = CLI) -> subprocess.CompletedProcess[str]:
-        """Run a command on the job in a process of its own, and wait for its end."""
-        with self.start(*arguments, command=command) as process:
-            out, err = process.communicate()
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    def said(self, kind: type[Event]) -> list[Any]:
+        """Return the events of a kind that the last run announced."""
+        return [event for event in self.events if isinstance(event, kind)]
 
     def table(self, path: Path | None = None) -> list[dict[str, Any]]:
         """Return the output's rows."""
         rows: list[dict[str, Any]] = pq.read_table(path or self.output).to_pylist()
         return rows
 
+    def by_id(self) -> dict[str, dict[str, Any]]:
+        """Return the output's rows by their id."""
+        return {row["id"]: row for row in self.table()}
+
     def column(self, name: str) -> list[Any]:
         """Return one column of the output."""
-        return pq.read_table(self.output, columns=[name]).column(0).to_pylist()
+        cells: list[Any] = pq.read_table(self.output, columns=[name]).column(0).to_pylist()
+        return cells
 
     def metadata(self) -> dict[str, Any]:
         """Return what the output says of itself."""
         found: dict[str, Any] = json.loads(pq.read_schema(self.output).metadata[b"pipeline"])
         return found
-
-    def said(self, kind: type[Event]) -> list[Any]:
-        """Return the events of a kind that the last ``run`` announced."""
-        return [event for event in self.events if isinstance(event, kind)]

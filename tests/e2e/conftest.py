@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.e2e.bench import Bench, Provider
+    from tests.e2e.process import Process
 
 
 def _load(name: str) -> Any:
@@ -21,24 +23,31 @@ def _load(name: str) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their own module up
+    sys.modules[spec.name] = module  # where dataclasses look for their own module
     spec.loader.exec_module(module)
     return module
 
 
-_bench = _load("bench")
+_bench, _process = _load("bench"), _load("process")
+
+
+@contextmanager
+def _serving(folder: Path, *script: str) -> Iterator[Provider]:
+    ledger = folder / "ledger.jsonl"
+    with _process.Process("serve", str(ledger), *script) as server:
+        yield _bench.Provider(server.output.readline().strip(), _bench.Ledger(ledger))
 
 
 @pytest.fixture(scope="session")
-def _plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    with _bench.provider(tmp_path_factory.mktemp("provider")) as running:
+def _shared_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    with _serving(tmp_path_factory.mktemp("provider")) as running:
         yield running
 
 
 @pytest.fixture
-def provider(_plain: Provider) -> Provider:
+def provider(_shared_provider: Provider) -> Provider:
     """A provider without faults. All tests share its process; each sees the ledger from its own beginning on."""
-    return _bench.Provider(_plain.url, _plain.ledger.now())
+    return _bench.Provider(_shared_provider.url, _shared_provider.ledger.now())
 
 
 @pytest.fixture
@@ -47,14 +56,23 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Pro
     with ExitStack() as stack:
 
         def start(script: Mapping[str, object]) -> Provider:
-            return stack.enter_context(_bench.provider(tmp_path_factory.mktemp("provider"), script))
+            folder = tmp_path_factory.mktemp("provider")
+            (folder / "script.json").write_text(json.dumps(script), encoding="utf-8")
+            return stack.enter_context(_serving(folder, str(folder / "script.json")))
 
         yield start
 
 
 @pytest.fixture
+def start() -> Callable[..., Process]:
+    """Start a command line of ours in a process of its own."""
+    made: Callable[..., Process] = _process.Process
+    return made
+
+
+@pytest.fixture
 def bench(tmp_path: Path) -> Callable[..., Bench]:
-    """Set up a job against a provider: rows with an ``id`` and a ``text``, one question each."""
+    """Set up a job with so many rows of an ``id`` and a ``text``, one question each; without a provider the embedded simulator answers."""
 
     def set_up(asks: Provider | None = None, *, rows: int = 0, **settings: Any) -> Bench:
         spec = {

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,21 +14,19 @@ import pipeline
 
 if TYPE_CHECKING:
     from tests.e2e.bench import Bench, Provider
+    from tests.e2e.process import Process
 
 IN_FLIGHT = 20
-LIMITS = {"concurrency": IN_FLIGHT}
-DIE = (sys.executable, str(Path(__file__).with_name("die.py")))
 
 
-def _kill_within(job: Bench, seconds: float) -> None:
-    """Start the job, and kill it after so many seconds of sending."""
-    with job.start("run", "--yes", "--json") as process:
-        assert process.stdout is not None
-        assert "run_started" in process.stdout.readline()
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(seconds)
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
+def _killed(run: Process, moments: random.Random, most: int) -> None:
+    """Kill a run that tells its events, some rows and some milliseconds after it began to send."""
+    with run:
+        finished = (line for line in run.output if line == "RowFinished\n")
+        assert len(list(islice(finished, rows := moments.randint(1, most)))) == rows
+        assert run.runs_for(moments.uniform(0.0, 0.05))
+        run.signal(signal.SIGKILL)
+        assert run.end() == -signal.SIGKILL
 
 
 def _finished(job: Bench) -> set[str]:
@@ -40,89 +36,95 @@ def _finished(job: Bench) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("rows", "kills", "latency_s", "longest_s"),
+    ("rows", "kills"),
     [
-        pytest.param(400, 3, 0.08, 0.3, id="short"),
-        pytest.param(2000, 10, 0.08, 0.7, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
+        pytest.param(400, 3, id="short"),
+        pytest.param(2000, 10, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
     ],
 )
 def test_a_run_that_is_killed_again_and_again_ends_with_every_row_once_and_hides_no_loss(
-    bench: Callable[..., Bench], play: Callable[..., Provider], rows: int, kills: int, latency_s: float, longest_s: float
+    bench: Callable[..., Bench], play: Callable[..., Provider], start: Callable[..., Process], rows: int, kills: int
 ) -> None:
     """Every row is in the table once and in order, no finished row is asked again, and what may have been paid for nothing is counted."""
-    provider = play({"latency_s": {"median": latency_s, "p95": 3 * latency_s}})
-    job = bench(provider, rows=rows, limits=LIMITS)
+    provider = play({"latency_s": {"median": 0.04, "p95": 0.12}})
+    job = bench(provider, rows=rows, limits={"concurrency": IN_FLIGHT})
     moments = random.Random(rows)
-    before = provider.ledger
     finished: set[str] = set()
     for _ in range(kills):
-        _kill_within(job, moments.uniform(0.01, longest_s))
-        assert not finished & set(before.asked())
+        since = provider.ledger.now()
+        _killed(start("tell", str(job.job)), moments, most=rows // kills // 2)
+        assert not finished & set(since.asked())
         finished = _finished(job)
-        lost = len(provider.ledger.executed()) - len(finished)
-        _, totals, running = pipeline.status(job.job)
-        assert not running
-        assert lost <= totals.maybe_paid
-        before = provider.ledger.now()
+        state = pipeline.status(job.job)
+        assert not state.running
+        assert len(provider.ledger.executed()) - len(finished) <= state.totals.maybe_paid
+    since = provider.ledger.now()
     closing = job.run()
+    assert not finished & set(since.asked())
 
-    assert not finished & set(before.asked())
     table = job.table()
     assert [row["id"] for row in table] == [f"r{number}" for number in range(rows)]
     assert all(row["status"] == "ok" and f"#{row['id']}#" in row["output"] for row in table)
     executed = provider.ledger.executed()
-    paid_twice = len(executed) - rows
-    assert 0 < paid_twice <= closing.maybe_paid <= kills * IN_FLIGHT
-    assert closing.maybe_paid == pipeline.status(job.job)[1].maybe_paid == job.metadata()["maybe_paid_attempts"]
-    assert closing.attempts == len(executed) + closing.maybe_paid - paid_twice
-    each = executed[0]["usage"]["total_tokens"]
-    assert closing.usage.total_tokens == sum(row["total_tokens"] for row in table)
-    assert closing.usage.total_tokens >= each * rows - rows
+    paid_for_nothing = len(executed) - rows
+    assert 0 < paid_for_nothing <= closing.maybe_paid <= kills * IN_FLIGHT
+    assert closing.attempts - closing.maybe_paid == rows
+    assert closing.maybe_paid == pipeline.status(job.job).totals.maybe_paid == job.metadata()["maybe_paid_attempts"]
+    used = {line["response_id"]: line["usage"]["total_tokens"] for line in executed}
+    assert all(used[row["response_id"]] == row["total_tokens"] for row in table)
     assert job.run().attempts == closing.attempts
     assert len(provider.ledger.executed()) == len(executed)
 
 
-@pytest.mark.parametrize("moment", [("os.rename", "out.parquet"), ("open", "out.parquet.")])
+@pytest.mark.parametrize("dies_at", [("os.rename", "out.parquet"), ("open", ".out.parquet.")], ids=["rename", "fsync"])
 def test_a_run_killed_while_it_writes_the_table_leaves_the_old_one_or_none(
-    bench: Callable[..., Bench], provider: Provider, moment: tuple[str, str]
+    bench: Callable[..., Bench], provider: Provider, start: Callable[..., Process], dies_at: tuple[str, str]
 ) -> None:
-    """The old table stays whole until the new one takes its place in one step, and the next run asks nothing."""
+    """The old table stays whole until the new one takes its place in one step; then the next run asks nothing and leaves nothing behind."""
     job = bench(provider, rows=30)
-    died = job.cli("run", "--yes", command=(*DIE, *moment))
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    with start("run", str(job.job), "--yes", dies_at=dies_at) as run:
+        assert run.end() == -signal.SIGKILL
     assert not job.output.exists()
     job.run()
     old = job.output.read_bytes()
     job.fill([{"id": f"r{number}", "text": f"text {number}"} for number in range(40)])
-    died = job.cli("run", "--yes", command=(*DIE, *moment))
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    with start("run", str(job.job), "--yes", dies_at=dies_at) as run:
+        assert run.end() == -signal.SIGKILL
     assert job.output.read_bytes() == old
     assert len(provider.ledger.requests()) == 40
     assert job.run().by_status == {"ok": 40}
     assert len(provider.ledger.requests()) == 40
-    assert sorted(path.name for path in job.folder.iterdir()) == ["input.parquet", "job.yaml", "out.parquet", "out.parquet.run"]
+    names = sorted(path.name for path in job.folder.iterdir())
+    assert names == ["input.parquet", "job.yaml", "out.parquet", "out.parquet.run"]
 
 
 @pytest.mark.parametrize("name", ["table.parquet", "table.csv"])
-def test_an_export_that_is_killed_leaves_the_old_file_or_none(bench: Callable[..., Bench], name: str) -> None:
+def test_an_export_that_is_killed_leaves_the_old_file_or_none(
+    bench: Callable[..., Bench], start: Callable[..., Process], name: str
+) -> None:
     """An export is published in one step, as Parquet and as CSV."""
     job = bench(rows=20)
     job.run()
     target = job.folder / name
-    command = (*DIE, "os.rename", name)
-    assert job.cli("export", "-o", str(target), command=command).returncode == -signal.SIGKILL
+    command = ("export", str(job.job), "-o", str(target))
+    with start(*command, dies_at=("os.rename", name)) as export:
+        assert export.end() == -signal.SIGKILL
     assert not target.exists()
     pipeline.export(job.job, target)
     old = target.read_bytes()
-    assert job.cli("export", "-o", str(target), command=command).returncode == -signal.SIGKILL
+    with start(*command, dies_at=("os.rename", name)) as export:
+        assert export.end() == -signal.SIGKILL
     assert target.read_bytes() == old
 
 
-@pytest.mark.parametrize("moment", [("sqlite3.connect", "journal.sqlite"), ("open", "journal.sqlite"), ("open", "/lock")])
+@pytest.mark.parametrize(
+    "dies_at", [("open", "lock"), ("open", "journal.sqlite"), ("sqlite3.connect", "journal.sqlite")]
+)
 def test_a_run_killed_while_it_sets_up_its_directory_can_be_started_again(
-    bench: Callable[..., Bench], moment: tuple[str, str]
+    bench: Callable[..., Bench], start: Callable[..., Process], dies_at: tuple[str, str]
 ) -> None:
     """Whatever a killed start leaves behind, the next one goes on with it."""
     job = bench(rows=5)
-    assert job.cli("run", command=(*DIE, *moment)).returncode == -signal.SIGKILL
+    with start("run", str(job.job), dies_at=dies_at) as run:
+        assert run.end() == -signal.SIGKILL
     assert job.run().by_status == {"ok": 5}

@@ -102,14 +102,22 @@ def test_a_row_shows_its_answer_and_every_attempt() -> None:
         "  A temple.\n"
         "  At \\x1b[5mdusk.\n"
         "\n"
-        "attempt 3: failed, sent 2026-11-18 11:06:40 UTC, 0.4 s\n"
+        "attempt 3: failed, sent 2026-11-18 11:06:40 UTC, 0.40 s\n"
         "  http_status  429\n"
         "  error_kind   rate_limit\n"
         "\n"
-        "attempt 4: answered, sent 2026-11-18 11:06:42 UTC, 2.0 s\n"
+        "attempt 4: answered, sent 2026-11-18 11:06:42 UTC, 2.04 s\n"
         "  status  ok\n"
         '  {\n    "id": "resp_1\\u202e"\n  }'
     )
+
+
+def test_a_time_that_was_not_recorded_is_unknown() -> None:
+    """A missing start is not the year 1970."""
+    session = {**SESSION, "started_at": None, "exit_code": 99}
+    screen = render_status(session, totals(maybe_paid=1, ok=3), running=False, planned=3, maybe_paid_rows=[])
+    assert "  state      ended with exit code 99\n  started    unknown\n" in screen
+    assert screen.endswith("  unclear    1 attempt perhaps paid without an answer")
 
 
 def test_a_row_without_attempts_is_short() -> None:

@@ -182,6 +182,18 @@ def test_a_slice_shows_its_own_cells() -> None:
     assert to_python(column.slice(1)) == [None, {"l": None, "m": {}}, {"l": [2, 3], "m": {"b": 2}}]
 
 
+def test_a_string_that_is_no_utf8_shows_its_bytes_and_spares_its_neighbours() -> None:
+    """Parquet does not check its strings; a bad one must neither stop the table nor vanish."""
+    stored = pa.array([b"good", b"caf\xe9", None], pa.binary())
+    column = pa.StringArray.from_buffers(3, *stored.buffers()[1:], null_bitmap=stored.buffers()[0])
+    assert to_python(column) == ["good", "caf\\xe9", None]
+
+
+def test_a_zone_that_this_machine_does_not_know_is_shown_in_utc() -> None:
+    """The moment is right even where the clock there cannot be told."""
+    assert to_python(pa.array([5_000_000], pa.timestamp("us", "No/Where"))) == ["1970-01-01 00:00:05.000000Z"]
+
+
 def test_a_time_zone_stays_with_its_moment() -> None:
     """A moment shows the clock of its zone."""
     column = pa.array([0], pa.timestamp("us", "+02:00"))

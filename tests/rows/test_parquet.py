@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -167,7 +168,14 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
 
 WHOLE = pa.BufferOutputStream()
 pq.write_table(
-    pa.table({"id": list(range(20)), "text": [f"text {i}" for i in range(20)], "tags": [["a", "b"]] * 20}),
+    pa.table(
+        {
+            "id": list(range(20)),
+            "text": [f"text {i}" for i in range(20)],
+            "tags": [["a", "b"]] * 20,
+            "kind": pa.array(["x", "y"] * 10).dictionary_encode(),
+        }
+    ),
     WHOLE,
     row_group_size=7,
 )
@@ -195,10 +203,8 @@ def test_a_damaged_byte_anywhere_never_shows_an_error_of_the_library(place: int,
     content = bytearray(BYTES)
     content[place] ^= change
     path.write_bytes(content)
-    try:
+    with contextlib.suppress(DataError):
         source = open_source(Input(path=str(path)), tmp_path)
         for batch in source.batches():
-            assert len(batch.numbers) == batch.table.num_rows
+            assert len(batch.numbers) == len(list(cells(batch.table)))
         source.signature()
-    except DataError as error:
-        assert "bad.parquet" in error.message

@@ -118,9 +118,6 @@ def test_another_seed_gives_another_sample() -> None:
     assert sampled(chunks(1000, 100), 5, 0) == [221, 380, 402, 417, 730]
 
 
-
-
-
 def test_every_row_has_the_same_chance() -> None:
     """Over many seeds each of ten rows is drawn about as often as the others."""
     drawn = [0] * 10

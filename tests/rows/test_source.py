@@ -48,7 +48,7 @@ def test_row_numbers_are_positions_in_the_whole_input_whatever_is_selected(
     target: int,
     tmp_path: Path,
 ) -> None:
-    """Where, sample and limit, spans left out and batch sizes never move a row's number or its cells, and never change which rows are the job's."""
+    """Where, sample, limit, spans left out and batch sizes never move a row's number or cells, nor change which rows are the job's."""
     write_all(tmp_path, parts)
     spec = Input(
         path=[f"{index}.{kind}" for index in range(len(parts))],

@@ -339,7 +339,7 @@ def test_an_error_without_status_and_content_is_a_failure() -> None:
 @pytest.mark.parametrize("status", ["queued", "in_progress"])
 def test_text_of_an_unfinished_response_is_never_taken_for_an_answer(status: str) -> None:
     """Unfinished, unasked: a fault worth another try, perhaps paid. In background delivery it is pending."""
-    body = completed(message(said("half an ans")), status=status, id="resp_1")
+    body = completed(message(said("half a sent")), status=status, id="resp_1")
     error = failure_of(body)
 
     assert (error.kind, error.transient, error.sent) == ("in_progress", True, Sent.MAYBE)
@@ -743,7 +743,7 @@ def test_json_under_a_streams_label_is_read_as_json() -> None:
     [
         (b"", True),
         (b'{"output": [', True),
-        (b'{"output_text": "half an ans', True),
+        (b'{"output_text": "half a sent', True),
         (b'{"a": {"b": 1}', True),
         (b'{"output_text": "x", "done": tr', True),
         (b"<html>Welcome</html>", False),

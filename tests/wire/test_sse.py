@@ -205,7 +205,7 @@ def test_a_whole_answer_in_one_event_is_an_answer(body: dict[str, Any]) -> None:
         events({"type": "response.completed"}),
         events({"type": "response.completed", "response": None}),
         events('{"type": "response.completed", "response": {"id": "resp_1"'),
-        events(delta(content="half an ans")),
+        events(delta(content="half a sent")),
     ],
 )
 def test_a_stream_without_its_end_is_a_fault_and_no_answer(stream: list[Event]) -> None:

@@ -1,0 +1,61 @@
+"""What a run must know of its journal at every row, in memory: requests by fingerprint, how they ended, and which row carries each."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from pipeline.records import Status
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from pipeline.records import Claim
+
+_LOAD = """
+SELECT q.id, q.fingerprint, a.status, q.again, q.carrier, q.carrier_plan
+FROM requests AS q JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
+"""
+
+
+class Index:
+    """Requests by number. A request with a status needs no asking; one that is being asked has a claim."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        newest = connection.execute("SELECT MAX(id) FROM plans").fetchone()[0]
+        self.numbers: dict[bytes, int] = {}
+        self.status: dict[int, Status] = {}
+        self.carrier: dict[int, int] = {}  # request → the row of this plan that carries its usage
+        self.asking: dict[int, Claim] = {}
+        self._taken: dict[bytes, int] = {}
+        for number, fingerprint, status, again, carrier, plan in connection.execute(_LOAD):
+            self.numbers[fingerprint] = number
+            if not again:
+                self.status[number] = Status(status)
+            if plan == newest and carrier is not None:
+                self.carrier[number] = carrier
+        self._next = 1 + max(self.numbers.values(), default=0)
+
+    def number(self, fingerprint: bytes) -> tuple[int, bool]:
+        """Return a request's number, and whether it is a new one."""
+        known = self.numbers.get(fingerprint)
+        if known is not None:
+            return known, False
+        number = self.numbers[fingerprint] = self._next
+        self._next += 1
+        return number, True
+
+    def own(self, fingerprint: bytes, row: int) -> bytes:
+        """Return a fingerprint that no other row of this plan has, for jobs that ask identical rows one by one.
+
+        The n-th row with the same question gets the n-th fingerprint, so rows may still move between runs.
+        """
+        taken = self._taken.get(fingerprint, 0)
+        while True:
+            place = taken.to_bytes(8, "big")
+            candidate = blake2b(fingerprint + place, digest_size=len(fingerprint), person=b"own").digest()
+            taken += 1
+            number = self.numbers.get(candidate)
+            if number is None or self.carrier.get(number, row) == row:
+                self._taken[fingerprint] = taken
+                return candidate
