@@ -26,7 +26,7 @@ _HOMES = {
     ),
     **dict.fromkeys(("DataError", "PipelineError", "RunError", "SpecError"), "pipeline.errors"),
 }
-__all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of the names above
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:

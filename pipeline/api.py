@@ -20,10 +20,10 @@ from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.table import write_csv, write_table
-from pipeline.engine.check import Prepared, first_requests, prepare
+from pipeline.engine.check import Prepared, first_requests, prepare, replaces_input
 from pipeline.engine.session import Offer, metadata, run_job
 from pipeline.engine.starter import starter
-from pipeline.errors import Problem, RowError, SpecError
+from pipeline.errors import DataError, Problem, RowError, SpecError
 from pipeline.events import Event, RunFinished
 from pipeline.records import STATUS_FACTS, Status
 from pipeline.rows.source import open_source
@@ -105,7 +105,7 @@ def preview(spec: str | Path, *, rows: int = 1, sets: Sequence[str] = ()) -> lis
     return previews
 
 
-def run(  # noqa: PLR0913 - the options of `pipeline run`, each optional
+def run(
     spec: str | Path,
     *,
     sets: Sequence[str] = (),
@@ -143,13 +143,16 @@ def show(spec: str | Path, row: int, *, sets: Sequence[str] = ()) -> Mapping[str
 def export(spec: str | Path, target: str | Path | None = None, *, sets: Sequence[str] = ()) -> tuple[Path, int]:
     """Write the table from what the journal has now, as Parquet or, where the name ends in .csv, as CSV; also while a run goes on.
 
-    Returns the path and the number of rows. Rows that are not finished are ``pending``.
+    Returns the path and the number of rows. Rows that are not finished are ``pending``. Raises ``DataError`` where the input has changed
+    since, or would be replaced.
     """
     run_dir = _run_dir(spec, sets)
     with reading(run_dir) as reader:
         job = _job_of(reader)
         path = Path(target) if target is not None else job.output_path
         source = open_source(job.input, job.place("."))
+        if replaces_input(path, source):
+            raise DataError(f"{path} is a file of the input, which the table would replace", hint="name another file")
         columns = Columns.of(job, source.schema)
         if path.suffix == ".csv":
             return path, write_csv(source, reader, columns, path)

@@ -149,9 +149,16 @@ class NullCell(PromptError):
 
 
 class MediaError(RowError):
-    """A picture of the row cannot be sent: missing, unreadable, too large, not an image, or outside the allowed folders."""
+    """A picture of the row cannot be sent: missing, unreadable, too large, not an image, or outside the allowed folders.
+
+    ``transient`` where it is somewhere else and could not be fetched just now.
+    """
 
     kind = "media"
+
+    def __init__(self, message: str, *, hint: str | None = None, transient: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.transient = transient
 
 
 class Sent(StrEnum):

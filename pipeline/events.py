@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -75,17 +75,22 @@ class Writing:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """The run is over; the figures are of the whole table, not only of this session."""
+    """The run is over; the figures are of the whole table, not only of this session.
+
+    ``by_error`` says for each status how many of its rows ended so for which kind of error.
+    """
 
     output: Path | None
     rows: int
-    by_status: dict[str, int]
+    by_status: Mapping[str, int]
+    by_error: Mapping[str, Mapping[str, int]]
     usage: Usage
     attempts: int
     maybe_paid: int
     seconds: float
     exit_code: int
-    notes: tuple[str, ...] = field(default=())
+    simulated: bool = False
+    notes: tuple[str, ...] = ()
 
 
 Event = RunStarted | RowFinished | AttemptFailed | Paused | Stuck | Notice | Writing | RunFinished

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, Problem, SpecError
 from pipeline.records import Status
+from pipeline.rows.columns import suggest
 from pipeline.spec.columns import Enum, FieldsError, FieldType, ListOf, Scalar, Struct
 
 if TYPE_CHECKING:
@@ -85,20 +86,21 @@ class Columns:
 
     @staticmethod
     def of(job: Job, table: pa.Schema) -> Columns:
-        """Derive the output's columns. Raises ``DataError`` where two columns would have the same name, with the line that mends it."""
-        kept = [field for field in table if not _is_binary(field.type) or field.name in job.output.keep]
-        ours = [pa.field(job.output.prefix + field.name, field.type) for field in _our_fields(job)]
-        answers = [*_answer_fields(job)]
-        taken = {field.name for field in kept}
-        clashes = [field.name for field in (*answers, *ours) if field.name in taken]
-        clashes += [field.name for field in ours if field.name in {answer.name for answer in answers}]
-        if clashes:
-            named = ", ".join(repr(name) for name in dict.fromkeys(clashes))
+        """Derive the output's columns.
+
+        Raises ``SpecError`` for fields and columns to keep that cannot be, and ``DataError`` where one of the output's columns would have
+        the name of one of the input's, with the line that mends it.
+        """
+        if problems := [*_taken_names(job), *_unknown_keeps(job, table.names)]:
+            raise SpecError(problems, source=job.source)
+        kept = [field for field in table if not holds_bytes(field.type) or field.name in job.output.keep]
+        added = [field.with_name(job.output.prefix + field.name) for field in (*_answer_fields(job), *_our_fields(job))]
+        if clashes := [field.name for field in added if field.name in {field.name for field in kept}]:
             raise DataError(
-                f"the input has columns that the output needs for itself: {named}",
-                hint='add this line under output in the spec: `prefix: "llm_"`',
+                f"the input has columns that the output needs for itself: {', '.join(map(repr, clashes))}",
+                hint=f'add this line under output in the spec: `prefix: "llm_{job.output.prefix}"`',
             )
-        return Columns(tuple(field.name for field in kept), pa.schema([*kept, *answers, *ours]), job)
+        return Columns(tuple(field.name for field in kept), pa.schema([*kept, *added]), job)
 
     def answers(self, results: Mapping[int, Sequence[object]], numbers: Sequence[int]) -> list[pa.Array]:
         """Return the columns that are not the input's, for these rows; a row without a result is pending."""
@@ -136,27 +138,40 @@ class Columns:
 
 
 def _answer_fields(job: Job) -> list[pa.Field]:
-    fields = job.output.fields
-    if fields is None:
-        return [pa.field(job.output.prefix + "output", pa.string())]
-    typed = [pa.field(job.output.prefix + column.name, arrow_type(column.type)) for column in fields.columns]
-    return [*typed, pa.field(job.output.prefix + "output", pa.string())]
+    columns = job.output.fields.columns if job.output.fields is not None else ()
+    return [*(pa.field(column.name, arrow_type(column.type)) for column in columns), pa.field("output", pa.string())]
 
 
 def _our_fields(job: Job) -> list[pa.Field]:
     return [pa.field(ours.name, ours.type) for ours in OURS if ours.name != "tool_calls" or _has_tools(job)]
 
 
+def _taken_names(job: Job) -> list[Problem]:
+    """Fields that have the name of one of our columns: a prefix would stand before both."""
+    taken = {"output", *(field.name for field in _our_fields(job))}
+    columns = job.output.fields.columns if job.output.fields is not None else ()
+    message = "is the name of one of the output's own columns; choose another"
+    return [job.problem(f"output.fields.{column.name}", message) for column in columns if column.name in taken]
+
+
+def _unknown_keeps(job: Job, known: Sequence[str]) -> list[Problem]:
+    return [
+        job.problem(f"output.keep.{index}", f"the input has no column {name!r}", suggestion=suggest(name, known))
+        for index, name in enumerate(job.output.keep)
+        if name not in known
+    ]
+
+
 def _has_tools(job: Job) -> bool:
     return bool(job.request.get("tools") or job.extra_body.get("tools"))
 
 
-def _is_binary(type_: pa.DataType) -> bool:
+def holds_bytes(type_: pa.DataType) -> bool:
     """True for columns that hold bytes at any depth: they are media, and the input has them already."""
     if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_):
         return True
     if pa.types.is_binary_view(type_):
         return True
     if pa.types.is_dictionary(type_):
-        return _is_binary(type_.value_type)
-    return any(_is_binary(type_.field(index).type) for index in range(type_.num_fields))
+        return holds_bytes(type_.value_type)
+    return any(holds_bytes(type_.field(index).type) for index in range(type_.num_fields))

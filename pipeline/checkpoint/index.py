@@ -5,15 +5,18 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from pipeline.records import Status
+from pipeline.checkpoint import schema
+from pipeline.records import STATUS_FACTS, Status
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Collection
 
+    from pipeline.checkpoint.store import Statement
     from pipeline.records import Claim
 
 _LOAD = """
-SELECT q.id, q.fingerprint, a.status, q.again, q.carrier, q.carrier_plan
+SELECT q.id, q.fingerprint, a.id, a.status, q.again, q.carrier, q.carrier_plan
 FROM requests AS q JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
 """
 
@@ -24,12 +27,16 @@ class Index:
     def __init__(self, connection: sqlite3.Connection) -> None:
         newest = connection.execute("SELECT MAX(id) FROM plans").fetchone()[0]
         self.numbers: dict[bytes, int] = {}
+        self.answering: dict[int, int] = {}  # request → the one whose answer stands for it since a retry
         self.status: dict[int, Status] = {}
         self.carrier: dict[int, int] = {}  # request → the row of this plan that carries its usage
         self.asking: dict[int, Claim] = {}
+        self.standing: dict[int, int] = {}  # row → request whose answer stood before `--retry`
         self._taken: dict[bytes, int] = {}
-        for number, fingerprint, status, again, carrier, plan in connection.execute(_LOAD):
+        for number, fingerprint, answering, status, again, carrier, plan in connection.execute(_LOAD):
             self.numbers[fingerprint] = number
+            if answering != number:
+                self.answering[number] = answering
             if not again:
                 self.status[number] = Status(status)
             if plan == newest and carrier is not None:
@@ -44,6 +51,36 @@ class Index:
         number = self.numbers[fingerprint] = self._next
         self._next += 1
         return number, True
+
+    def tie(self, row: int, fingerprint: bytes, plan: int) -> tuple[int, list[Statement]]:
+        """Let a row ask a request, and carry its usage where it is the first of this plan to ask it.
+
+        Returns the request's number and what the journal has to record.
+        """
+        number, new = self.number(fingerprint)
+        statements: list[Statement] = [(schema.ADD_REQUEST, (number, fingerprint))] if new else []
+        if row not in self.standing:
+            statements.append((schema.TIE, (row, plan, number)))
+        for each in {number, self.answering.get(number, number)} - self.carrier.keys():
+            self.carrier[each] = row
+            statements.append((schema.CARRY, (row, plan, each)))
+        return number, statements
+
+    def stand_in(self, number: int, replaced: Collection[int]) -> list[Statement]:
+        """Let a request's answer, if it has one, stand for others too: those whose rows were asked once more, and now ask this one."""
+        status = self.status.get(number)
+        if status is None or not STATUS_FACTS[status].answered:
+            return []
+        return [(schema.STAND_IN, (number, other)) for other in replaced if other != number]
+
+    @property
+    def untied(self) -> bool:
+        """Whether a request that needs no asking has no row of this plan yet."""
+        return not self.status.keys() <= self.carrier.keys()
+
+    def restart(self) -> None:
+        """Begin with the first row again."""
+        self._taken.clear()
 
     def own(self, fingerprint: bytes, row: int) -> bytes:
         """Return a fingerprint that no other row of this plan has, for jobs that ask identical rows one by one.

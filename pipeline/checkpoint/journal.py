@@ -22,12 +22,11 @@ import orjson
 from pipeline.checkpoint import schema
 from pipeline.checkpoint.index import Index
 from pipeline.checkpoint.store import (
-    KILLED,
     Plan,
     Start,
     add_plan,
     add_session,
-    close_killed,
+    closing,
     find_plan,
     opened,
     pack,
@@ -39,7 +38,7 @@ from pipeline.records import STATUS_FACTS, Claim, Outcome, Reply, Request, Statu
 from pipeline.wire.decode import slim
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
 _STATES = {Sent.NEVER: "never", Sent.MAYBE: "unknown", Sent.ANSWERED: "refused"}
@@ -58,7 +57,10 @@ class Journal:
         self._label = label
         self._dedupe = dedupe
         self._plan = self._session = 0
-        self._standing: dict[int, int] = {}  # row → request whose answer stood before `--retry`
+        self._ambiguous = True
+        self._replaced: dict[
+            int, list[int]
+        ] = {}  # request that is being asked → those whose answers its own will replace
         self._writer = Writer(path)
 
     # -- a run begins and ends --------------------------------------------------------------------------------------------------
@@ -71,7 +73,7 @@ class Journal:
         with opened(self._path, read_only=True) as connection:
             plan = find_plan(connection, start)
         self._plan = plan.id
-        if plan.fresh:
+        if plan.fresh or plan.names_files:  # then every row comes by, and a file may have become another question
             self._index.carrier.clear()
         return plan
 
@@ -82,15 +84,16 @@ class Journal:
         """
         with opened(self._path) as connection:
             connection.execute("BEGIN IMMEDIATE")
-            killed = close_killed(connection)
-            for request in () if ambiguous else killed - self._index.status.keys():
-                values = (Status.UNKNOWN, 0, "killed", KILLED, self._label, time.time(), request)
-                connection.execute(schema.CONCLUDE, values)
-                self._index.status[request] = Status.UNKNOWN
+            killed = {request for (request,) in connection.execute(schema.OPEN_REQUESTS)}
+            for statement in closing(self._label, ambiguous=ambiguous):
+                connection.execute(*statement)
             if plan.fresh:
                 add_plan(connection, start, plan)
             self._session = add_session(connection, start, plan)
             connection.execute("COMMIT")
+        self._ambiguous = ambiguous
+        if not ambiguous:
+            self._index.status = dict.fromkeys(killed, Status.UNKNOWN) | self._index.status
 
     def reopen(self, statuses: Collection[Status]) -> set[int]:
         """Prepare `run --retry`: return the rows of this plan that have one of the statuses; each will be asked once more.
@@ -100,22 +103,21 @@ class Journal:
         query = schema.ROWS_WITH_STATUS.format(marks=", ".join("?" * len(statuses)))
         with opened(self._path, read_only=True) as connection:
             rows = connection.execute(query, (self._plan, *statuses)).fetchall()
-        for row, request, answering in rows:
-            if request is not None:
-                self._standing[row] = request
-                self._index.status.pop(request, None)
-                self._index.status.pop(answering, None)
-        return {row for row, *_ in rows}
+        self._index.standing = {row: request for row, request in rows if request is not None}
+        vain = {*statuses, Status.FAILED, Status.CANCELLED}  # also where it is the changed request that ended so before
+        self._index.status = {number: known for number, known in self._index.status.items() if known not in vain}
+        return {row for row, _ in rows}
 
     def finish(self, exit_code: int, *, names_files: bool = False) -> None:
-        """End the session and close the journal. Raises ``DiskFailed`` when something could not be made durable.
+        """End the session, if one has begun, and close the journal. Raises ``DiskFailed`` when something could not be made durable.
 
         ``names_files`` says that rows of this plan name files, whose changes the input's signature does not show.
         """
-        if names_files:
-            self._writer.post((schema.NOTE_FILES, (self._plan,)))
-        self._writer.post((schema.COUNT_OPEN, ()), (schema.CLOSE_OPEN, (KILLED,)))
-        self._writer.post((schema.END_SESSION, (time.time(), exit_code, self._session)))
+        if self._session:
+            if names_files:
+                self._writer.post((schema.NOTE_FILES, (self._plan,)))
+            self._writer.post(*closing(self._label, ambiguous=self._ambiguous))
+            self._writer.post((schema.END_SESSION, (time.time(), exit_code, self._session)))
         self._writer.close()
 
     # -- a row asks -------------------------------------------------------------------------------------------------------------
@@ -130,14 +132,19 @@ class Journal:
         index = self._index
         if not self._dedupe:
             request = replace(request, fingerprint=index.own(request.fingerprint, request.row))
-        number = self._tie(request)
+        number, ties = index.tie(request.row, request.fingerprint, self._plan)
+        self._writer.post(*ties)
+        standing = index.standing.get(request.row, number)
         if (status := index.status.get(number)) is not None:
+            self._writer.post(*index.stand_in(number, [standing]))
             yield Claim(request, ours=False, known=status)
             return
         if (asking := index.asking.get(number)) is not None:
             asking.twins += 1
+            self._replaced[number].append(standing)
             yield Claim(request, ours=False)
             return
+        self._replaced[number] = [standing]
         claim = index.asking[number] = Claim(request, ours=True)
         try:
             yield claim
@@ -147,33 +154,35 @@ class Journal:
             raise
         finally:
             del index.asking[number]
-        if (standing := self._standing.get(request.row, number)) != number:
-            self._writer.post((schema.STAND_IN, (number, standing)))
+            replaced = self._replaced.pop(number)
+        self._writer.post(*index.stand_in(number, replaced))
 
-    def _tie(self, request: Request) -> int:
-        """Record which request the row asks, and that it carries the usage where it is the first of this plan to ask it."""
-        row = request.row
-        number, new = self._index.number(request.fingerprint)
-        if new:
-            self._writer.post((schema.ADD_REQUEST, (number, request.fingerprint)))
-        if row not in self._standing:
-            self._writer.post((schema.TIE, (row, self._plan, number)))
-        if number not in self._index.carrier:
-            self._index.carrier[number] = row
-            self._writer.post((schema.CARRY, (row, self._plan, number)))
-        return number
+    def recall(self, requests: Iterable[Request]) -> None:
+        """After an early stop, tie the rows that were not reached to answers from before; ``requests`` are those of all rows, in order."""
+        index = self._index
+        if not index.untied:
+            return
+        index.restart()
+        for request in requests:
+            asked = (
+                request if self._dedupe else replace(request, fingerprint=index.own(request.fingerprint, request.row))
+            )
+            if index.numbers.get(asked.fingerprint) in index.status:
+                self._writer.post(*index.tie(asked.row, asked.fingerprint, self._plan)[1])
 
     def _conclude(self, number: int, error: RowError) -> None:
         """Record that a request ended without an answer. What waiting or a mended picture may help is asked again by the next run."""
-        status = Status.UNKNOWN if error.unknown else Status.FAILED
+        status = self._index.status[number] = (
+            Status.UNKNOWN if error.unknown else Status.FAILED
+        )  # also for twins yet to come
         again = not error.unknown and (error.transient or not isinstance(error, AttemptError))
-        if not again:
-            self._index.status[number] = status
         values = (status, int(again), error.kind, error.message, self._label, time.time(), number)
         self._writer.post((schema.CONCLUDE, values))
 
     def note(self, row: int, status: Status, error: RowError) -> None:
-        """Record a row that asks nothing: its prompt failed, or it is skipped."""
+        """Record a row that asks nothing: its prompt failed, or it is skipped. An answer that it has from before stands."""
+        if row in self._index.standing:
+            return
         self._writer.post((schema.NOTE, (row, self._plan, status, error.kind, error.message)))
 
     # -- an attempt leaves and ends ---------------------------------------------------------------------------------------------
@@ -191,7 +200,9 @@ class Journal:
         number, error = self._index.numbers[request.fingerprint], outcome.error
         reply = outcome.reply or (error.reply if error is not None else None)
         state = _STATES[error.sent] if error is not None else "answered"
-        usage = (*_usage_values(reply.usage if reply is not None else Usage()), int(state == "unknown"), number)
+        spent = _usage_values(reply.usage if reply is not None else Usage())
+        unsent = error is not None and error.sent is Sent.NEVER and error.http_status is None
+        usage = (*spent, int(state == "unknown"), int(unsent), number)
         statements = [
             (schema.SETTLE_ATTEMPT, (state, outcome.latency_s, *_attempt_values(reply, error), attempt)),
             (schema.ADD_USAGE, usage),

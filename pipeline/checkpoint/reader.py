@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a run's rows add up to.
+    """What a run's rows add up to; ``by_error`` says for each status how many of its rows ended so for which kind of error.
 
     ``usage`` and ``attempts`` are what the table's rows carry; ``superseded`` is what the journal paid for answers that no row of the
     table uses any more. Together they are the provider's bill, but for ``maybe_paid``: attempts that left and whose end is not known.
@@ -29,7 +29,7 @@ class Totals:
 
     rows: int
     by_status: Mapping[str, int]
-    by_error: Mapping[str, int]
+    by_error: Mapping[str, Mapping[str, int]]
     usage: Usage
     superseded: Usage
     attempts: int
@@ -45,9 +45,11 @@ class Reader:
     def __init__(self, connection: sqlite3.Connection, *, abandoned: bool) -> None:
         self._connection = connection
         self._abandoned = abandoned
-        newest = connection.execute("SELECT id, rows FROM plans ORDER BY id DESC LIMIT 1").fetchone() or (0, None)
+        query = "SELECT id, rows, input_signature FROM plans ORDER BY id DESC LIMIT 1"
+        newest = connection.execute(query).fetchone() or (0, None, None)
         self.plan: int = newest[0]
         self.planned_rows: int | None = newest[1]
+        self.input_signature: str | None = newest[2]
 
     def session(self) -> Mapping[str, object]:
         """Return the newest session: the job as it was run (``job``, ``folder``), when it started and ended, and its exit code."""
@@ -71,16 +73,14 @@ class Reader:
     def totals(self) -> Totals:
         """Add up the newest plan's rows, and what was spent beside them."""
         by_status: dict[str, int] = {}
-        by_error: dict[str, int] = {}
+        by_error: dict[str, dict[str, int]] = {}
         for status, kind, count in self._connection.execute(schema.BY_STATUS, (self.plan,)):
             by_status[status] = by_status.get(status, 0) + count
             if kind is not None and status not in (Status.OK, Status.PENDING):
-                by_error[kind] = by_error.get(kind, 0) + count
+                by_error.setdefault(status, {})[kind] = count
         carried = self._connection.execute(schema.CARRIED, (self.plan,)).fetchone()
         spent = self._connection.execute(schema.SPENT).fetchone()
-        left = self._connection.execute(
-            "SELECT COUNT(*) FROM attempts WHERE state = 'sent' AND ? = 'sent'", (self._lost,)
-        ).fetchone()[0]
+        left = self._connection.execute(schema.COUNT_SENT).fetchone()[0] if self._abandoned else 0
         beside = [None if whole is None else whole - (part or 0) for whole, part in zip(spent, carried, strict=True)]
         return Totals(
             rows=sum(by_status.values()),
@@ -89,12 +89,14 @@ class Reader:
             usage=Usage(*carried[:5]),
             superseded=Usage(*beside[:5]),
             attempts=spent[5] or 0,
-            maybe_paid=(spent[6] or 0) + orphans,
+            maybe_paid=(spent[6] or 0) + left,
         )
 
     def maybe_paid_rows(self, limit: int = 20) -> list[int]:
         """Return the first rows that have an attempt which may have been paid without an answer."""
-        query = "SELECT DISTINCT row FROM attempts WHERE state = 'unknown' OR (? AND state = 'sent') ORDER BY row LIMIT ?"
+        query = (
+            "SELECT DISTINCT row FROM attempts WHERE state = 'unknown' OR (? AND state = 'sent') ORDER BY row LIMIT ?"
+        )
         return [row for (row,) in self._connection.execute(query, (self._abandoned, limit))]
 
     def row(self, number: int) -> Mapping[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import socket
 import time
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.sqlite"
 LOCK = "lock"
+MOUNTS = Path("/proc/self/mounts")
+_ESCAPE = re.compile(rb"\\([0-7]{3})")  # how that table writes spaces and backslashes
 
 # SQLite's write-ahead log needs shared memory and honest fsync, which these don't give (https://sqlite.org/wal.html, "all processes
 # using a database must be on the same host computer").
@@ -56,22 +59,32 @@ def held(run_dir: Path) -> Iterator[None]:
         refuse_network_file_system(run_dir)
         descriptor = os.open(run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise RunDirectoryError(
-            f"cannot use the run directory {run_dir}: {error.strerror}", hint="set run_dir in the spec"
-        ) from error
+        raise _unusable(run_dir, error) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunDirectoryError(
-                f"{run_dir} is in use by {_owner(descriptor)}",
-                hint="wait for that run, or give this one its own run_dir and output",
-            ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(_self()).encode(), 0)
+        _lock(descriptor, run_dir)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, run_dir: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(_self()).encode(), 0)
+    except BlockingIOError as error:
+        raise RunDirectoryError(
+            f"{run_dir} is in use by {_owner(descriptor)}",
+            hint="wait for that run, or give this one its own run_dir and output",
+        ) from error
+    except OSError as error:
+        raise _unusable(run_dir, error) from error
+
+
+def _unusable(run_dir: Path, error: OSError) -> RunDirectoryError:
+    return RunDirectoryError(
+        f"cannot use the run directory {run_dir}: {error.strerror}", hint="set run_dir in the spec"
+    )
 
 
 def is_held(run_dir: Path) -> bool:
@@ -89,9 +102,9 @@ def is_held(run_dir: Path) -> bool:
     return False
 
 
-def refuse_network_file_system(folder: Path) -> None:
-    """Raise ``RunDirectoryError`` when a folder lies on a network file system."""
-    kind = _file_system(folder)
+def refuse_network_file_system(folder: Path, mounts: Path = MOUNTS) -> None:
+    """Raise ``RunDirectoryError`` when a folder lies on a network file system, by the kernel's table of mounts."""
+    kind = _file_system(folder, mounts)
     if kind in NETWORK_FILE_SYSTEMS:
         raise RunDirectoryError(
             f"{folder} lies on a network file system ({kind}), where the journal would not be safe",
@@ -99,19 +112,19 @@ def refuse_network_file_system(folder: Path) -> None:
         )
 
 
-def _file_system(folder: Path) -> str | None:
+def _file_system(folder: Path, mounts: Path) -> str | None:
     """Return the file system's type by the longest matching mount point; None where the kernel doesn't tell (not Linux)."""
     try:
-        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
+        table = mounts.read_bytes()
     except OSError:
         return None
     resolved = folder.resolve()
     best: tuple[int, str] | None = None
-    for line in mounts.splitlines():
-        _, point, kind, *_ = line.split(" ")
-        mount = Path(point.encode().decode("unicode_escape"))
+    for line in table.splitlines():
+        _, point, kind, *_ = line.split(b" ")
+        mount = Path(os.fsdecode(_ESCAPE.sub(lambda found: bytes([int(found[1], 8)]), point)))
         if resolved.is_relative_to(mount) and (best is None or len(mount.parts) >= best[0]):
-            best = (len(mount.parts), kind)
+            best = (len(mount.parts), kind.decode())
     return best[1] if best else None
 
 

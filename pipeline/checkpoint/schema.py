@@ -53,20 +53,23 @@ NOTE_FILES = "UPDATE plans SET names_files = 1 WHERE id = ?"
 END_SESSION = "UPDATE sessions SET ended_at = ?, exit_code = ? WHERE id = ?"
 
 # Since a retry with changes, the answer of one request stands for another too, which then needs no asking either.
-STAND_IN = "UPDATE requests SET answered_by = ?, again = 0 WHERE id = ?"
+STAND_IN = """
+UPDATE requests SET answered_by = (SELECT COALESCE(a.answered_by, a.id) FROM requests AS a WHERE a.id = ?), again = 0 WHERE id = ?
+"""
 
 ROWS_KNOWN = "SELECT COALESCE(MAX(row), -1) + 1 FROM rows WHERE plan = ?"
 
 ROWS_FINISHED = "SELECT r.row FROM rows AS r JOIN requests AS q ON q.id = r.request WHERE r.plan = ? AND q.again = 0"
 
 ROWS_WITH_STATUS = """
-SELECT r.row, q.id, a.id FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request
+SELECT r.row, q.id FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request
 LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
 WHERE r.plan = ? AND COALESCE(a.status, r.status) IN ({marks})
 """
 
 INTEND = "INSERT INTO attempts(id, request, row, session, sent_at) VALUES (?, ?, ?, ?, ?)"
 
+# Counted before it leaves; one that never left is taken back when it is settled.
 COUNT_ATTEMPT = "UPDATE requests SET attempts = attempts + 1 WHERE id = ?"
 
 SETTLE_ATTEMPT = """
@@ -80,6 +83,16 @@ UPDATE requests SET maybe_paid = maybe_paid + (SELECT COUNT(*) FROM attempts WHE
 WHERE id IN (SELECT request FROM attempts WHERE state = 'sent')
 """
 
+OPEN_REQUESTS = "SELECT id FROM requests WHERE again = 1 AND id IN (SELECT request FROM attempts WHERE state = 'sent')"
+
+COUNT_SENT = "SELECT COUNT(*) FROM attempts WHERE state = 'sent'"
+
+# Where a request is not sent twice, one that left and has no answer ends there.
+CONCLUDE_OPEN = """
+UPDATE requests SET status = 'unknown', again = 0, error_kind = 'killed', error_message = ?, provider = ?, finished_at = ?
+WHERE again = 1 AND id IN (SELECT request FROM attempts WHERE state = 'sent')
+"""
+
 CLOSE_OPEN = "UPDATE attempts SET state = 'unknown', error_kind = 'killed', error_message = ? WHERE state = 'sent'"
 
 ADD_USAGE = """
@@ -89,7 +102,7 @@ UPDATE requests SET
   output_tokens = CASE WHEN ?3 IS NULL THEN output_tokens ELSE COALESCE(output_tokens, 0) + ?3 END,
   reasoning_tokens = CASE WHEN ?4 IS NULL THEN reasoning_tokens ELSE COALESCE(reasoning_tokens, 0) + ?4 END,
   total_tokens = CASE WHEN ?5 IS NULL THEN total_tokens ELSE COALESCE(total_tokens, 0) + ?5 END,
-  maybe_paid = maybe_paid + ?6 WHERE id = ?7
+  maybe_paid = maybe_paid + ?6, attempts = attempts - ?7 WHERE id = ?8
 """
 
 ANSWER = """

@@ -16,9 +16,12 @@ from pipeline.checkpoint import schema
 from pipeline.errors import DiskFailed, RunDirectoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+
+Statement = tuple[str, "Sequence[object]"]
+"""SQL and its values."""
 
 KILLED = "the process ended while this attempt was in flight; it may have been paid"
 
@@ -75,15 +78,11 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[sqlite3.Connectio
             yield connection
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter from the message about a damaged page
         raise translated(error, path) from error
-    except OSError as error:
-        raise RunDirectoryError(
-            f"cannot use {path}: {error.strerror or error}", hint="set run_dir in the spec"
-        ) from error
 
 
-def translated(error: sqlite3.Error, path: Path) -> RunDirectoryError | DiskFailed:
+def translated(error: Exception, path: Path) -> RunDirectoryError | DiskFailed:
     """Return our error for one of SQLite's."""
     if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")):
         return DiskFailed(
@@ -120,12 +119,13 @@ def check_version(version: int, path: Path) -> None:
         )
 
 
-def close_killed(connection: sqlite3.Connection) -> set[int]:
-    """Count the attempts that a dead process left in flight as perhaps paid, and return their requests."""
-    killed = {request for (request,) in connection.execute("SELECT request FROM attempts WHERE state = 'sent'")}
-    connection.execute(schema.COUNT_OPEN)
-    connection.execute(schema.CLOSE_OPEN, (KILLED,))
-    return killed
+def closing(label: str, *, ambiguous: bool) -> list[tuple[str, tuple[object, ...]]]:
+    """Return the statements that count attempts without an end as perhaps paid.
+
+    With ``ambiguous`` false they end their requests as ``unknown``, too, so that these are not asked again.
+    """
+    conclude = (schema.CONCLUDE_OPEN, (KILLED, label, time.time()))
+    return [*(() if ambiguous else (conclude,)), (schema.COUNT_OPEN, ()), (schema.CLOSE_OPEN, (KILLED,))]
 
 
 def find_plan(connection: sqlite3.Connection, start: Start) -> Plan:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
+from base64 import b64encode
+from contextlib import contextmanager, suppress
+from decimal import Decimal
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +19,12 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from pipeline.errors import DiskFailed
+from pipeline.errors import DataError, DiskFailed
 from pipeline.events import Writing
+from pipeline.rows.columns import to_python
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pipeline.checkpoint.columns import Columns
     from pipeline.checkpoint.reader import Reader
@@ -30,6 +33,15 @@ if TYPE_CHECKING:
 
 METADATA_KEY = b"pipeline"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# What Arrow writes as CSV by itself; everything else is turned into text first.
+_PLAIN = (
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_date,
+    pa.types.is_time,
+    pa.types.is_timestamp,
+)
 
 
 def write_table(
@@ -50,12 +62,12 @@ def write_table(
 
 
 def write_csv(source: Source, reader: Reader, columns: Columns, target: Path) -> int:
-    """Write the table as CSV and return its number of rows: nested columns as JSON, and no cell that a spreadsheet would run.
+    """Write the table as CSV and return its number of rows: nested columns as JSON, bytes as base64, no cell that a spreadsheet would run.
 
     A text that begins with ``=``, ``+``, ``-``, ``@``, tab or return gets an apostrophe before it. Blocking. Raises ``DiskFailed``.
     """
     written = 0
-    schema = pa.schema([pa.field(field.name, _csv_type(field.type)) for field in columns.schema])
+    schema = pa.schema([pa.field(_neutral(field.name), _csv_type(field.type)) for field in columns.schema])
     with _published(target) as temporary, pa_csv.CSVWriter(temporary, schema) as writer:
         for batch in batches(source, reader, columns):
             arrays = [_flat(column, field.type) for column, field in zip(batch.columns, schema, strict=True)]
@@ -65,7 +77,15 @@ def write_csv(source: Source, reader: Reader, columns: Columns, target: Path) ->
 
 
 def batches(source: Source, reader: Reader, columns: Columns) -> Iterator[pa.RecordBatch]:
-    """Yield the output's rows in input order: the kept input columns beside what the journal says."""
+    """Yield the output's rows in input order: the kept input columns beside what the journal says.
+
+    Raises ``DataError`` where the input is not the one that was asked about: rows meet by number, and would meet strangers.
+    """
+    if source.signature() != reader.input_signature:
+        raise DataError(
+            "the input has changed since its rows were asked, so the answers would stand beside the wrong rows",
+            hint="run the job again: rows that ask the same keep their answers",
+        )
     for batch in source.batches(columns.kept):
         numbers = list(batch.numbers)
         if not numbers:
@@ -92,15 +112,26 @@ def _published(target: Path) -> Iterator[Path]:
             hint="the answers are safe in the run directory: mend the disk, then run the same command or `pipeline export`",
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # gone into the target's place, or in a folder that is none
+            temporary.unlink()
 
 
 def _remove_orphans(target: Path) -> None:
     """Remove what processes that were killed while they wrote the target have left beside it."""
     for orphan in target.parent.glob(f".{escape(target.name)}.*.tmp"):
         pid = orphan.name.split(".")[-2]
-        if pid.isdecimal() and not Path("/proc", pid).exists():
+        if pid.isdecimal() and not _is_alive(int(pid)):
             orphan.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # asks, and sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _sync(path: Path, flags: int) -> None:
@@ -111,31 +142,29 @@ def _sync(path: Path, flags: int) -> None:
         os.close(descriptor)
 
 
-def _is_plain(type_: pa.DataType) -> bool:
-    return not (pa.types.is_nested(type_) or pa.types.is_dictionary(type_)) and not pa.types.is_binary(type_)
-
-
 def _csv_type(type_: pa.DataType) -> pa.DataType:
-    return type_ if _is_plain(type_) and not _is_text(type_) and not pa.types.is_decimal(type_) else pa.string()
-
-
-def _is_text(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+    return type_ if any(is_plain(type_) for is_plain in _PLAIN) else pa.string()
 
 
 def _flat(column: pa.Array, type_: pa.DataType) -> pa.Array:
-    if column.type == type_ and not _is_text(type_):
+    if type_ != pa.string():
         return column
-    text: Callable[[object], str] = (
-        _neutral if _is_text(column.type) else _as_json if pa.types.is_nested(column.type) else str
-    )
-    return pa.array([None if cell is None else text(cell) for cell in column.to_pylist()], type_)
+    return pa.array([None if cell is None else _text(cell) for cell in to_python(column)], type_)
 
 
-def _neutral(cell: object) -> str:
-    text = str(cell)
+def _text(cell: object) -> str:
+    match cell:
+        case dict() | list():
+            return json.dumps(cell, ensure_ascii=False, default=_member)
+        case Decimal():
+            return str(cell)  # a number, also where it begins with a minus
+        case _:
+            return _neutral(_member(cell))
+
+
+def _member(cell: object) -> str:
+    return b64encode(cell).decode() if isinstance(cell, bytes) else str(cell)
+
+
+def _neutral(text: str) -> str:
     return "'" + text if text.startswith(FORMULA_STARTS) else text
-
-
-def _as_json(cell: object) -> str:
-    return _neutral(json.dumps(cell, ensure_ascii=False, default=str))

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-Statement = tuple[str, "Sequence[object]"]
+    from pipeline.checkpoint.store import Statement
+
+_UNWRITABLE = (
+    sqlite3.Error,
+    ValueError,
+    OverflowError,
+)  # the latter for values that SQLite cannot hold: whoever waits must hear of it
 
 
 class Writer:
@@ -70,7 +76,7 @@ class Writer:
             if connection is not None and self._failure is None:
                 try:
                     self._commit(connection, [statement for statements, _ in work for statement in statements])
-                except sqlite3.Error as error:
+                except _UNWRITABLE as error:
                     self._fail(error)
             self._acknowledge([done for _, done in work if done is not None])
         if connection is not None:
@@ -84,7 +90,7 @@ class Writer:
             connection.execute("COMMIT")
             self.commits += 1
 
-    def _fail(self, error: sqlite3.Error) -> None:
+    def _fail(self, error: Exception) -> None:
         self._failure = DiskFailed(
             f"the journal {self._path} could not be written: {error}",
             hint="free space or mend the disk, then run the same command again: nothing finished is lost",

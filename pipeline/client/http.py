@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from types import TracebackType
 
+    from pipeline.client.addresses import Place
     from pipeline.spec.job import Deadlines
 
 MAX_BODY_BYTES = 64 * 1024 * 1024  # of an answer, decoded; a long answer with logprobs has some megabytes
+CONNECT_S = 10.0  # to one address of a picture's server; there may be more addresses to try
+MAX_IDLE = 32  # connections kept open to pictures' servers, which are many
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,9 @@ class Http(Protocol):
         """Send one request and return the whole answer, or raise ``AttemptError`` saying how far it got."""
 
 
+_Line = tuple[str, str, int, str]  # scheme, host, port, address
+
+
 @dataclass(frozen=True, slots=True)
 class _Fault:
     kind: str
@@ -61,6 +67,7 @@ _FAULTS: tuple[tuple[type[Exception], _Fault], ...] = (
     (httpx.UnsupportedProtocol, _Fault("url", Sent.NEVER, "the address is not http or https")),
     (httpx.LocalProtocolError, _Fault("protocol", Sent.NEVER, "the request could not be put into HTTP")),
     (httpx.InvalidURL, _Fault("url", Sent.NEVER, "the address is no URL")),
+    (UnicodeEncodeError, _Fault("protocol", Sent.NEVER, "a header holds characters that HTTP does not take")),
     (httpx.TimeoutException, _Fault("timeout", Sent.MAYBE, "no answer within the deadline")),
     (httpx.RemoteProtocolError, _Fault("disconnected", Sent.MAYBE, "the server broke off")),
     (httpx.NetworkError, _Fault("disconnected", Sent.MAYBE, "the connection broke")),
@@ -68,7 +75,9 @@ _FAULTS: tuple[tuple[type[Exception], _Fault], ...] = (
     (httpx.TooManyRedirects, _Fault("redirect", Sent.NEVER, "too many redirects")),
     (httpx.HTTPError, _Fault("transport", Sent.MAYBE, "the exchange failed")),
     (httpx.StreamError, _Fault("transport", Sent.MAYBE, "the answer could not be read")),
+    (ssl.SSLError, _Fault("disconnected", Sent.MAYBE, "the encryption broke")),  # amid an answer, httpx lets it through
 )
+_FOREIGN = tuple(kind for kind, _ in _FAULTS)
 _PERMANENT = frozenset({"url", "protocol", "redirect"})
 
 
@@ -77,7 +86,9 @@ class StockHttp(AbstractAsyncContextManager["StockHttp"]):
 
     def __init__(self, deadlines: Deadlines) -> None:
         self._deadlines = deadlines
-        self._timeout = httpx.Timeout(None, connect=deadlines.connect_s)
+        # Only for the two steps of connecting, TCP and TLS: httpx closes their socket, which a cancelled handshake would leave open.
+        # Its read timeout starts anew with every byte, so from there on `_Timer` counts.
+        self._timeout = httpx.Timeout(None, connect=min(deadlines.connect_s, deadlines.total_s / 2))
         self._tls = httpx.create_ssl_context()  # certifi's authorities, or those of SSL_CERT_FILE
         self._idle: list[httpx.AsyncClient] = []
         self._all: list[httpx.AsyncClient] = []
@@ -106,46 +117,161 @@ class StockHttp(AbstractAsyncContextManager["StockHttp"]):
         return client
 
     async def _exchange(self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """One timer bounds the attempt: it is set to whatever deadline comes next, and never beyond the total."""
-        start = anyio.current_time()
-        end = start + self._deadlines.total_s
-        phase = "first byte"
-        with anyio.CancelScope(
-            deadline=min(end, start + self._deadlines.connect_s + self._deadlines.first_byte_s)
-        ) as timer:
+        timer = _Timer(self._deadlines)
+        with timer.scope:
             try:
-                request = client.build_request("POST", url, headers=dict(headers), content=body)
+                request = client.build_request(
+                    "POST", url, headers=dict(headers), content=body, extensions={"trace": timer.hear}
+                )
                 response = await client.send(request, stream=True)
                 try:
-                    phase = "next piece"
-                    chunks = []
-                    async for chunk in self._chunks(response, timer, end):
-                        chunks.append(chunk)  # noqa: PERF401 - an async comprehension would hide that this is where the time goes
+                    chunks = [chunk async for chunk in _chunks(response, timer)]
                     return Answer(response.status_code, _lowered(response.headers), b"".join(chunks))
                 finally:
                     await response.aclose()
-            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-                raise translated(error) from error
-        raise _late(phase, anyio.current_time() - start, total=anyio.current_time() >= end)
-
-    async def _chunks(self, response: httpx.Response, timer: anyio.CancelScope, end: float) -> AsyncIterator[bytes]:
-        size = 0
-        timer.deadline = min(end, anyio.current_time() + self._deadlines.idle_s)
-        async for chunk in response.aiter_bytes():
-            timer.deadline = min(end, anyio.current_time() + self._deadlines.idle_s)
-            size += len(chunk)
-            if size > MAX_BODY_BYTES:
-                raise AttemptError(
-                    f"the answer is larger than {MAX_BODY_BYTES // 2**20} MiB",
-                    kind="bad_body",
-                    sent=Sent.ANSWERED,
-                    transient=False,
-                )
-            yield chunk
+            except _FOREIGN as error:
+                raise translated(error, left=timer.left) from error
+        raise timer.late()
 
 
-def translated(error: Exception) -> AttemptError:
-    """Return our error for one of httpx's, saying how far the request got."""
+class _Timer:
+    """The one timer of an attempt: set to whatever deadline comes next, and never beyond that of the whole attempt."""
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._deadlines = deadlines
+        self._start = anyio.current_time()
+        self._end = self._start + deadlines.total_s
+        self.scope = anyio.CancelScope()
+        self.left = False  # True once a byte of the request may have left
+        self._begin("connection", 2 * deadlines.connect_s)
+
+    async def hear(self, event: str, info: Mapping[str, object]) -> None:
+        """Hear httpx say what it does. Before our request, a proxy may get one of its own (CONNECT)."""
+        if event.endswith("send_request_headers.started") and getattr(info["request"], "method", None) == b"POST":
+            self.left = True
+            self._begin("first byte", self._deadlines.first_byte_s)
+
+    def piece(self) -> None:
+        """A piece of the answer is here; the next one is due."""
+        self._begin("next piece", self._deadlines.idle_s)
+
+    def late(self) -> AttemptError:
+        """Return the error for the deadline that has passed."""
+        phase = "whole attempt" if self.scope.deadline >= self._end else self._phase
+        return AttemptError(
+            f"no answer within the deadline for the {phase}, after {self.scope.deadline - self._start:g} s",
+            kind="timeout" if self.left else "connect",
+            sent=Sent.MAYBE if self.left else Sent.NEVER,
+            transient=True,
+        )
+
+    def _begin(self, phase: str, seconds: float) -> None:
+        self._phase = phase
+        self.scope.deadline = min(self._end, anyio.current_time() + seconds)
+
+
+async def _chunks(response: httpx.Response, timer: _Timer) -> AsyncIterator[bytes]:
+    size = 0
+    timer.piece()
+    async for chunk in response.aiter_bytes():
+        timer.piece()
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise AttemptError(
+                f"the answer is larger than {MAX_BODY_BYTES // 2**20} MiB",
+                kind="bad_body",
+                sent=Sent.ANSWERED,
+                transient=False,
+            )
+        yield chunk
+
+
+class PinnedHttp(AbstractAsyncContextManager["PinnedHttp"]):
+    """Gets what rows name by URL: connects to exactly the address it is given, though the URL names a host.
+
+    httpx's bare transport follows no redirect, keeps no cookie, and takes neither proxy nor password from the environment.
+    A connection is used again only for the name its certificate was checked for. ``tls`` says whom to trust.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls or httpx.create_ssl_context()
+        self._idle: list[tuple[_Line, httpx.AsyncHTTPTransport]] = []  # the longest unused one first
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every connection, also when the run was cancelled."""
+        with anyio.CancelScope(shield=True):
+            for _, transport in self._idle:
+                await transport.aclose()
+
+    async def get(self, place: Place, address: str, max_bytes: int) -> Answer:
+        """Return the answer to a GET; raises ``AttemptError``. The whole time is the caller's to bound.
+
+        The body comes as it was sent, not decompressed, and only with status 200; one of more than ``max_bytes`` is refused.
+        """
+        line = (place.scheme, place.host, place.port, address)
+        transport = self._lend(line)
+        try:
+            return await _got(transport, place, address, max_bytes)
+        finally:
+            self._idle.append((line, transport))
+            if len(self._idle) > MAX_IDLE:
+                with anyio.CancelScope(shield=True):
+                    await self._idle.pop(0)[1].aclose()
+
+    def _lend(self, line: _Line) -> httpx.AsyncHTTPTransport:
+        for index, (known, transport) in enumerate(self._idle):
+            if known == line:
+                del self._idle[index]
+                return transport
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0)
+        return httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=limits)
+
+
+async def _got(transport: httpx.AsyncHTTPTransport, place: Place, address: str, max_bytes: int) -> Answer:
+    url = httpx.URL(scheme=place.scheme, host=address, port=place.port, raw_path=place.target.encode("ascii"))
+    headers = {
+        "host": place.authority,
+        "accept": "*/*",
+        "accept-encoding": "identity",
+        "user-agent": "responses-pipeline",
+    }
+    extensions = {"sni_hostname": place.host, "timeout": {"connect": CONNECT_S}}
+    try:
+        response = await transport.handle_async_request(
+            httpx.Request("GET", url, headers=headers, extensions=extensions)
+        )
+        try:
+            content = await _capped(response, max_bytes) if response.status_code == httpx.codes.OK else b""
+            return Answer(response.status_code, _lowered(response.headers), content)
+        finally:
+            await response.aclose()
+    except _FOREIGN as error:
+        raise translated(error) from error
+
+
+async def _capped(response: httpx.Response, max_bytes: int) -> bytes:
+    announced = response.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise _too_large(max_bytes)
+    content = bytearray()  # no list: a hostile server can send its bytes one by one, and each object costs forty
+    async for chunk in response.aiter_raw():
+        content += chunk
+        if len(content) > max_bytes:
+            raise _too_large(max_bytes)
+    return bytes(content)
+
+
+def _too_large(max_bytes: int) -> AttemptError:
+    return AttemptError(f"it is larger than {max_bytes:,} bytes", kind="too_large", sent=Sent.ANSWERED, transient=False)
+
+
+def translated(error: Exception, *, left: bool = True) -> AttemptError:
+    """Return our error for one of httpx's, or of the encryption's, saying how far the request got.
+
+    ``left`` is False where it is known that no byte of it had left.
+    """
     fault = next(fault for kind, fault in _FAULTS if isinstance(error, kind))
     cause = _root(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
@@ -158,9 +284,8 @@ def translated(error: Exception) -> AttemptError:
             hint="check provider.base_url; a company's own authority is named by SSL_CERT_FILE",
         )
     detail = str(error) or type(error).__name__
-    return AttemptError(
-        f"{fault.words}: {detail}", kind=fault.kind, sent=fault.sent, transient=fault.kind not in _PERMANENT
-    )
+    sent = fault.sent if left else Sent.NEVER
+    return AttemptError(f"{fault.words}: {detail}", kind=fault.kind, sent=sent, transient=fault.kind not in _PERMANENT)
 
 
 def _root(error: BaseException) -> BaseException:
@@ -169,16 +294,6 @@ def _root(error: BaseException) -> BaseException:
         seen.add(id(cause))
         error = cause
     return error
-
-
-def _late(phase: str, seconds: float, *, total: bool) -> AttemptError:
-    which = "the whole attempt" if total else f"the {phase}"
-    return AttemptError(
-        f"no answer within the deadline for {which}, after {seconds:.0f} s",
-        kind="timeout",
-        sent=Sent.MAYBE,
-        transient=True,
-    )
 
 
 def _lowered(headers: httpx.Headers) -> dict[str, str]:

@@ -67,11 +67,12 @@ def prepare(job: Job, base_url: str | None = None) -> Prepared:
     ``base_url`` is the embedded simulator's. Blocking. Raises ``SpecError`` or ``DataError``; rows that fail alone are no error here.
     """
     endpoint = job.provider.endpoint(base_url)
+    _check_address(job, endpoint)
     source = open_source(job.input, job.place("."))
     builder = RequestBuilder(job, endpoint, source.root)
     _check_columns(job, builder, source.schema.names)
     columns = Columns.of(job, source.schema)
-    _check_target(job.output_path)
+    _check_target(job, source)
     prepared = Prepared(job, endpoint, source, builder, columns, ())
     return replace(prepared, notes=(*advise(job.request), *_fields_notes(job), *_check_first(prepared)))
 
@@ -87,10 +88,21 @@ def check_key(endpoint: Endpoint, key: str | None) -> None:
         raise SpecError(
             [Problem("provider.base_url", f"a key is not sent over plain http to {urlsplit(endpoint.url).hostname}")]
         )
-    if not (key.isascii() and key.isprintable() and key == key.strip()):
+    if not (key.isascii() and key.isprintable() and " " not in key):
         raise SpecError(
             [Problem("provider", f"{endpoint.key_env} holds spaces, line ends or characters that no key has")]
         )
+
+
+def _check_address(job: Job, endpoint: Endpoint) -> None:
+    """Refuse an address that names no host, or a port that there is not. Raises ``SpecError``."""
+    try:
+        parts = urlsplit(endpoint.url)
+        mistake = None if parts.hostname and parts.port != 0 else "names no host and port"
+    except ValueError as error:
+        mistake = f"is no address: {error}"
+    if mistake is not None:
+        raise SpecError([job.problem("provider.base_url", mistake)], source=job.source)
 
 
 def is_loopback(url: str) -> bool:
@@ -128,15 +140,24 @@ def _check_columns(job: Job, builder: RequestBuilder, known: list[str]) -> None:
         raise SpecError(problems, source=job.source)
 
 
-def _check_target(target: Path) -> None:
-    """Find out before the first paid call that the output cannot be written. Raises ``DataError``."""
-    if target.is_dir():
-        raise DataError(f"output.path {target} is a folder", hint="name a .parquet file in it")
+def replaces_input(target: Path, source: Source) -> bool:
+    """Tell whether a file to write is one of the input's, by whatever name."""
+    return target.exists() and any(target.samefile(file) for file in source.files)
+
+
+def _check_target(job: Job, source: Source) -> None:
+    """Find out before the first paid call that the output cannot be written. Raises ``SpecError`` or ``DataError``."""
+    target = job.output_path
     try:
+        if replaces_input(target, source):
+            message = "is a file of the input, which the table would replace; name another one"
+            raise SpecError([job.problem("output.path", message)], source=job.source)
+        if target.is_dir():
+            raise DataError(f"output.path {target} is a folder", hint="name a .parquet file in it")
         target.parent.mkdir(parents=True, exist_ok=True)
         probe = target.with_name(f".{target.name}.probe")
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another run of the same job may be looking, too
     except OSError as error:
         raise DataError(
             f"output.path {target} cannot be written: {error.strerror}", hint="choose another folder"

@@ -135,7 +135,11 @@ def client_of(prepared: Prepared, journal: Journal, http: Http, key: Secret, gat
     def throttle_of(model: str) -> Throttle:
         """Limits hold for each model by itself, as providers count them."""
         if model not in throttles:
-            throttles[model] = Throttle(job.limits, on_pause=lambda seconds, reason: observe(Paused(seconds, reason)))
+            throttles[model] = Throttle(
+                job.limits,
+                on_pause=lambda seconds, reason: observe(Paused(seconds, reason)),
+                max_wait_s=job.retry.max_wait_s,
+            )
         return throttles[model]
 
     def feedback(model: str, headers: RateHeaders) -> None:
@@ -178,13 +182,13 @@ async def _listen(stop: Stop) -> None:
             if stop.reason is not None:
                 stop.urgent.set()
                 continue
-            stop.request(
-                Interrupted(
-                    f"interrupted by {signal.Signals(number).name}",
-                    signal_number=number,
-                    hint="the same command goes on from here",
-                )
-            )
+            stop.request(interrupted(number))
+
+
+def interrupted(number: int) -> Interrupted:
+    """Return the error with which a signal ends a run."""
+    name = signal.Signals(number).name
+    return Interrupted(f"interrupted by {name}", signal_number=number, hint="the same command goes on from here")
 
 
 async def _cancel_after(event: anyio.Event, scope: CancelScope) -> None:

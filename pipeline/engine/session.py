@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,14 +21,14 @@ from pipeline.checkpoint.store import Start
 from pipeline.checkpoint.table import write_table
 from pipeline.engine.check import Prepared, check_key, prepare
 from pipeline.engine.feed import all_but, everything, only, questions
-from pipeline.engine.live import ask_all
+from pipeline.engine.live import ask_all, interrupted
 from pipeline.errors import Problem, RunError, SpecError
 from pipeline.events import Notice, RunFinished, RunStarted
 from pipeline.records import STATUS_FACTS, Request, Status
 from pipeline.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from pipeline.checkpoint.store import Plan
     from pipeline.engine.feed import Selection
@@ -65,18 +66,21 @@ def run_job(
 
     Returns the closing figures; raises the ``RunError`` that kept the run from starting or made it stop, after the table was written.
     """
-    with ExitStack() as stack:
-        base_url = None
-        if job.provider.simulated:
-            base_url = stack.enter_context(Simulator(script=job.simulator)).base_url(job.provider.facts.name)
-        prepared = prepare(job, base_url)
-        key = environ.get(prepared.endpoint.key_env or "")
-        check_key(prepared.endpoint, key)
-        stack.enter_context(held(job.run_path))
-        session = _Session(prepared, observe)
-        stack.callback(session.close)
-        selection = session.select(retry, leave)
-        return session.carry_out(selection, key)
+    try:
+        with ExitStack() as stack:
+            base_url = None
+            if job.provider.simulated:
+                base_url = stack.enter_context(Simulator(script=job.simulator)).base_url(job.provider.facts.name)
+            prepared = prepare(job, base_url)
+            key = environ.get(prepared.endpoint.key_env or "")
+            check_key(prepared.endpoint, key)
+            stack.enter_context(held(job.run_path))
+            session = _Session(prepared, observe)
+            stack.callback(session.close)
+            selection = session.select(retry, leave)
+            return session.carry_out(selection, key)
+    except KeyboardInterrupt as error:  # before the sending, or while the table was written
+        raise interrupted(signal.SIGINT) from error
 
 
 class _Session:
@@ -132,8 +136,12 @@ class _Session:
         """Compare a changed table with the journal, so that the offer says what is really new."""
         journal = self._open()
         self._observe(Notice("the job or the input has changed: comparing it with what was answered before"))
-        batches = questions(self._prepared.source, self._prepared.builder, everything())
-        return sum(isinstance(each.built, Request) and journal.knows(each.built) for batch in batches for each in batch)
+        return sum(map(journal.knows, self._requests()))
+
+    def _requests(self) -> Iterator[Request]:
+        """Yield the request of every row that has one."""
+        for batch in questions(self._prepared.source, self._prepared.builder, everything()):
+            yield from (each.built for each in batch if isinstance(each.built, Request))
 
     def _offer(self, rows: int | None, known: int) -> Offer:
         job, notes = self._job, self._prepared.notes
@@ -162,6 +170,8 @@ class _Session:
         except RunError as error:
             failure = error
         try:
+            if failure is not None:
+                self._open().recall(self._requests())
             self.close(failure.exit_code if failure is not None else 0)
             finished = self._write(failure)
         except RunError as error:
@@ -192,6 +202,7 @@ class _Session:
             output=job.output_path,
             rows=rows,
             by_status=by_status,
+            by_error=totals.by_error,
             usage=totals.usage,
             attempts=totals.attempts,
             maybe_paid=totals.maybe_paid,
@@ -199,6 +210,7 @@ class _Session:
             exit_code=failure.exit_code
             if failure is not None
             else int(not all(STATUS_FACTS[Status(name)].ok for name in by_status)),
+            simulated=job.provider.simulated,
             notes=_closing_notes(totals, maybe_paid),
         )
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from dataclasses import dataclass
+from itertools import accumulate, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from pipeline.checkpoint.columns import OURS, holds_bytes
+from pipeline.media.sniff import image_type
 from pipeline.rows.columns import cells
 from pipeline.rows.source import open_source
 from pipeline.spec.job import Input
@@ -18,6 +23,10 @@ if TYPE_CHECKING:
 
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".webp")
 _TEXT_COLUMNS = 4  # enough for a first prompt; a person adds the rest
+_PREFIX = "llm_"
+_BARE = re.compile(r"(?!(?:null|true|false|yes|no|on|off|y|n)\Z)[A-Za-z][A-Za-z0-9_./-]*", re.IGNORECASE)
+_NAME = re.compile(r"(?!(?:and|else|false|if|in|is|none|not|or|row|self|true)\Z)[A-Za-z_][A-Za-z0-9_]*", re.IGNORECASE)
+_UNSAYABLE = re.compile(r"""[{}\\]|'.*"|".*'""", re.DOTALL)  # in a template, without much ado
 
 _SPEC = """\
 # A job spec. It runs offline as it stands: the simulator answers, and nothing is paid.
@@ -40,7 +49,7 @@ prompt:
 request:
   max_output_tokens: 300       # any parameter of the Responses API
 output:
-  path: {output}
+  path: {output}{prefix}
   fields:                      # typed columns, asked as structured output; remove for plain text
     {fields}
 # limits: {{requests_per_minute: 500, tokens_per_minute: 200000}}   # what your account allows; learned if left out
@@ -59,53 +68,75 @@ def starter(table: Path, spec: Path) -> str:
     source = open_source(Input(path=str(table.absolute())), Path.cwd())
     first = next((row for batch in source.batches() for row in cells(batch.table)), {})
     guess = _guess(source.schema, first, folder=table.is_dir())
-    name = (
-        "".join(char if char.isalnum() or char in "._-" else "-" for char in (table.stem or "job")).lstrip("._-")
-        or "job"
-    )
+    field = "caption" if guess.images else "label"
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", table.stem).lstrip("._-")[:100] or "job"
+    path = os.path.relpath(table.absolute(), spec.absolute().parent)
+    output = f"out/{name}.parquet" if path != f"out/{name}.parquet" else f"out/{name}.2.parquet"
+    prefix = _prefix(source.schema.names, field)
     return _SPEC.format(
-        spec=spec,
-        name=name[:100],
-        table=_quoted(os.path.relpath(table.absolute(), spec.absolute().parent)),
+        spec=_quoted(str(spec)),
+        name=_quoted(name),
+        table=_quoted(path),
         columns=", ".join(_quoted(column) for column in source.schema.names[:30]),
         parts="\n".join(_parts(guess)),
-        output=_quoted(f"out/{name}.parquet"),
-        fields="caption: string" if guess.images else "label: string",
+        output=_quoted(output),
+        prefix=f"\n  prefix: {_quoted(prefix)}         # the table has columns named like those of the output"
+        if prefix
+        else "",
+        fields=f"{field}: string",
+    )
+
+
+def _prefix(columns: list[str], field: str) -> str:
+    """Return the shortest prefix with which no column of the output is called like one of the table's."""
+    added = {field, "output", *(ours.name for ours in OURS)}
+    prefixes = accumulate(repeat(_PREFIX), initial="")
+    return next(
+        prefix
+        for prefix in prefixes
+        if added.isdisjoint(name.removeprefix(prefix) for name in columns if name.startswith(prefix))
     )
 
 
 def _guess(schema: pa.Schema, first: Mapping[str, object], *, folder: bool) -> _Guess:
     """Tell pictures and texts apart by type and by the first row."""
-    images = ["path"] if folder else [field.name for field in schema if _is_picture(field.type, first.get(field.name))]
+    if folder:
+        return _Guess(["path"], [])
+    fields = [field for field in schema if not _UNSAYABLE.search(field.name)]
+    images = [field.name for field in fields if _is_picture(field.type, first.get(field.name))]
     texts = [
         field.name
-        for field in schema
-        if field.name not in images and not pa.types.is_nested(field.type) and not pa.types.is_binary(field.type)
+        for field in fields
+        if field.name not in images and not (pa.types.is_nested(field.type) or holds_bytes(field.type))
     ]
-    return _Guess(images, [] if folder else texts[:_TEXT_COLUMNS])
+    return _Guess(images, texts[:_TEXT_COLUMNS])
 
 
 def _is_picture(type_: pa.DataType, cell: object) -> bool:
     if pa.types.is_struct(type_):
         return {"bytes", "path"} <= {type_.field(index).name for index in range(type_.num_fields)}
-    if pa.types.is_binary(type_) or pa.types.is_large_binary(type_):
-        return True
+    if isinstance(cell, bytes):
+        return image_type(cell) is not None
     return isinstance(cell, str) and cell.lower().split("?")[0].endswith(_IMAGE_ENDINGS)
 
 
 def _parts(guess: _Guess) -> list[str]:
     task = "Describe this picture in one sentence." if guess.images else "Say in one word what this is about."
-    shown = " ".join(
-        f"{column}: {{{{ {column} }}}}." if column.isidentifier() else f"{column}: {{{{ row['{column}'] }}}}."
-        for column in guess.texts
-    )
+    shown = " ".join(f"{column}: {{{{ {_reference(column)} }}}}." for column in guess.texts)
     parts = [f"    - text: {_quoted(f'{task} {shown}'.strip())}"]
     return parts + [f"    - image: {_quoted(column)}" for column in guess.images]
 
 
+def _reference(column: str) -> str:
+    """Write a column as templates know it."""
+    if _NAME.fullmatch(column):
+        return column
+    return f'row["{column}"]' if "'" in column else f"row['{column}']"
+
+
 def _quoted(text: str) -> str:
-    """Write a text as a YAML scalar: bare where that is safe, else in double quotes."""
-    if text and all(char.isalnum() or char in "_./-" for char in text) and text[0].isalpha():
+    """Write a text as a YAML scalar: bare where that is safe, else in double quotes; a ``${`` of it names no variable."""
+    if _BARE.fullmatch(text):
         return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    escaped = json.dumps(text.replace("${", "$${"), ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in escaped)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pipeline.records import Media
     from pipeline.wire.dialect import Dialect
 
-MEGABYTE = 1_000_000
 _SHOWN = 120  # characters of a cell in a message
 _blake = partial(blake2b, digest_size=16)
 
@@ -66,7 +65,7 @@ def digest(data: bytes) -> str:
 
 def digest_file(path: Path) -> str:
     """Return the digest of the bytes of a file that was found by ``find_file``. Blocking. Raises ``MediaError``."""
-    with _opened(path, path.name) as file:
+    with opened(path, path.name) as file:
         return file_digest(file, _blake).hexdigest()
 
 
@@ -85,14 +84,14 @@ def load_picture(media: Media, dialect: Dialect) -> Picture:
 
 def _too_large(media: Media, size: int, dialect: Dialect) -> MediaError:
     return MediaError(
-        f"{media.label} has {size / MEGABYTE:.1f} MB; {dialect.name} takes images up to {dialect.max_image_bytes / MEGABYTE:.0f} MB",
+        f"{media.label} has {size:,} bytes; {dialect.name} takes images up to {dialect.max_image_bytes:,}",
         hint="downscale the image, or give its URL",
     )
 
 
 def _read(media: Media, dialect: Dialect) -> bytes:
     assert media.path is not None
-    with _opened(media.path, media.label) as file:
+    with opened(media.path, media.label) as file:
         size = os.fstat(file.fileno()).st_size
         if size > dialect.max_image_bytes:
             raise _too_large(media, size, dialect)
@@ -100,7 +99,7 @@ def _read(media: Media, dialect: Dialect) -> bytes:
 
 
 @contextmanager
-def _opened(path: Path, label: str) -> Iterator[BufferedReader]:
+def opened(path: Path, label: str) -> Iterator[BufferedReader]:
     """Open a file that was found by ``find_file``, without following a link that has been put in its place since."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:

@@ -225,11 +225,18 @@ def _decoded(cell: object, column: str) -> object:
     if cell is None:
         raise NullCell(column)
     if not isinstance(cell, str):
-        return cell
+        return _without_nulls(cell)
     try:
         return orjson.loads(cell)
     except orjson.JSONDecodeError as error:
         raise PromptError(f"column {column!r} holds text that is not JSON: {error}") from error
+
+
+def _without_nulls(value: object) -> object:
+    """A struct of a table has a null where an item does not have that member."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _texts(job: Job) -> list[tuple[str, str]]:

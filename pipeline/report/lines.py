@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TextIO
 
 from pipeline.events import AttemptFailed, Event, Notice, Paused, RowFinished, RunFinished, RunStarted, Stuck, Writing
-from pipeline.report.summary import closing_after
+from pipeline.report.summary import closing
 from pipeline.report.tally import Tally
 from pipeline.report.text import counted, duration, figure, listed, percent, share, tally_of, visible
 
@@ -33,7 +33,7 @@ class Lines:
         tally.hear(event)
         now = tally.now()
         if isinstance(event, RunFinished):
-            self._write(closing_after(tally, event, self._command))
+            self._write(closing(event, command=self._command))
             return
         if first_writing:
             self._say(now, "writing the table")

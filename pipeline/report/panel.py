@@ -22,7 +22,7 @@ from rich.text import Text
 
 from pipeline.events import Event, Notice, RunFinished, RunStarted
 from pipeline.records import Status
-from pipeline.report.summary import closing_after
+from pipeline.report.summary import closing
 from pipeline.report.tally import Tally
 from pipeline.report.text import duration, figure, listed, percent, share, visible
 
@@ -86,7 +86,7 @@ class Panel:
     def _close(self, finished: RunFinished) -> None:
         self._live.transient = True
         self._live.stop()
-        self._console.print(Text(closing_after(self._tally, finished, self._command)), soft_wrap=True)
+        self._console.print(Text(closing(finished, command=self._command)), soft_wrap=True)
 
     def _draw(self) -> RenderableType:
         with self._lock:

@@ -13,8 +13,7 @@ from typing import Literal, TextIO, cast
 from pipeline.events import Event, Observer, RunFinished
 from pipeline.report.json_lines import JsonLines
 from pipeline.report.lines import Lines
-from pipeline.report.summary import COMMAND, closing_after
-from pipeline.report.tally import Tally
+from pipeline.report.summary import COMMAND, closing
 
 Kind = Literal["panel", "lines", "json", "quiet"]
 Speaker = Callable[[TextIO, str, Callable[[], float], float], Observer]
@@ -48,23 +47,21 @@ def observer(
 class Quiet:
     """Says nothing, but for the closing screen of a run that did not go well."""
 
-    def __init__(self, stream: TextIO, *, command: str, clock: Callable[[], float]) -> None:
+    def __init__(self, stream: TextIO, *, command: str) -> None:
         self._stream = stream
         self._command = command
-        self._tally = Tally(clock)
 
     def __call__(self, event: Event) -> None:
         """Hear an event."""
-        self._tally.hear(event)
         if isinstance(event, RunFinished) and event.exit_code != 0:
-            self._stream.write(closing_after(self._tally, event, self._command) + "\n")
+            self._stream.write(closing(event, command=self._command) + "\n")
             self._stream.flush()
 
 
 _SPEAKERS: Mapping[Kind, Speaker] = {
     "lines": lambda stream, command, clock, every_s: Lines(stream, command=command, clock=clock, every_s=every_s),
     "json": lambda stream, _command, clock, _every_s: JsonLines(stream, clock=clock),
-    "quiet": lambda stream, command, clock, _every_s: Quiet(stream, command=command, clock=clock),
+    "quiet": lambda stream, command, _clock, _every_s: Quiet(stream, command=command),
 }
 
 

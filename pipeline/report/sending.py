@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.records import Media
 from pipeline.report.text import columns as width_of
-from pipeline.report.text import counted, figure, labelled, pretty, visible
+from pipeline.report.text import counted, figure, labelled, near, pretty, visible
 
 
 def render_check(  # noqa: PLR0913 - one value per line of the screen
@@ -32,7 +32,7 @@ def render_check(  # noqa: PLR0913 - one value per line of the screen
         labelled("endpoint", visible(url)),
         labelled("model", visible(model)),
         labelled("rows", "not counted before the run" if rows is None else f"{rows:,}"),
-        labelled("output", visible(str(output))),
+        labelled("output", near(output)),
     ]
     for column, kind in columns.items():
         shown = visible(column)
@@ -90,7 +90,7 @@ def render_offer(  # noqa: PLR0913 - one value per line of the screen
     set_limits = {limit: value for limit, value in (limits or {}).items() if value is not None}
     if set_limits:
         lines.append(labelled("limits", ", ".join(f"{limit} {value:,.10g}" for limit, value in set_limits.items())))
-    lines.append(labelled("output", visible(str(output))))
+    lines.append(labelled("output", near(output)))
     return "\n".join([*lines, *(labelled("note", visible(note)) for note in notes)])
 
 

@@ -91,9 +91,8 @@ def _counts(totals: Totals, planned: int | None) -> Iterator[str]:
     present = {status: count for status, count in counts.items() if count}
     width = max((len(f"{count:,}") for count in present.values()), default=1)
     for status, count in present.items():
-        yield f"    {status:<12} {count:>{width},}"
-    if totals.by_error:
-        yield labelled("errors", tally_of(totals.by_error))
+        because = tally_of(totals.by_error.get(status, {}))
+        yield f"    {status:<12} {count:>{width},}{'   ' if because else ''}{because}"
 
 
 def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 
 from pipeline.events import RunFinished
 from pipeline.records import Status
-from pipeline.report.tally import Tally
-from pipeline.report.text import counted, duration, labelled, tally_of, tokens, visible
-
-Kinds = Mapping[str, Mapping[str, int]]
-"""For each status, how many rows ended so for which kind of error."""
+from pipeline.report.text import counted, duration, labelled, near, tally_of, tokens, visible
 
 COMMAND = "pipeline run SPEC"
-_NO_KINDS: Kinds = MappingProxyType({})
 
 # The statuses that another try can mend, in words, and what the command for it needs besides `--retry`.
 _MENDABLE: Mapping[Status, tuple[str, str]] = {
@@ -36,46 +30,28 @@ _STOPPED: Mapping[int, tuple[str, str]] = {
 }
 
 
-def closing(finished: RunFinished, *, kinds: Kinds = _NO_KINDS, simulated: bool = False, command: str = COMMAND) -> str:
-    """Return the closing screen of a run as plain text.
-
-    ``kinds`` are the error kinds this process saw; rows beyond them ended in earlier runs. ``command`` is how the run was started.
-    """
-    lines = [_headline(finished), *_statuses(finished, kinds), *_bill(finished)]
+def closing(finished: RunFinished, *, command: str = COMMAND) -> str:
+    """Return the closing screen of a run as plain text. ``command`` is how the run was started."""
+    lines = [_headline(finished), *_statuses(finished), *_bill(finished)]
     lines += [labelled("note", visible(note)) for note in finished.notes]
     advice = [*_next(finished, command)]
-    if simulated:
+    if finished.simulated:
         advice.append("nothing was paid: the answers are simulated")
     return "\n".join([*lines, "", *advice] if advice else lines)
-
-
-def closing_after(tally: Tally, finished: RunFinished, command: str) -> str:
-    """Return the closing screen of a run that was listened to from its start."""
-    simulated = tally.run is not None and tally.run.simulated
-    return closing(finished, kinds=tally.kinds, simulated=simulated, command=command)
 
 
 def _headline(finished: RunFinished) -> str:
     if finished.output is None:
         return f"No table was written. The run took {duration(finished.seconds)}"
-    return f"Wrote {visible(str(finished.output))}: {counted(finished.rows, 'row')} in {duration(finished.seconds)}"
+    return f"Wrote {near(finished.output)}: {counted(finished.rows, 'row')} in {duration(finished.seconds)}"
 
 
-def _statuses(finished: RunFinished, kinds: Kinds) -> Iterator[str]:
+def _statuses(finished: RunFinished) -> Iterator[str]:
     present = [(status, finished.by_status[status]) for status in Status if finished.by_status.get(status)]
     width = max((len(f"{count:,}") for _, count in present), default=1)
     for status, count in present:
-        because = _kinds(kinds.get(status, {}), count)
+        because = tally_of(finished.by_error.get(status, {}))
         yield f"  {status:<10} {count:>{width},}{'   ' if because else ''}{because}"
-
-
-def _kinds(kinds: Mapping[str, int], count: int) -> str:
-    """Return the kinds behind ``count`` rows, or nothing where they don't add up."""
-    seen = sum(kinds.values())
-    if not kinds or seen > count:
-        return ""
-    earlier = f", {count - seen:,} in earlier runs" if seen < count else ""
-    return tally_of(kinds) + earlier
 
 
 def _bill(finished: RunFinished) -> Iterator[str]:

@@ -60,7 +60,6 @@ class Tally:
         self.run: RunStarted | None = None
         self.finished = 0
         self.by_status: dict[str, int] = {}
-        self.kinds: dict[str, dict[str, int]] = {}
         self.usage = Usage()
         self.problems: dict[str, int] = {}
         self.trouble: Trouble | None = None
@@ -101,8 +100,6 @@ class Tally:
         self.usage += result.usage
         self.stuck.discard(result.row)
         if result.error_kind is not None:
-            kinds = self.kinds.setdefault(status, {})
-            kinds[result.error_kind] = kinds.get(result.error_kind, 0) + result.rows
             told = result.row in self._given_up  # its last attempt was counted as the problem it is
             self._given_up.discard(result.row)
             if not (told or STATUS_FACTS[result.status].answered):

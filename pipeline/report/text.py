@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from pipeline.records import Usage
 
@@ -32,6 +33,11 @@ def visible(text: str, width: int | None = None) -> str:
             return _cut(pieces, width - 1) + "…"
         pieces.append(piece)
     return "".join(pieces)
+
+
+def near(path: Path) -> str:
+    """Return a path as a person standing in the working folder would write it."""
+    return visible(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
 
 
 def block(text: str, indent: str = "") -> str:

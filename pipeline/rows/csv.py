@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipeline.errors import DataError
 from pipeline.rows.cell_types import CELL_TYPES, CellType, datetime_type
 from pipeline.rows.door import translated
-from pipeline.rows.table import Reading, Span, chunked, record_batch, reject_duplicates, require_columns
+from pipeline.rows.table import Reading, Span, at_line, chunked, record_batch, reject_duplicates, require_columns
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -90,7 +90,7 @@ class CsvReader:
                 cell = repr((text or "")[:_CHARACTERS_SHOWN])
                 message = f"column {name!r} of row {first + len(values)} is {cell}, which is no {kind.name}"
                 hint = "correct the cell, name its text in input.null_values, or leave the column out of input.columns"
-                raise _bad(self.path, line, message, hint) from error
+                raise at_line(self.path, line, message, hint) from error
         return pa.array(values, kind.arrow)
 
 
@@ -107,19 +107,19 @@ def _records(path: Path, delimiter: str) -> Generator[Record, None, None]:
                     width = width or len(cells)
                     if len(cells) != width:
                         hint = "quote the cells that hold a delimiter"
-                        raise _bad(path, begins, f"{len(cells)} cells where the header has {width}", hint)
+                        raise at_line(path, begins, f"{len(cells)} cells where the header has {width}", hint)
                     yield begins, cells
                 begins = parser.line_num + 1
         except csv.Error as error:
-            raise _bad(path, begins, f"the row that begins here is no CSV: {error}", "see to its quotes") from error
+            raise at_line(path, begins, f"the row that begins here is no CSV: {error}", "see to its quotes") from error
         except UnicodeDecodeError as error:
-            raise _bad(path, _undecodable_line(path), "this line is not UTF-8", "save the file as UTF-8") from error
+            raise at_line(path, _undecodable_line(path), "this line is not UTF-8", "save the file as UTF-8") from error
 
 
 def _without_nul(path: Path, lines: Iterable[str]) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
         if "\0" in line:
-            raise _bad(path, number, "a NUL byte", "the file is damaged, or not text in UTF-8")
+            raise at_line(path, number, "a NUL byte", "the file is damaged, or not text in UTF-8")
         yield line
 
 
@@ -135,10 +135,6 @@ def _is_utf8(line: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _bad(path: Path, line: int, message: str, hint: str) -> DataError:
-    return DataError(f"{path}:{line}: {message}", hint=hint)
 
 
 def _weight(record: Record) -> int:

@@ -25,11 +25,15 @@ FOREIGN: tuple[type[BaseException], ...] = (
 
 @contextmanager
 def translated(place: Path | str, *, hint: str | None = None) -> Iterator[None]:
-    """Turn whatever goes wrong below us while we read ``place`` into a ``DataError`` that names it."""
+    """Turn whatever goes wrong below us while we read ``place`` into a ``DataError`` that names it.
+
+    ``hint`` is for content that cannot be read; where the system refuses the file, its reason says enough.
+    """
     try:
         yield
     except FOREIGN as error:
-        raise DataError(f"{place}: {_reason(error)}", hint=hint) from error
+        refused = getattr(error, "errno", None) is not None
+        raise DataError(f"{place}: {_reason(error)}", hint=None if refused else hint) from error
 
 
 def _reason(error: BaseException) -> str:

@@ -38,7 +38,7 @@ class ImageFolder:
             yield Span(first + start, len(files), table)
 
     def _table(self, files: Sequence[Path], reading: Reading) -> pa.RecordBatch:
-        with translated(self.path, hint="have files gone since the folder was read?"):
+        with translated(self.path):
             columns = {
                 name: pa.array(list(map(self._cells[name], files)), self.schema.field(name).type)
                 for name in reading.columns

@@ -22,9 +22,8 @@ STRING = "string"
 INTEGER = "integer"
 LARGE = "integer beyond 2**53"
 FLOAT = "number with a fraction"
-HUGE = (
-    "number beyond 2**63"  # orjson makes a float of 1e30, which is one, and of an integer of 31 digits, which is none
-)
+# orjson makes a float of 1e30, which is one, and of an integer of 31 digits, which is none: only the text can tell.
+HUGE = "number beyond 2**63"
 EMPTY_OBJECT: JsonType = ("object", ())
 
 _SCALARS: Mapping[type, str] = {type(None): NULL, bool: BOOL, str: STRING}

@@ -24,7 +24,7 @@ from pipeline.rows.json_types import (
     mentions,
     merged,
 )
-from pipeline.rows.table import Reading, Span, chunked, record_batch
+from pipeline.rows.table import Reading, Span, at_line, chunked, record_batch
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -91,9 +91,9 @@ def _surveyed(path: Path, kind: JsonType) -> tuple[JsonType, int]:
                 kind = merged(kind, shape)
                 shapes.add(shape)
         except UntypableError as error:
-            raise _bad(path, number, str(error), _AS_STRINGS) from error
+            raise at_line(path, number, str(error), _AS_STRINGS) from error
         except RecursionError as error:
-            raise _bad(path, number, "the values are nested too deeply", _AS_STRINGS) from error
+            raise at_line(path, number, "the values are nested too deeply", _AS_STRINGS) from error
         if len(shapes) > _MAX_SHAPES:
             shapes.clear()
     if mentions(kind, HUGE):
@@ -107,7 +107,7 @@ def _verify_integers(path: Path) -> None:
         try:
             json_type(json.loads(line))
         except ValueError as error:  # ours, or Python's own for an integer of more than 4,300 digits
-            raise _bad(path, number, str(error), _AS_STRINGS) from error
+            raise at_line(path, number, str(error), _AS_STRINGS) from error
 
 
 def _lines(path: Path) -> Generator[Line, None, None]:
@@ -116,7 +116,7 @@ def _lines(path: Path) -> Generator[Line, None, None]:
         while line := file.readline(_MAX_LINE):
             number += 1
             if len(line) == _MAX_LINE:
-                raise _bad(path, number, f"the line is longer than {_MAX_LINE:,} bytes", _ONE_OBJECT)
+                raise at_line(path, number, f"the line is longer than {_MAX_LINE:,} bytes", _ONE_OBJECT)
             if number == 1:
                 line = line.removeprefix(_BOM)
             if line and not line.isspace():
@@ -127,14 +127,10 @@ def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise _bad(path, number, f"no JSON: {error.msg} (character {error.pos + 1})", _ONE_OBJECT) from error
+        raise at_line(path, number, f"no JSON: {error.msg} (character {error.pos + 1})", _ONE_OBJECT) from error
     if not isinstance(row, dict):
-        raise _bad(path, number, f"a JSON {type(row).__name__} where an object should be", _ONE_OBJECT)
+        raise at_line(path, number, f"a JSON {type(row).__name__} where an object should be", _ONE_OBJECT)
     return row
-
-
-def _bad(path: Path, line: int, message: str, hint: str) -> DataError:
-    return DataError(f"{path}:{line}: {message}", hint=hint)
 
 
 def _weight(line: Line) -> int:

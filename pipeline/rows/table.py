@@ -84,11 +84,17 @@ def reject_duplicates(place: Path, names: Sequence[str]) -> None:
 
 def require_columns(place: Path | str, wanted: Iterable[str], names: Sequence[str]) -> None:
     """Raise ``DataError`` if a column of ``wanted`` is not one of the table's ``names``."""
+    known = frozenset(names)
     for name in wanted:
-        if name not in names:
+        if name not in known:
             close = suggest(name, names)
             hint = f"did you mean {close!r}?" if close else f"its columns are {', '.join(names)}"
             raise DataError(f"{place}: there is no column {name!r}", hint=hint)
+
+
+def at_line(path: Path, line: int, message: str, hint: str) -> DataError:
+    """Return the error for a line of a text file, counted from 1."""
+    return DataError(f"{path}:{line}: {message}", hint=hint)
 
 
 def chunked(items: Iterable[Item], weigh: Callable[[Item], int], target_bytes: int) -> Iterator[list[Item]]:

@@ -16,7 +16,11 @@ from pipeline.wire.shape import Complaint
 
 Kind = Literal["string", "int", "float", "bool", "json"]
 LARGEST_INT = 2**63 - 1
+_EXACT = 2**53
+"""Up to here a double is the whole number that was written; the parser makes doubles of digits beyond 64 bits."""
+
 LONGEST_REASON = 300
+"""Characters of an error's message, at most."""
 _LONGEST_QUOTE = 60
 
 
@@ -80,7 +84,8 @@ def misfit(path: Path, message: str, suggestion: str | None = None) -> FieldsErr
 def fit(type_: FieldType, value: object, path: Path = ()) -> object:
     """Return the JSON value as a cell of ``type_``; raise ``FieldsError`` where it is something else.
 
-    A number without a fraction fits ``int`` however it is written (``3.0``), as JSON Schema has it; ``true`` is no number.
+    A number without a fraction fits ``int`` however it is written (``3.0``), as JSON Schema has it, unless it is too large to be exact;
+    ``true`` is no number.
     """
     if value is None and type_.nullable:
         return None
@@ -111,9 +116,16 @@ def _scalar(kind: Kind, value: object) -> object | None:
         return value if isinstance(value, str) else None
     if kind == "bool" or not isinstance(value, int | float):
         return None
-    if kind == "float":
-        return float(value)
-    return int(value) if value == int(value) and -LARGEST_INT - 1 <= value <= LARGEST_INT else None
+    return float(value) if kind == "float" else _whole(value)
+
+
+def _whole(value: float) -> int | None:
+    fits = (
+        -LARGEST_INT - 1 <= value <= LARGEST_INT
+        if isinstance(value, int)
+        else abs(value) <= _EXACT and value.is_integer()
+    )
+    return int(value) if fits else None
 
 
 def _json_text(value: object) -> str | None:

@@ -32,16 +32,28 @@ _MERGE = (
 
 # What libyaml says, in words for people. The second table points at the start of what was being read, which is where
 # the mistake is; libyaml itself points at the place where it gave up, often the end of the file.
+_QUOTE_BACKSLASH = "this backslash means nothing between double quotes; double it, or use single quotes"
+_QUOTE_MARK = "a value that begins with {} needs quotes around it"
 _WORDS = {
     "mapping values are not allowed": "a value with `: ` in it needs quotes around it",
     "found character that cannot start any token": "no value begins with a tab, @, % or `; use spaces, or quotes",
-    "expected ',' or": "a comma or a closing bracket is missing; a value with [ ] { } or a comma inside [ ] or { } needs quotes",
-    "did not find expected '-' indicator": "is not indented like the other items of the list",
-    "did not find expected key": "is not of the form `key: value`, or not indented like its neighbours",
-    "unknown escape character": "this backslash means nothing between double quotes; double it, or use single quotes",
+    "tab character": "a tab cannot indent; use spaces",
+    "expected ',' or": "a comma or a closing bracket is missing; "
+    "a value with [ ] { } or a comma inside [ ] or { } needs quotes",
+    "expected '-' indicator": "is not indented like the other items of the list",
+    "expected key": "is not of the form `key: value`, or not indented like its neighbours",
+    "expected <document start>": "does not belong to what stands above it; check the indentation",
+    "expected comment or line break": "nothing but a comment may follow | or > on its line; a text that begins with them needs quotes",
+    "mapping keys are not allowed": _QUOTE_MARK.format("?"),
+    "block sequence entries are not allowed": "the items of a list begin on a line of their own",
+    "unknown escape character": _QUOTE_BACKSLASH,
+    "expected hex": _QUOTE_BACKSLASH,
 }
 _WORDS_AT_START = {
-    "did not find expected node content": "a [ or { is not closed, or a value is missing",
+    "directive": _QUOTE_MARK.format("%"),
+    "tag": _QUOTE_MARK.format("!"),
+    "expected alphabetic or numeric character": _QUOTE_MARK.format("* or &"),
+    "did not find expected node content": "a value is missing, or a [ or { is not closed",
     "unexpected end of stream": "a quote is opened here and never closed",
     "could not find expected ':'": "is not of the form `key: value`",
 }
@@ -61,7 +73,7 @@ def compose(text: str, report: Report) -> Node | None:
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, text: str, report: Report) -> SpecError:
-    said = error.problem or "is not YAML"
+    said = f"{error.problem or 'is not YAML'} {error.context or ''}"
     at_start = any(known in said for known in _WORDS_AT_START)
     words = next((words for known, words in {**_WORDS, **_WORDS_AT_START}.items() if known in said), said)
     mark = (at_start and error.context_mark) or error.problem_mark
@@ -69,7 +81,7 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, report: Report) -> Spe
         return report.fatal(words)
     lines = text.rstrip().split("\n")
     if mark.line >= len(lines):
-        return report.fatal(f"{words}; the text ends here", Place(len(lines), len(lines[-1]) or 1))
+        return report.fatal("ends before a [ or { is closed", Place(len(lines), len(lines[-1]) or 1))
     if (template := _TEMPLATE.search(lines[mark.line])) is not None:
         return report.fatal(_QUOTE_TEMPLATE, Place(mark.line + 1, template.end() - 1))
     return report.fatal(words, Place(mark.line + 1, mark.column + 1))
@@ -123,7 +135,7 @@ class _Composer:
         entries = Entries(place)
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             self._entry(event, entries, path)
-        return entries if place not in self._templates else Leaf("", place)
+        return entries if place not in self._templates else Leaf("{{ … }}", place)
 
     def _entry(self, event: yaml.Event, entries: Entries, path: Path) -> None:
         key = self._key(event, entries.place, path)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pipeline.spec.interpolate import interpolate
 from pipeline.spec.paths import Path
 from pipeline.spec.problems import Report
-from pipeline.spec.scalars import resolve
+from pipeline.spec.scalars import is_text, resolve
 from pipeline.spec.secrecy import ADVICE, looks_like_key
 from pipeline.spec.tree import Entries, Items, Leaf, Node, Plain
 
@@ -34,6 +34,8 @@ class _Evaluation:
         value = self._filled(node, path)
         if isinstance(value, float) and not math.isfinite(value):
             self._spoil(node, path, "must be a finite number")
+        if isinstance(value, str) and not is_text(value):
+            self._spoil(node, path, "is not text: it holds a NUL or bytes that are not UTF-8")
         if isinstance(value, str) and looks_like_key(value):
             self._spoil(node, path, f"holds what looks like a key; {ADVICE}")
         return value

@@ -42,8 +42,8 @@ _WORDS: Mapping[str, str] = {
     "less_than": "must be less than {lt:g}",
     "less_than_equal": "must be at most {le:g}",
     "finite_number": "must be a finite number",
-    "string_too_short": "must have at least {min_length} characters",
-    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must have {min_length} or more characters",
+    "string_too_long": "must have {max_length} or fewer characters",
     "value_error": "{error}",
 }
 _SHOWN_AT_ITS_VALUE = {*_WRONG_TYPES, *_WORDS, "literal_error", "string_pattern_mismatch"} - {"missing", "value_error"}
@@ -66,6 +66,8 @@ class Explainer:
             kinds_at.setdefault(path, []).append(details["type"])
         further_up = {above for path in kinds_at for above in _above(path)}
         for path, details in located:
+            if self._report.is_full:
+                return
             if details["type"] in _WRONG_TYPES and path in further_up:
                 continue  # one type that the value could have had; it has another one, with a mistake further down
             for complaint in _complaints(path, details, kinds_at[path]):

@@ -20,6 +20,7 @@ from pydantic_core import CoreSchema, core_schema
 from pipeline.spec.columns import Column, Enum, FieldsError, FieldType, ListOf, Scalar, Struct, fit, misfit
 from pipeline.spec.json_schema import columns_of, nodes, schema_of, strict_obstacles
 from pipeline.spec.shorthand import TYPES, read_struct
+from pipeline.wire.encode import strict_qualifies
 
 __all__ = ["Column", "Enum", "FieldType", "Fields", "FieldsError", "ListOf", "Scalar", "Struct"]
 
@@ -33,7 +34,7 @@ class _Validator(Protocol):
 
 @dataclass(frozen=True)
 class Fields:
-    """The columns of the answer. ``written`` is what the spec says, ``schema`` the JSON Schema that is sent.
+    """The columns of the answer. ``written`` is what the spec says, ``schema`` its JSON Schema.
 
     ``strict`` is false for a raw schema that strict mode does not take; ``warnings`` say why.
     """
@@ -65,13 +66,19 @@ class Fields:
         columns = columns_of(schema)
         if not columns:
             raise misfit((), "the schema's root must be an object with properties; each property becomes a column")
-        obstacles = strict_obstacles(schema)
-        return cls(schema, dict(schema), columns, strict=not obstacles, warnings=_warnings(obstacles))
+        if strict_qualifies(sent := _without_dialect(schema)):
+            return cls(schema, dict(schema), columns)
+        return cls(schema, dict(schema), columns, strict=False, warnings=(_warning(strict_obstacles(sent)),))
 
     def text_format(self) -> dict[str, Any]:
         """Return what ``text.format`` of a request holds. Its name is the schema's title, as far as the API takes it."""
         title = re.sub(r"[^A-Za-z0-9_-]+", "_", str(self.schema.get("title", ""))).strip("_")[:64]
-        return {"type": "json_schema", "name": title or "fields", "schema": self.schema, "strict": self.strict}
+        return {
+            "type": "json_schema",
+            "name": title or "fields",
+            "schema": _without_dialect(self.schema),
+            "strict": self.strict,
+        }
 
     def read(self, text: str) -> dict[str, object]:
         """Return the columns' values from an answer; raise ``FieldsError`` with a short reason if it does not fit.
@@ -116,12 +123,15 @@ def _unfenced(text: str) -> str:
     return fenced["inside"] if fenced else text
 
 
-def _warnings(obstacles: list[str]) -> tuple[str, ...]:
-    if not obstacles:
-        return ()
+def _without_dialect(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave ``$schema`` out: it tells us and editors which JSON Schema is meant, and providers take only one."""
+    return {key: value for key, value in schema.items() if key != "$schema"}
+
+
+def _warning(obstacles: list[str]) -> str:
     more = f" and {len(obstacles) - _SHOWN_OBSTACLES} more" if len(obstacles) > _SHOWN_OBSTACLES else ""
     reasons = ", ".join(obstacles[:_SHOWN_OBSTACLES]) + more
-    return (f"the schema is sent with strict: false, so answers may not fit it: {reasons}",)
+    return f"output.fields is sent with strict: false, so answers may not fit it: {reasons}"
 
 
 def _compiled(schema: dict[str, Any]) -> _Validator:

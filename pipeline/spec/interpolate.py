@@ -19,7 +19,7 @@ _REFERENCE = re.compile(
 
 def interpolate(text: str, environ: Mapping[str, str]) -> tuple[str, list[str]]:
     """Return the text with its variables filled in, and a sentence for each reference that cannot be."""
-    mistakes: list[str] = []
+    mistakes: dict[str, None] = {}  # each once
 
     def filled(reference: re.Match[str]) -> str:
         if reference[0] == "$${":
@@ -27,11 +27,11 @@ def interpolate(text: str, environ: Mapping[str, str]) -> tuple[str, list[str]]:
         name, default = reference["name"], reference["default"]
         mistake = _mistake(name, default, environ)
         if mistake is not None:
-            mistakes.append(mistake)
+            mistakes[mistake] = None
             return reference[0]
         return environ.get(name) or (default or ":-")[2:]
 
-    return _REFERENCE.sub(filled, text), mistakes
+    return _REFERENCE.sub(filled, text), list(mistakes)
 
 
 def _mistake(name: str | None, default: str | None, environ: Mapping[str, str]) -> str | None:

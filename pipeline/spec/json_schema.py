@@ -15,34 +15,12 @@ _NAMES: dict[Kind, str] = {"string": "string", "int": "integer", "float": "numbe
 _SCALARS = {name: Scalar(kind) for kind, name in _NAMES.items()}
 _COMBINERS = ("anyOf", "oneOf", "allOf", "if", "not", "patternProperties", "dependentSchemas")
 
-STRICT_KEYWORDS = frozenset(
-    [
-        "type",
-        "properties",
-        "required",
-        "additionalProperties",
-        "items",
-        "enum",
-        "const",
-        "anyOf",
-        "$ref",
-        "$defs",
-        "definitions",
-        "title",
-        "description",
-        "format",
-        "pattern",
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "multipleOf",
-        "minItems",
-        "maxItems",
-        "$schema",
-    ]
-)
-"""The part of JSON Schema that OpenAI documents for structured outputs (Structured Outputs guide, "Supported schemas")."""
+_NAMES_A_TYPE = {"type", "anyOf", "$ref", "enum", "const"}
+_SAYS = {"title", "description", "format", "pattern", "multipleOf"}
+_BOUNDS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems"}
+_NESTS = {"properties", "required", "additionalProperties", "items", "$defs", "definitions"}
+# Whether a schema qualifies is decided in `wire`, which knows the vendor's subset; this is only to name what stands outside of it.
+STRICT_KEYWORDS = _NAMES_A_TYPE | _SAYS | _BOUNDS | _NESTS
 
 
 def schema_of(type_: FieldType) -> dict[str, Any]:
@@ -103,8 +81,7 @@ def _type_of(node: object, root: Schema, above: frozenset[str]) -> FieldType:
         return _only_branch(branches, root, above)
     if "enum" in node or "const" in node:
         return _enum(node.get("enum", [node.get("const")]))
-    names = node.get("type")
-    kinds = [names] if isinstance(names, str) else list(names or ())
+    kinds = _type_names(node)
     wanted = [kind for kind in kinds if kind != "null"]
     type_ = _plain_type(wanted, node, root, above)
     return replace(type_, nullable=True) if "null" in kinds else type_
@@ -172,19 +149,29 @@ def _pointed(root: Schema, reference: str) -> object:
 
 
 def strict_obstacles(schema: Schema) -> list[str]:
-    """Say what in a schema strict mode does not take, one sentence each; nothing if it qualifies."""
-    found = []
-    if schema.get("type") != "object":
-        found.append("the root is not of type object")
+    """Say why strict mode does not take a schema that ``strict_qualifies`` turned down: one reason or more."""
+    found = [] if schema.get("type") == "object" and "anyOf" not in schema else ["the root is not of type object"]
     for path, node in nodes(schema):
         where = "/".join(path) or "the root"
         found.extend(f"{where} uses {keyword}" for keyword in node if keyword not in STRICT_KEYWORDS)
-        if node.get("type") == "object" or "properties" in node:
-            if node.get("additionalProperties") is not False:
-                found.append(f"{where} lacks additionalProperties: false")
-            optional = [name for name in node.get("properties", {}) if name not in node.get("required", ())]
-            found.extend(f"{where} does not require {name}" for name in optional)
-    return found
+        if not node.keys() & _NAMES_A_TYPE:
+            found.append(f"{where} has no type")
+        if "object" in _type_names(node) or "properties" in node:
+            found.extend(f"{where} {reason}" for reason in _openings(node))
+    return found or ["it is nested more deeply than strict mode takes"]
+
+
+def _openings(node: Schema) -> Iterator[str]:
+    if node.get("additionalProperties") is not False:
+        yield "lacks additionalProperties: false"
+    properties, required = node.get("properties", {}), node.get("required", ())
+    yield from (f"does not require {name}" for name in properties if name not in required)
+    yield from (f"requires {name}, which is none of its properties" for name in required if name not in properties)
+
+
+def _type_names(node: Schema) -> list[str]:
+    names = node.get("type", [])
+    return [names] if isinstance(names, str) else list(names)
 
 
 def nodes(node: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Schema]]:

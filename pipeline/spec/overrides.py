@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from pipeline.errors import SpecError
 from pipeline.spec.compose import compose
 from pipeline.spec.paths import Path, dotted
 from pipeline.spec.problems import Report
-from pipeline.spec.scalars import resolve
+from pipeline.spec.scalars import is_text, resolve
 from pipeline.spec.settings import settings_at
 from pipeline.spec.tree import DEEPEST, Entries, Items, Leaf, Node, Place, child
 
@@ -22,7 +24,9 @@ def apply(root: Entries, option: str, report: Report) -> None:
     key = key.strip()
     names = key.split(".")
     place = Place(option=key)
-    if not equals or not all(names):
+    if not is_text(option):
+        report.add((), "is not text", place)
+    elif not equals or not all(names):
         report.add((), "is not of the form key=value, such as input.limit=5", Place(option=key or option))
     elif len(names) > DEEPEST:
         report.add((), f"names more than {DEEPEST} levels", place)
@@ -77,8 +81,9 @@ def _key(holder: Entries | Items, name: str, path: Path, place: Place, report: R
     """Return what ``name`` is in this holder: a key, or a position that exists."""
     if isinstance(holder, Entries):
         return name
-    if name.isdecimal() and name.isascii() and child(holder, int(name[:9])) is not None:
-        return int(name)
+    position = int(name) if re.fullmatch("[0-9]{1,9}", name) else -1
+    if child(holder, position) is not None:
+        return position
     report.add(
         (),
         f"{dotted(path)} is a list of {len(holder.nodes)}, so {name!r} is none of its positions; they count from 0",

@@ -11,6 +11,9 @@ from pipeline.spec.tree import NOWHERE, Place
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what YAML counts as one
 _WIDEST_EXCERPT = 160
+_LONGEST_KEY = 400
+MOST_PROBLEMS = 100
+"""A report with more is cut off: nobody reads on, and a hostile spec can hold a hundred thousand."""
 
 
 class Report:
@@ -37,7 +40,9 @@ class Report:
         )
 
     def add(self, path: Path, message: str, place: Place = NOWHERE, suggestion: str | None = None) -> None:
-        """Note a mistake in the setting at ``path``, once."""
+        """Note a mistake in the setting at ``path``, once, as long as there is room."""
+        if self.is_full:
+            return
         self._problems[self.problem(path, message, place, suggestion)] = None
 
     def fatal(self, message: str, place: Place = NOWHERE, path: Path = ()) -> SpecError:
@@ -47,10 +52,16 @@ class Report:
 
     def error(self) -> SpecError:
         """Return everything noted so far as one error, in the order of the file; what stands in no line comes last."""
+        more = [Problem("", f"only the first {MOST_PROBLEMS} mistakes are shown")] if self.is_full else []
         ordered = sorted(
             self._problems, key=lambda problem: (problem.line is None, problem.line or 0, problem.column or 0)
         )
-        return SpecError(ordered, source=self._source)
+        return SpecError([*ordered, *more], source=self._source)
+
+    @property
+    def is_full(self) -> bool:
+        """True when nothing more is noted."""
+        return len(self._problems) >= MOST_PROBLEMS
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -62,7 +73,7 @@ class Report:
             return None
         if (place.column or 1) > _WIDEST_EXCERPT:
             return None
-        line = _harmless(self._lines[place.line - 1])
+        line = _harmless(self._lines[place.line - 1][: _WIDEST_EXCERPT + _LONGEST_KEY])
         return line if len(line) <= _WIDEST_EXCERPT else line[: _WIDEST_EXCERPT - 1] + "…"
 
 

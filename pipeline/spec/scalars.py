@@ -25,6 +25,14 @@ _CORE: tuple[tuple[re.Pattern[str], Callable[[str], Plain]], ...] = (
 )
 
 
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
+def is_text(value: str) -> bool:
+    """Tell whether a text can be written everywhere: it holds no NUL and no half of a surrogate pair (a byte that was no UTF-8)."""
+    return _NO_TEXT.search(value) is None
+
+
 def resolve(text: str) -> Plain:
     """Return the value of an unquoted scalar; a number of more than 300 characters stays text."""
     if len(text) <= LONGEST_NUMBER:

@@ -14,7 +14,7 @@ def settings_at(path: Path) -> type[Settings] | None:
     """Return the group of settings that stands at a path of the spec, or None where none does."""
     found: Any = Job
     for key in path:
-        found = next((below for option in options(found) if (below := _below(option, key)) is not None), None)
+        found = _below(found, key)
     return next((option for option in options(found) if is_group(option)), None)
 
 
@@ -46,6 +46,12 @@ def is_group(annotation: Any) -> TypeGuard[type[Settings]]:
 
 
 def _below(annotation: Any, key: str | int) -> Any:
-    if isinstance(key, int):
-        return item_of(annotation)
-    return annotation.model_fields[key].annotation if is_group(annotation) and key in annotation.model_fields else None
+    return next((below for option in options(annotation) if (below := _below_option(option, key)) is not None), None)
+
+
+def _below_option(option: Any, key: str | int) -> Any:
+    if isinstance(key, str):
+        return option.model_fields[key].annotation if is_group(option) and key in option.model_fields else None
+    if is_group(option) and option.shorthand is not None:  # a list in place of a group is its short form
+        return _below(option.model_fields[option.shorthand].annotation, key)
+    return item_of(option)

@@ -33,8 +33,8 @@ SCALARS: Mapping[str, Scalar] = {
     "bool": Scalar("bool"),
 }
 TYPES = (*SCALARS, "enum[a, b]", "list[string]")
-DEEPEST = 10
-"""Levels of objects and lists below the fields; strict mode takes no more."""
+DEEPEST = 9
+"""Levels below the fields; with the fields themselves as many as strict mode takes."""
 
 _OTHER_NAMES = {
     "str": "string",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, NoReturn
 
 from pipeline.spec.compose import compose
@@ -59,7 +59,7 @@ def _no_constant(name: str) -> NoReturn:
 def _toml(text: str, report: Report) -> Node:
     places = _toml_places(text)
     try:
-        return planted(tomllib.loads(text), lambda path: places.get(path, NOWHERE))
+        return planted(tomllib.loads(text), lambda path: _nearest(path, places))
     except tomllib.TOMLDecodeError as error:
         message, _, place = str(error).partition(" (at ")
         line, column = [int(number) for number in re.findall(r"\d+", place)] or (text.count("\n") + 1, 1)
@@ -85,6 +85,7 @@ def _toml_places(text: str) -> dict[Path, Place]:
     for number, line in enumerate(text.split("\n"), start=1):
         if header := _HEADER.fullmatch(line):
             table = _parts(header[2])
+            places.setdefault(table, Place(number, header.start(1) + 1))
             if header[1] == "[[":
                 tables[table] = tables.get(table, -1) + 1
                 table = (*table, tables[table])
@@ -92,6 +93,11 @@ def _toml_places(text: str) -> dict[Path, Place]:
         elif key := _KEY.match(line):
             places.setdefault((*table, *_parts(key[1])), Place(number, key.start(1) + 1))
     return places
+
+
+def _nearest(path: Path, places: Mapping[Path, Place]) -> Place:
+    above = (path[:length] for length in range(len(path), 0, -1))
+    return next((places[known] for known in above if known in places), NOWHERE)
 
 
 def _parts(key: str) -> Path:

@@ -21,26 +21,26 @@ _PRELOADED = ["__main__", "pipeline.api", "pipeline.cli", "pipeline.report.progr
 class Process:
     """A command line of ours in a process of its own; leaving its block kills it.
 
-    ``dies_at`` names one of Python's audit events and words in its arguments: just before the first such event the process kills itself.
-    ``largest_file`` is the size in bytes beyond which no file of it may grow.
+    ``strike`` names one of Python's audit events, words in its arguments, and a signal that the process gets just before such an event.
+    ``largest_file`` is the size in bytes beyond which no file of it may grow. ``output`` is what it writes.
     """
 
     def __init__(
-        self, *arguments: str, dies_at: tuple[str, str] | None = None, largest_file: int | None = None
+        self, *arguments: str, strike: tuple[str, str, signal.Signals] | None = None, largest_file: int | None = None
     ) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOADED)
         descriptor, self._errors = mkstemp()
         os.close(descriptor)
         receiving, sending = context.Pipe(duplex=False)
-        facts = {
+        given = {
             "arguments": list(arguments),
             "stdout": sending,
             "stderr": self._errors,
-            "dies_at": dies_at,
+            "strike": strike,
             "largest_file": largest_file,
         }
-        self._process = context.Process(target=runpy.run_path, args=(_CHILD, facts))
+        self._process = context.Process(target=runpy.run_path, args=(_CHILD, {"given": given}))
         self._process.start()
         sending.close()
         self.output = os.fdopen(os.dup(receiving.fileno()), encoding="utf-8")
@@ -70,6 +70,14 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         os.kill(self.pid, number)
+
+    def says(self, words: str, times: int = 1) -> bool:
+        """Read its output up to the n-th line that holds the words, and tell whether it came."""
+        for line in self.output:
+            times -= words in line
+            if times == 0:
+                return True
+        return False
 
     def runs_for(self, seconds: float) -> bool:
         """Wait at most so long, and tell whether it still runs."""

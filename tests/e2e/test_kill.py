@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 from collections.abc import Callable
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,8 +21,7 @@ IN_FLIGHT = 20
 def _killed(run: Process, moments: random.Random, most: int) -> None:
     """Kill a run that tells its events, some rows and some milliseconds after it began to send."""
     with run:
-        finished = (line for line in run.output if line == "RowFinished\n")
-        assert len(list(islice(finished, rows := moments.randint(1, most)))) == rows
+        assert run.says("RowFinished", moments.randint(1, most))
         assert run.runs_for(moments.uniform(0.0, 0.05))
         run.signal(signal.SIGKILL)
         assert run.end() == -signal.SIGKILL
@@ -76,19 +74,19 @@ def test_a_run_that_is_killed_again_and_again_ends_with_every_row_once_and_hides
     assert len(provider.ledger.executed()) == len(executed)
 
 
-@pytest.mark.parametrize("dies_at", [("os.rename", "out.parquet"), ("open", ".out.parquet.")], ids=["rename", "fsync"])
+@pytest.mark.parametrize("moment", [("os.rename", "out.parquet"), ("open", ".tmp")], ids=["rename", "fsync"])
 def test_a_run_killed_while_it_writes_the_table_leaves_the_old_one_or_none(
-    bench: Callable[..., Bench], provider: Provider, start: Callable[..., Process], dies_at: tuple[str, str]
+    bench: Callable[..., Bench], provider: Provider, start: Callable[..., Process], moment: tuple[str, str]
 ) -> None:
     """The old table stays whole until the new one takes its place in one step; then the next run asks nothing and leaves nothing behind."""
     job = bench(provider, rows=30)
-    with start("run", str(job.job), "--yes", dies_at=dies_at) as run:
+    with start("run", str(job.job), "--yes", strike=(*moment, signal.SIGKILL)) as run:
         assert run.end() == -signal.SIGKILL
     assert not job.output.exists()
     job.run()
     old = job.output.read_bytes()
     job.fill([{"id": f"r{number}", "text": f"text {number}"} for number in range(40)])
-    with start("run", str(job.job), "--yes", dies_at=dies_at) as run:
+    with start("run", str(job.job), "--yes", strike=(*moment, signal.SIGKILL)) as run:
         assert run.end() == -signal.SIGKILL
     assert job.output.read_bytes() == old
     assert len(provider.ledger.requests()) == 40
@@ -107,24 +105,24 @@ def test_an_export_that_is_killed_leaves_the_old_file_or_none(
     job.run()
     target = job.folder / name
     command = ("export", str(job.job), "-o", str(target))
-    with start(*command, dies_at=("os.rename", name)) as export:
+    with start(*command, strike=("os.rename", name, signal.SIGKILL)) as export:
         assert export.end() == -signal.SIGKILL
     assert not target.exists()
     pipeline.export(job.job, target)
     old = target.read_bytes()
-    with start(*command, dies_at=("os.rename", name)) as export:
+    with start(*command, strike=("os.rename", name, signal.SIGKILL)) as export:
         assert export.end() == -signal.SIGKILL
     assert target.read_bytes() == old
 
 
 @pytest.mark.parametrize(
-    "dies_at", [("open", "lock"), ("open", "journal.sqlite"), ("sqlite3.connect", "journal.sqlite")]
+    "moment", [("open", "lock"), ("open", "journal.sqlite"), ("sqlite3.connect", "journal.sqlite")]
 )
 def test_a_run_killed_while_it_sets_up_its_directory_can_be_started_again(
-    bench: Callable[..., Bench], start: Callable[..., Process], dies_at: tuple[str, str]
+    bench: Callable[..., Bench], start: Callable[..., Process], moment: tuple[str, str]
 ) -> None:
     """Whatever a killed start leaves behind, the next one goes on with it."""
     job = bench(rows=5)
-    with start("run", str(job.job), dies_at=dies_at) as run:
+    with start("run", str(job.job), strike=(*moment, signal.SIGKILL)) as run:
         assert run.end() == -signal.SIGKILL
     assert job.run().by_status == {"ok": 5}

@@ -149,7 +149,7 @@ def test_a_null_may_be_tested(source: str, text: str) -> None:
 )
 def test_a_null_is_no_number_and_no_list(source: str) -> None:
     """Reckoning with a null fails the row, and the message says so."""
-    with pytest.raises(PromptError, match="(?i)null"):
+    with pytest.raises(PromptError, match=r"(?i)null"):
         render(source, {"x": None}, null_is_empty=True)
 
 

@@ -57,6 +57,7 @@ def finished() -> Callable[..., RunFinished]:
     def make(exit_code: int = 0, notes: tuple[str, ...] = (), **by_status: int) -> RunFinished:
         usage = Usage(12_345, 0, 1_234, 0, 13_579)
         rows = sum(by_status.values())
-        return RunFinished(Path("out/captions.parquet"), rows, by_status, usage, rows, 0, 3.21, exit_code, notes)
+        output = Path("out/captions.parquet")
+        return RunFinished(output, rows, by_status, {}, usage, rows, 0, 3.21, exit_code, notes=notes)
 
     return make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -84,7 +85,7 @@ def test_lines_tell_a_run_in_few_words(started, row, finished, clock) -> None:
         observe(Writing(100, 200))
         clock.now += 11
         observe(Writing(200, 200))
-        observe(finished(1, ok=199, failed=1))
+        observe(replace(finished(1, ok=199, failed=1), by_error={"failed": {"media": 1}}, simulated=True))
     assert stream.getvalue() == (
         "0:00:00  captions: gpt-5.4-mini at openai, 200 rows, 50 of them known from earlier runs\n"
         "0:00:00  simulated answers: nothing is paid\n"

@@ -18,7 +18,7 @@ SESSION = {
 
 
 def totals(maybe_paid: int = 0, superseded: Usage = Usage(), **by_status: int) -> Totals:  # noqa: B008 - a frozen value
-    by_error = {"media": by_status["failed"]} if "failed" in by_status else {}
+    by_error = {"failed": {"media": by_status["failed"]}} if "failed" in by_status else {}
     return Totals(
         sum(by_status.values()), by_status, by_error, Usage(1200, 0, 80, 0, 1280), superseded, 1205, maybe_paid
     )
@@ -35,9 +35,8 @@ def test_a_run_under_way_shows_how_far_it_is() -> None:
         "  started    2026-11-18 11:06:40 UTC\n"
         "  rows       1,192 of 2,000 finished (59 %)\n"
         "    ok           1,190\n"
-        "    failed           2\n"
+        "    failed           2   media 2\n"
         "    pending        808\n"
-        "  errors     media 2\n"
         "  attempts   1,205\n"
         "  tokens     1,200 in (0 cached) + 80 out = 1,280"
     )

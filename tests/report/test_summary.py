@@ -27,21 +27,21 @@ def test_a_run_that_went_well_needs_four_lines(finished: Finished) -> None:
 def test_failed_rows_come_with_their_kinds_and_the_command_that_asks_them_again(finished: Finished) -> None:
     """Every status that another try can mend names the try."""
     screen = closing(
-        finished(
-            1, notes=("9,000 tokens went into answers that the table no longer uses",), ok=1988, truncated=3, failed=12
+        replace(
+            finished(1, notes=("9,000 tokens went into answers that no row uses",), ok=1988, truncated=3, failed=12),
+            by_error={"failed": {"media": 8, "rate_limit": 4}, "truncated": {"max_output_tokens": 3}},
+            simulated=True,
         ),
-        kinds={"failed": {"media": 8, "rate_limit": 1}, "truncated": {"max_output_tokens": 3}},
-        simulated=True,
         command="pipeline run jobs/a.yaml",
     )
     assert screen == (
         "Wrote out/captions.parquet: 2,003 rows in 3.2 s\n"
         "  ok         1,988\n"
         "  truncated      3   max_output_tokens 3\n"
-        "  failed        12   media 8, rate_limit 1, 3 in earlier runs\n"
+        "  failed        12   media 8, rate_limit 4\n"
         "  tokens     12,345 in (0 cached) + 1,234 out = 13,579\n"
         "  attempts   2,003\n"
-        "  note       9,000 tokens went into answers that the table no longer uses\n"
+        "  note       9,000 tokens went into answers that no row uses\n"
         "\n"
         "12 rows failed: pipeline run jobs/a.yaml --retry failed\n"
         "3 rows ended truncated: pipeline run jobs/a.yaml --retry truncated --set request.max_output_tokens=N\n"
@@ -81,8 +81,3 @@ def test_a_run_that_sent_nothing_has_no_tokens(finished: Finished) -> None:
 def test_a_run_without_a_table_does_not_claim_one(finished: Finished) -> None:
     """Where the table could not be written, the screen begins with that."""
     assert closing(replace(finished(7, ok=1), output=None)).startswith("No table was written. The run took 3.2 s\n")
-
-
-def test_kinds_that_do_not_add_up_are_left_out(finished: Finished) -> None:
-    """More failures heard of than the table has would be a contradiction, so none is shown."""
-    assert "  failed     1\n" in closing(finished(1, failed=1), kinds={"failed": {"media": 2}})

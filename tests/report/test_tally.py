@@ -28,7 +28,6 @@ def test_a_failed_attempt_and_its_failed_row_are_one_problem(started, row, clock
     tally.hear(row(1, Status.FAILED, "media", "no image"))
     tally.hear(row(2, Status.TRUNCATED, "max_output_tokens"))
     assert tally.problems == {"timeout": 2, "media": 1}
-    assert tally.kinds == {"failed": {"timeout": 1, "media": 1}, "truncated": {"max_output_tokens": 1}}
 
 
 def test_time_left_is_not_guessed_too_early(started, row, clock) -> None:

@@ -41,11 +41,13 @@ def test_every_error_class_of_the_libraries_below_is_translated(kind: type[BaseE
 
 def test_the_systems_reason_is_told_without_its_number(tmp_path: Path) -> None:
     """A missing file reads as people say it."""
+    path = tmp_path / "x"
     with (
-        pytest.raises(DataError, match=re.escape(f"{tmp_path / 'x'}: No such file or directory")),
-        translated(tmp_path / "x"),
+        pytest.raises(DataError, match=re.escape(f"{path}: No such file or directory")) as caught,
+        translated(path, hint="write it again"),
     ):
-        (tmp_path / "x").open()
+        path.open()
+    assert caught.value.hint is None
 
 
 def test_an_error_without_a_message_is_called_by_its_name() -> None:

@@ -1,0 +1,191 @@
+"""The functions that a model may call, run so that neither it nor they can harm the run.
+
+Whatever goes wrong with a call is told to the model as the call's output, since it is the one who can do better: an
+unknown name, arguments that don't fit, an exception, a result that is no JSON, a function that takes too long. What it
+is told holds no traceback and no place on this machine.
+
+Async functions run on the event loop and are cancelled at their deadline. Others run in threads, and a thread cannot be
+stopped: past its deadline it is left behind and runs on, its result is dropped, and it keeps one of ``THREADS`` places
+until it ends, so a function that hangs for ever cannot fill the machine. The threads are daemons, which anyio's workers
+are not: the process ends in spite of them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import orjson
+from pydantic import BaseModel
+
+from pipeline.spec.functions import Arguments, ArgumentsError, arguments_of
+from pipeline.wire.tolerant import NotJsonError, clean, parse, tamed
+
+if TYPE_CHECKING:
+    from pipeline.records import ToolCall
+
+THREADS = 64
+"""Functions that may run in threads at once, those left behind included."""
+LONGEST_RESULT = 256 * 1024
+"""Bytes of a result that the model is shown."""
+LONGEST_ERROR = 500
+"""Characters of an exception's message that the model is shown."""
+ANSWERED = frozenset({"function", "custom"})
+"""The kinds of call that a function can answer; all others wait for somebody or something else."""
+
+_ABSOLUTE_PATH = re.compile(r"(?:file://|(?<![\w/]))(?:/[\w.+@~-]+)+/(?=[\w.+@~-])|\b[A-Za-z]:\\(?:[^\\\s'\"]+\\)*")
+
+
+class Toolbox:
+    """The functions of a job by the names under which a model calls them. Built inside the run that uses it."""
+
+    def __init__(self, functions: Mapping[str, Callable[..., object]]) -> None:
+        """Raises ``FunctionError`` for a function that cannot be a tool."""
+        tools = {name: _Tool(function, arguments_of(function)) for name, function in functions.items()}
+        self._tools: Mapping[str, _Tool] = MappingProxyType(tools)
+        self._places = anyio.CapacityLimiter(THREADS)
+
+    async def call(self, call: ToolCall, timeout_s: float) -> str:
+        """Return the output to send back for ``call``, after ``timeout_s`` at the latest.
+
+        It is the function's result, as JSON text unless it is a text already, or ``{"error": ...}``. Nothing but
+        cancellation is raised.
+        """
+        tool = self._tools.get(call.name or "") if call.kind in ANSWERED else None
+        if tool is None:
+            known = ", ".join(sorted(self._tools))
+            return _problem(f"there is no {call.kind} {call.name}; the functions are: {known}")
+        outputs: list[str] = []
+        with anyio.move_on_after(timeout_s) as deadline:
+            # A group of its own: a function that cancels itself ends nothing else.
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._run, tool, call, outputs.append)
+        if outputs:
+            return outputs[0]
+        ending = f"took longer than {timeout_s:g} s" if deadline.cancelled_caught else "was cancelled"
+        return _problem(f"{call.name} {ending}")
+
+    async def call_all(self, calls: Sequence[ToolCall], timeout_s: float) -> list[str]:
+        """Run calls side by side and return their outputs in the order of the calls; each has ``timeout_s``."""
+        outputs = [""] * len(calls)
+
+        async def fill(index: int) -> None:
+            outputs[index] = await self.call(calls[index], timeout_s)
+
+        async with anyio.create_task_group() as group:
+            for index in range(len(calls)):
+                group.start_soon(fill, index)
+        return outputs
+
+    async def _run(self, tool: _Tool, call: ToolCall, done: Callable[[str], None]) -> None:
+        done(await (tool.on_loop(call) if tool.is_async else self._in_thread(partial(tool.in_thread, call))))
+
+    async def _in_thread(self, work: Callable[[], str]) -> str:
+        """Run ``work``, which raises nothing, in a thread that holds a place until it ends."""
+        place, loop, ended = object(), anyio.lowlevel.current_token(), anyio.Event()
+        outputs: list[str] = []
+
+        def end(output: str) -> None:
+            outputs.append(output)
+            self._places.release_on_behalf_of(place)
+            ended.set()
+
+        def run() -> None:
+            output = work()
+            with suppress(anyio.RunFinishedError):  # left behind, and the run is over
+                anyio.from_thread.run_sync(end, output, token=loop)
+
+        await self._places.acquire_on_behalf_of(place)
+        threading.Thread(target=run, name="tool", daemon=True).start()
+        await ended.wait()
+        return outputs[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tool:
+    function: Callable[..., object]
+    arguments: Arguments
+
+    @property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(inspect.unwrap(self.function))
+
+    async def on_loop(self, call: ToolCall) -> str:
+        try:
+            result = self.function(**self._arguments(call))
+            return _written(await result if inspect.isawaitable(result) else result)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
+            return _problem(_told(error))
+
+    def in_thread(self, call: ToolCall) -> str:
+        try:
+            return _written(self.function(**self._arguments(call)))
+        except BaseException as error:  # noqa: BLE001 - as above, and no cancellation of ours reaches a thread
+            return _problem(_told(error))
+
+    def _arguments(self, call: ToolCall) -> dict[str, object]:
+        """Return the call's keyword arguments. A custom tool's input is free text, for a function's only parameter."""
+        if call.kind == "custom":
+            if len(self.arguments.names) != 1:
+                raise ArgumentsError(f"{call.name} takes {len(self.arguments.names)} arguments, not one text")
+            return self.arguments.read({self.arguments.names[0]: clean(call.arguments)})
+        try:
+            # Some servers write no arguments as no text at all.
+            return self.arguments.read(tamed(parse(call.arguments)) if call.arguments.strip() else {})
+        except NotJsonError as error:
+            raise ArgumentsError(f"the arguments are no JSON: {error}") from error
+
+
+def _problem(message: str) -> str:
+    return orjson.dumps({"error": clean(message)}).decode()
+
+
+def _told(error: BaseException) -> str:
+    """Say what was raised in one short line, without paths: the last part of one says which file it was."""
+    if isinstance(error, ArgumentsError):
+        return str(error)
+    # An exception may fail to say what it is; the traceback module lives with that.
+    said = " ".join(str(traceback.TracebackException(type(error), error, None)).split())
+    said = _ABSOLUTE_PATH.sub("", said)
+    name = type(error).__name__
+    return f"{name}: {said[:LONGEST_ERROR]}" if said else name
+
+
+def _written(result: object) -> str:
+    """Return a result as the model reads it. Raises ``TypeError`` for what is no JSON, such as bytes."""
+    text = clean(result) if isinstance(result, str) else _json(result).decode()
+    content = text.encode()
+    if len(content) <= LONGEST_RESULT:
+        return text
+    shown = content[:LONGEST_RESULT].decode(errors="ignore")
+    return f"{shown}\n[cut: the result has {len(content)} bytes, and these are the first {LONGEST_RESULT}]"
+
+
+def _json(value: object) -> bytes:
+    return orjson.dumps(value, _plain, orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _plain(value: object) -> object:
+    """Return what orjson does not know by itself as something it does."""
+    match value:
+        case BaseModel():
+            return value.model_dump()
+        case Set():
+            # In an order of its own, for a set's own differs from process to process and the next request would too.
+            return sorted(value, key=_json)
+        case Decimal() | PurePath():
+            return str(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")

@@ -1,0 +1,215 @@
+"""The output's columns: the input's, the answer's, and ours, each with its type."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipeline.checkpoint.columns import OURS, Columns, arrow_type
+from pipeline.errors import DataError, SpecError
+from pipeline.spec.columns import Column, Enum, FieldType, ListOf, Scalar, Struct
+from pipeline.spec.job import Job
+
+INPUT = pa.schema([("id", pa.int64()), ("title", pa.string()), ("photo", pa.binary())])
+NAMES = [ours.name for ours in OURS if ours.name != "tool_calls"]
+
+
+def columns(table: pa.Schema = INPUT, request: dict[str, object] | None = None, **output: object) -> Columns:
+    """Return the columns of a job with these output settings."""
+    job = Job.model_validate(
+        {
+            "provider": "simulator",
+            "model": "m",
+            "input": "t.parquet",
+            "prompt": "x",
+            "request": request or {},
+            "output": {"path": "o.parquet", **output},
+        }
+    ).located(Path("/"))
+    return Columns.of(job, table)
+
+
+def row(columns: Columns, number: int, result: tuple[Any, ...] | None) -> dict[str, object]:
+    """Return the cells that are not the input's of one row."""
+    names = columns.schema.names[len(columns.kept) :]
+    arrays = columns.answers({} if result is None else {number: result}, [number])
+    return {name: array[0].as_py() for name, array in zip(names, arrays, strict=True)}
+
+
+def result(status: str = "ok", text: str | None = "yes", carrier: int = 3) -> tuple[Any, ...]:
+    """Return a result as the journal gives it, for row 3."""
+    kind, message = (None, None) if status == "ok" else ("why", "because")
+    said = (text, None)
+    return (3, status, kind, message, "p", "m-1", "flex", "id", None, *said, 10, 2, 5, 1, 15, 2, 0, 0.5, 1.5, carrier)
+
+
+def test_the_input_comes_first_then_the_answer_then_ours() -> None:
+    """In this order, whatever the answer is."""
+    assert columns().schema.names == ["id", "title", "output", *NAMES]
+    assert columns(fields={"a": "string", "b": "int"}).schema.names == ["id", "title", "a", "b", "output", *NAMES]
+    assert (
+        columns(request={"tools": [{"type": "web_search"}]}).schema.names[3:]
+        == ["output", *(ours.name for ours in OURS)][1:]
+    )
+
+
+def test_a_prefix_stands_before_everything_that_is_not_the_inputs() -> None:
+    """The answer's columns and ours."""
+    assert columns(prefix="x_", fields={"a": "string"}).schema.names == [
+        "id",
+        "title",
+        "x_a",
+        "x_output",
+        *(f"x_{name}" for name in NAMES),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("type_", "arrow"),
+    [
+        (Scalar("string"), pa.string()),
+        (Scalar("int"), pa.int64()),
+        (Scalar("float"), pa.float64()),
+        (Scalar("bool"), pa.bool_()),
+        (Scalar("json"), pa.string()),
+        (Enum(("a", "b")), pa.string()),
+        (ListOf(Scalar("int")), pa.list_(pa.int64())),
+        (ListOf(ListOf(Enum(("a",)))), pa.list_(pa.list_(pa.string()))),
+        (
+            Struct((Column("a", Scalar("int")), Column("b", ListOf(Scalar("bool"))))),
+            pa.struct([("a", pa.int64()), ("b", pa.list_(pa.bool_()))]),
+        ),
+    ],
+)
+def test_every_type_of_a_field_has_a_column_type(type_: FieldType, arrow: pa.DataType) -> None:
+    """Numbers are 64 bits, enums and raw JSON are texts, lists and maps nest."""
+    assert arrow_type(type_) == arrow
+
+
+def test_a_typed_answer_fills_typed_columns() -> None:
+    """With nulls where they are allowed, and the raw text left out."""
+    fields = {
+        "a": "string?",
+        "n": "int",
+        "x": "float",
+        "tags": "list[string]",
+        "who": {"name": "string", "old": "bool"},
+        "kind": "enum[a, b]",
+    }
+    text = '{"a": null, "n": 3.0, "x": 1, "tags": ["t"], "who": {"name": "I", "old": true}, "kind": "b"}'
+    cells = row(columns(fields=fields), 3, result(text=text))
+    answer = {name: cells[name] for name in [*fields, "output"]}
+    assert answer == {
+        "a": None,
+        "n": 3,
+        "x": 1.0,
+        "tags": ["t"],
+        "who": {"name": "I", "old": True},
+        "kind": "b",
+        "output": None,
+    }
+
+
+@pytest.mark.parametrize("status", ["invalid", "truncated", "refused", "filtered", "empty", "failed"])
+def test_what_is_not_as_wished_keeps_its_text(status: str) -> None:
+    """Typed columns are null, and the raw text stands beside them."""
+    cells = row(columns(fields={"n": "int"}), 3, result(status, text='{"n": 1'))
+    assert (cells["n"], cells["output"], cells["status"], cells["error_kind"]) == (None, '{"n": 1', status, "why")
+
+
+def test_an_answer_that_fits_no_more_is_shown_as_text() -> None:
+    """An answer that was journaled by another reading of the schema is neither lost nor an error."""
+    cells = row(columns(fields={"n": "int"}), 3, result(text='{"n": "one"}'))
+    assert (cells["n"], cells["output"]) == (None, '{"n": "one"}')
+
+
+def test_a_row_without_a_result_is_pending() -> None:
+    """All else is null, and it made no attempts."""
+    cells = row(columns(), 9, None)
+    assert cells.pop("status") == "pending"
+    assert cells.pop("attempts") == 0
+    assert set(cells.values()) == {None}
+
+
+def test_a_row_has_what_its_call_says() -> None:
+    """Usage, model, tier, id, times and attempts, each as the journal has it."""
+    cells = row(columns(), 3, result())
+    assert cells == {
+        "output": "yes", "status": "ok", "error_kind": None, "error_message": None, "provider": "p", "model": "m-1", "service_tier": "flex",
+        "response_id": "id", "refusal": None, "input_tokens": 10, "cached_tokens": 2, "output_tokens": 5, "reasoning_tokens": 1,
+        "total_tokens": 15, "attempts": 2, "latency_s": 0.5, "shared_from": None,
+        "finished_at": datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC),
+    }  # fmt: skip
+
+
+def test_a_twin_carries_nothing_and_says_from_whom_it_has_it() -> None:
+    """Sums over the table are the bill: tokens are 0, and null only where nobody knows them."""
+    cells = row(columns(), 3, (*result()[:12], None, *result(carrier=1)[13:]))
+    assert [cells[name] for name in ("input_tokens", "cached_tokens", "total_tokens", "attempts", "shared_from")] == [
+        0,
+        None,
+        0,
+        0,
+        1,
+    ]
+    assert (cells["output"], cells["latency_s"]) == ("yes", 0.5)
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        pa.binary(),
+        pa.large_binary(),
+        pa.binary(16),
+        pa.binary_view(),
+        pa.list_(pa.binary()),
+        pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+        pa.list_(pa.struct([("bytes", pa.large_binary())])),
+        pa.map_(pa.string(), pa.binary()),
+        pa.dictionary(pa.int32(), pa.binary()),
+    ],
+    ids=str,
+)
+def test_bytes_are_left_out_unless_they_are_kept(type_: pa.DataType) -> None:
+    """At any depth; the input has them already."""
+    table = pa.schema([("id", pa.int64()), ("photo", type_)])
+    assert columns(table).kept == ("id",)
+    assert columns(table, keep=["photo"]).kept == ("id", "photo")
+    assert columns(table, keep=["photo"]).schema.field("photo").type == type_
+
+
+def test_a_column_to_keep_that_is_not_there_is_named() -> None:
+    """With what was probably meant, and its place in the spec."""
+    with pytest.raises(SpecError, match=r"output\.keep\.1: the input has no column 'phto' - did you mean 'photo'\?"):
+        columns(keep=["photo", "phto"])
+
+
+def test_a_clash_with_the_input_prints_the_line_that_mends_it() -> None:
+    """All names at once; and the prefix that is offered does mend it."""
+    table = pa.schema(
+        [("id", pa.int64()), ("status", pa.string()), ("output", pa.string()), ("llm_status", pa.string())]
+    )
+    with pytest.raises(DataError, match=r"needs for itself: 'output', 'status'$") as refused:
+        columns(table)
+    assert refused.value.hint == 'add this line under output in the spec: `prefix: "llm_"`'
+    with pytest.raises(DataError, match=r"needs for itself: 'llm_status'$") as refused:
+        columns(table, prefix="llm_")
+    assert refused.value.hint == 'add this line under output in the spec: `prefix: "llm_llm_"`'
+    assert columns(table, prefix="llm_llm_").kept == tuple(table.names)
+
+
+def test_a_column_that_is_left_out_clashes_with_nothing() -> None:
+    """A binary column named like one of ours is no trouble."""
+    assert "status" not in columns(pa.schema([("status", pa.binary())])).kept
+
+
+def test_a_field_named_like_a_column_of_ours_is_refused() -> None:
+    """A prefix would stand before both, so another name is asked for; each field is named at once."""
+    with pytest.raises(SpecError) as refused:
+        columns(fields={"status": "string", "fine": "int", "output": "string"}, prefix="x_")
+    assert [problem.where for problem in refused.value.problems] == ["output.fields.status", "output.fields.output"]
+    assert "choose another" in refused.value.message

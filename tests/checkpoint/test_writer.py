@@ -1,0 +1,156 @@
+"""Group commit, and what becomes of it when the disk fails."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from pipeline.checkpoint.reader import reading
+from pipeline.checkpoint.writer import Writer
+from pipeline.errors import DiskFailed
+from pipeline.records import Outcome
+
+Bench = Any  # the fixture's class lives in conftest.py, which no module can import
+ADD = "INSERT INTO t VALUES (?)"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A database with one table."""
+    connection = sqlite3.connect(tmp_path / "db")
+    connection.execute("CREATE TABLE t(x UNIQUE)")
+    connection.close()
+    return tmp_path / "db"
+
+
+def stored(path: Path) -> list[object]:
+    """Return what is in the table, over a connection of our own."""
+    connection = sqlite3.connect(path)
+    try:
+        return [x for (x,) in connection.execute("SELECT x FROM t ORDER BY rowid")]
+    finally:
+        connection.close()
+
+
+@contextmanager
+def disk_full_at(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond ``size`` bytes."""
+    _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_writes_that_come_together_share_a_commit(path: Path) -> None:
+    """Two hundred attempts at once cost some commits, not two hundred, and all of them are durable."""
+    writer = Writer(path)
+
+    async def together() -> None:
+        async with anyio.create_task_group() as group:
+            for x in range(200):
+                group.start_soon(writer.write, (ADD, (x,)))
+
+    asyncio.run(together())
+    writer.close()
+    assert writer.commits < 50
+    assert sorted(stored(path)) == list(range(200))
+
+
+def test_a_lone_write_is_committed_at_once(path: Path) -> None:
+    """An idle journal does not wait for company."""
+    writer = Writer(path)
+    for x in range(3):
+        asyncio.run(writer.write((ADD, (x,))))
+        assert writer.commits == x + 1
+    writer.close()
+
+
+def test_statements_keep_their_order(path: Path) -> None:
+    """What was posted before a write is durable with it."""
+    writer = Writer(path)
+    for x in range(5):
+        writer.post((ADD, (x,)))
+    asyncio.run(writer.write((ADD, (5,)), (ADD, (6,))))
+    assert stored(path) == list(range(7))
+    writer.close()
+
+
+def test_closing_makes_durable_what_was_posted(path: Path) -> None:
+    """Nothing that was queued is dropped, and the thread ends."""
+    writer = Writer(path)
+    for x in range(100):
+        writer.post((ADD, (x,)))
+    writer.close()
+    assert stored(path) == list(range(100))
+    assert not [thread for thread in threading.enumerate() if thread.name == "journal"]
+
+
+@pytest.mark.parametrize("value", [1, "\ud800", 2**63, object()], ids=["twice", "surrogate", "huge", "object"])
+def test_after_a_failure_nothing_is_acknowledged(path: Path, value: object) -> None:
+    """Whoever waits is told, whoever comes later is told at once, and nothing of the failed commit or after it is kept."""
+    writer = Writer(path)
+    asyncio.run(writer.write((ADD, (1,))))
+    with pytest.raises(DiskFailed, match="could not be written"):
+        asyncio.run(writer.write((ADD, (7,)), (ADD, (value,))))
+    with pytest.raises(DiskFailed):
+        asyncio.run(writer.write((ADD, (8,))))
+    writer.post((ADD, (9,)))
+    with pytest.raises(DiskFailed):
+        writer.close()
+    assert stored(path) == [1]
+
+
+def test_a_journal_that_cannot_be_opened_fails_the_first_write(tmp_path: Path) -> None:
+    """And not silently the last one."""
+    writer = Writer(tmp_path / "no" / "folder")
+    with pytest.raises(DiskFailed, match="unable to open database file"):
+        asyncio.run(writer.write((ADD, (1,))))
+    with pytest.raises(DiskFailed):
+        writer.close()
+
+
+def test_a_full_disk_loses_nothing_that_was_acknowledged(bench: Bench) -> None:
+    """Every answer before it is kept, none after it is claimed, and with room again the run goes on."""
+    journal = bench.open()
+    acknowledged: list[int] = []
+
+    def ask_on() -> None:
+        for row in range(1000):
+            bench.ask(journal, row, f"question {row}", bench.reply("x" * 3000 + str(row)))
+            acknowledged.append(row)
+
+    with disk_full_at(1_000_000), pytest.raises(DiskFailed) as failed:
+        ask_on()
+    assert "free space" in str(failed.value.hint)
+    assert 10 < len(acknowledged) < 1000
+    with pytest.raises(DiskFailed):
+        bench.ask(journal, 2000, "more")
+    with pytest.raises(DiskFailed):
+        bench.close()
+    journal = bench.open()
+    assert {row for row in range(1000) if journal.knows(bench.request(row, f"question {row}"))} == set(acknowledged)
+    bench.ask(journal, 2000, "more")
+    bench.close()
+    with reading(bench.run_dir) as reader:
+        assert reader.totals().by_status["ok"] == len(acknowledged) + 1
+
+
+def test_an_answer_that_cannot_be_kept_is_not_known(bench: Bench) -> None:
+    """A row whose answer did not reach the disk is not taken for finished in memory either."""
+    journal = bench.open()
+    with journal.claim(bench.request(0, "a")) as claim:
+        attempt = bench.wait(journal.intend(claim.request))
+        with disk_full_at(1), pytest.raises(DiskFailed):
+            bench.wait(journal.settle(claim.request, attempt, Outcome(0.1, reply=bench.reply("A"))))
+    assert not journal.knows(bench.request(0, "a"))

@@ -1,0 +1,553 @@
+"""HTTP against servers that misbehave: what came, how far a request got, and how long that may take."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import inspect
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+
+from pipeline.client import http as module
+from pipeline.client.http import MAX_BODY_BYTES, Answer, StockHttp, translated
+from pipeline.errors import AttemptError, Sent
+from pipeline.spec.job import Deadlines
+
+pytestmark = pytest.mark.anyio
+Clock = Callable[[], float]
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+
+
+class Server:
+    """A TCP server whose every byte a test decides. It counts connections and keeps the requests it read."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self.url = ""
+        self.connections = 0
+        self.requests: list[bytes] = []
+
+    async def read(self, reader: asyncio.StreamReader) -> None:
+        """Read one request to its end."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        self.requests.append(head + await reader.readexactly(length))
+
+    async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Handle one connection."""
+        self.connections += 1
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await self._handler(reader, writer)
+        writer.close()
+        with suppress(ConnectionError, ssl.SSLError, asyncio.CancelledError):
+            await writer.wait_closed()
+
+
+@asynccontextmanager
+async def serving(handler: Callable[[Server], Handler], tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+    """Run a server on loopback while the block runs."""
+    server = Server(lambda reader, writer: handler(server)(reader, writer))
+    listening = await asyncio.start_server(server.meet, "127.0.0.1", 0, ssl=tls)
+    port = listening.sockets[0].getsockname()[1]
+    server.url = f"http{'s' if tls else ''}://127.0.0.1:{port}/v1/responses"
+    try:
+        yield server
+    finally:
+        listening.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            if "Server.meet" in repr(task):
+                task.cancel()
+        await listening.wait_closed()
+        await anyio.lowlevel.checkpoint()
+
+
+def saying(*pieces: bytes, then: str = "stay") -> Callable[[Server], Handler]:
+    """Return a server that reads a request, says this, and then stays, closes, resets, or answers the next request."""
+
+    def of(server: Server) -> Handler:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while True:
+                await server.read(reader)
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+                if then == "reset":
+                    linger = b"\1\0\0\0\0\0\0\0"  # on, for no time: closing sends RST
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                if then == "stay":
+                    await asyncio.Event().wait()
+                if then != "again":
+                    return
+
+        return handle
+
+    return of
+
+
+async def post(url: str, body: bytes = b"{}", headers: Mapping[str, str] | None = None, **deadlines: float) -> Answer:
+    """Send one request."""
+    async with StockHttp(Deadlines.model_validate(deadlines)) as http:
+        return await http.post(url, headers or {}, body)
+
+
+async def failing(
+    url: str, body: bytes = b"{}", headers: Mapping[str, str] | None = None, **deadlines: float
+) -> AttemptError:
+    """Send one request that fails, and return how."""
+    with pytest.raises(AttemptError) as failed:
+        await post(url, body, headers, **deadlines)
+    return failed.value
+
+
+# -- what comes back -------------------------------------------------------------------------------------------------
+
+
+async def test_an_answer_comes_whole() -> None:
+    """Status, headers by lower-case names with doubled ones joined, and the body; and the request left as it was given."""
+    said = b'HTTP/1.1 429 Slow down\r\nX-A: 1\r\nx-a: 2\r\nRetry-After: 3\r\ncontent-length: 7\r\n\r\n{"a":1}'
+    async with serving(saying(said, then="close")) as server:
+        answer = await post(server.url, b'{"b": 2}', {"authorization": "Bearer k", "x-b": "c"})
+    assert (answer.status, answer.content) == (429, b'{"a":1}')
+    assert (answer.headers["x-a"], answer.headers["retry-after"]) == ("1, 2", "3")
+    (request,) = server.requests
+    assert request.startswith(b"POST /v1/responses HTTP/1.1\r\n")
+    assert request.endswith(b'\r\n\r\n{"b": 2}')
+    assert b"authorization: Bearer k\r\n" in request.replace(b"Authorization", b"authorization")
+
+
+@pytest.mark.parametrize("status", [200, 301, 302, 307, 308, 400, 401, 404, 500, 503])
+async def test_every_status_is_an_answer(status: int) -> None:
+    """What it means is for the wire package to say."""
+    async with serving(saying(b"HTTP/1.1 %d X\r\ncontent-length: 1\r\n\r\n!" % status, then="close")) as server:
+        assert (await post(server.url)).status == status
+
+
+async def test_a_body_may_come_in_chunks() -> None:
+    """As streams do, in pieces of any size."""
+    said = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n", b"1\r\nc\r\n", b"0\r\n\r\n"
+    async with serving(saying(*said)) as server:
+        assert (await post(server.url)).content == b"abc"
+
+
+async def test_a_body_without_a_length_ends_with_its_connection() -> None:
+    """Old servers and some proxies answer so; whether it is whole, its JSON must tell."""
+    async with serving(saying(b"HTTP/1.1 200 OK\r\n\r\n{}", then="close")) as server:
+        assert (await post(server.url)).content == b"{}"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_compressed_body_is_unpacked(encoding: str) -> None:
+    """The body is what was said, not how it was packed."""
+    body = gzip.compress(b"{}" * 99)
+    if encoding == "deflate":
+        import zlib
+
+        body = zlib.compress(b"{}" * 99)
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    async with serving(saying(head + body)) as server:
+        assert (await post(server.url)).content == b"{}" * 99
+
+
+async def test_a_broken_compression_may_have_been_paid() -> None:
+    """An answer came, and it cannot be read."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 9\r\n\r\n"
+    async with serving(saying(head + b"not gzip!")) as server:
+        error = await failing(server.url)
+    assert (error.kind, error.sent, error.transient) == ("bad_body", Sent.MAYBE, True)
+
+
+async def test_a_body_that_is_too_large_is_not_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its row fails for good: the same question would get the same answer."""
+    monkeypatch.setattr(module, "MAX_BODY_BYTES", 2**20)
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % 2**40
+    async with serving(saying(head, *[b" " * 2**16] * 17)) as server:
+        error = await failing(server.url)
+    assert (error.kind, error.sent, error.transient, error.scope) == ("bad_body", Sent.ANSWERED, False, "row")
+    assert "larger than 1 MiB" in error.message
+    assert MAX_BODY_BYTES == 64 * 2**20
+
+
+async def test_a_body_that_unpacks_to_too_much_is_not_unpacked_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cap counts what it becomes, not what was sent."""
+    monkeypatch.setattr(module, "MAX_BODY_BYTES", 2**20)
+    body = gzip.compress(b" " * 2**24)
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body)
+    async with serving(saying(head + body)) as server:
+        assert (await failing(server.url)).kind == "bad_body"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(status: int) -> None:
+    """The key and the prompt go to the address of the spec and nowhere else."""
+    async with serving(saying(OK)) as elsewhere:
+        said = f"HTTP/1.1 {status} Moved\r\nlocation: {elsewhere.url}\r\ncontent-length: 0\r\n\r\n".encode()
+        async with serving(saying(said)) as server:
+            answer = await post(server.url, headers={"authorization": "Bearer secret"})
+    assert (answer.status, elsewhere.connections) == (status, 0)
+
+
+# -- connections -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_connection_is_used_again() -> None:
+    """One after the other, requests share one connection."""
+    async with serving(saying(OK, then="again")) as server, StockHttp(Deadlines()) as http:
+        for _ in range(3):
+            await http.post(server.url, {}, b"{}")
+    assert (server.connections, len(server.requests)) == (1, 3)
+
+
+async def test_requests_in_the_air_have_a_connection_each() -> None:
+    """None waits for another's answer, and later ones find those connections idle."""
+    async with serving(saying(OK, then="again")) as server, StockHttp(Deadlines()) as http:
+        for _ in range(2):
+            async with anyio.create_task_group() as group:
+                for _ in range(5):
+                    group.start_soon(http.post, server.url, {}, b"{}")
+    assert (server.connections, len(server.requests)) == (5, 10)
+
+
+@pytest.mark.parametrize("then", ["close", "reset"])
+async def test_a_connection_that_was_closed_while_idle_costs_no_attempt(then: str) -> None:
+    """A server may close after any answer; the next request opens another connection and does not fail."""
+    async with serving(saying(OK, then=then)) as server, StockHttp(Deadlines()) as http:
+        for _ in range(3):
+            assert (await http.post(server.url, {}, b"{}")).status == 200
+            await anyio.wait_all_tasks_blocked()
+            await anyio.sleep(0.01)  # for the kernel to carry the end of the connection over
+    assert (server.connections, len(server.requests)) == (3, 3)
+
+
+async def test_a_connection_is_not_used_again_after_a_failure() -> None:
+    """The rest of a late answer must not be taken for the next one's."""
+
+    def of(server: Server) -> Handler:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await server.read(reader)
+            first = len(server.requests) == 1
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nold" if first else OK)
+            await asyncio.Event().wait()
+
+        return handle
+
+    async with serving(of) as server, StockHttp(Deadlines(idle_s=0.05)) as http:
+        with pytest.raises(AttemptError):
+            await http.post(server.url, {}, b"{}")
+        assert (await http.post(server.url, {}, b"{}")).content == b"{}"
+    assert server.connections == 2
+
+
+async def test_a_cancelled_request_leaves_a_client_that_works() -> None:
+    """What was cancelled amid its answer closes its connection and harms nobody after it."""
+    async with (
+        serving(saying(OK[:-1], then="stay")) as slow,
+        serving(saying(OK)) as fast,
+        StockHttp(Deadlines()) as http,
+    ):
+        with anyio.move_on_after(0.05):
+            await http.post(slow.url, {}, b"{}")
+        assert (await http.post(fast.url, {}, b"{}")).status == 200
+
+
+# -- how far it got --------------------------------------------------------------------------------------------------
+
+
+async def test_a_refused_connection_was_never_sent() -> None:
+    """Nobody listens: nothing left, and waiting may help."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # bound, but not listening
+        error = await failing(f"http://127.0.0.1:{bound.getsockname()[1]}/v1")
+    assert (error.kind, error.sent, error.transient) == ("connect", Sent.NEVER, True)
+
+
+async def test_an_unknown_name_was_never_sent() -> None:
+    """Names may be unknown for a moment."""
+    error = await failing("http://no-such-host.invalid/v1")
+    assert (error.kind, error.sent, error.transient) == ("connect", Sent.NEVER, True)
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/v1", "http://", "nonsense"])
+async def test_an_address_that_is_none_was_never_sent(url: str) -> None:
+    """And trying again does not mend it."""
+    error = await failing(url)
+    assert (error.sent, error.transient, error.scope) == (Sent.NEVER, False, "row")
+
+
+@pytest.mark.parametrize("headers", [{"x-a": "größe"}, {"größe": "a"}, {"x-a": "a\nb"}, {"x a": "b"}])
+async def test_a_header_that_is_none_was_never_sent(headers: dict[str, str]) -> None:
+    """It fails with a name and not with a traceback."""
+    async with serving(saying(OK)) as server:
+        error = await failing(server.url, headers=headers)
+    assert (error.kind, error.sent, error.transient, server.requests) == ("protocol", Sent.NEVER, False, [])
+
+
+@pytest.mark.parametrize("then", ["close", "reset"])
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (),
+        (b"HTTP/1.1 200",),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n",),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n", b'{"half"'),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n7\r\n", b"{}"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n",),
+    ],
+    ids=["nothing", "half a line", "no body", "half a body", "half a chunk", "continue"],
+)
+async def test_what_was_sent_and_not_wholly_answered_may_have_been_paid(pieces: tuple[bytes, ...], then: str) -> None:
+    """However much of the answer came, and whether the connection was closed or reset."""
+    async with serving(saying(*pieces, then=then)) as server:
+        error = await failing(server.url)
+    assert (error.kind, error.sent, error.transient) == ("disconnected", Sent.MAYBE, True)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"220 ftp.example ready\r\n", b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n", b"\0" * 99],
+)
+async def test_what_is_no_http_may_have_been_paid(said: bytes) -> None:
+    """Something answered, and nobody knows what it did."""
+    async with serving(saying(said, then="close")) as server:
+        error = await failing(server.url)
+    assert (error.kind, error.sent, error.transient) == ("disconnected", Sent.MAYBE, True)
+
+
+async def test_a_server_that_hangs_up_on_a_large_body_may_have_been_paid() -> None:
+    """Some of the request left."""
+
+    def of(server: Server) -> Handler:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(10)
+            writer.transport.abort()
+
+        return handle
+
+    async with serving(of) as server:
+        assert (await failing(server.url, b" " * 2**24)).sent is Sent.MAYBE
+
+
+# -- how long it may take --------------------------------------------------------------------------------------------
+
+
+async def test_a_server_that_never_answers_is_left_at_the_first_byte_deadline(virtual_time: Clock) -> None:
+    """Counted from the moment the request leaves, and not a second later."""
+    async with serving(saying()) as server:
+        start = virtual_time()
+        error = await failing(server.url, first_byte_s=30, connect_s=15, total_s=600)
+        assert virtual_time() - start == pytest.approx(30, abs=0.5)
+    assert (error.kind, error.sent, error.transient) == ("timeout", Sent.MAYBE, True)
+    assert "first byte, after 30 s" in error.message
+
+
+async def test_an_answer_that_stalls_is_left_at_the_idle_deadline(virtual_time: Clock) -> None:
+    """Counted from its last piece."""
+    async with serving(saying(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{")) as server:
+        start = virtual_time()
+        error = await failing(server.url, idle_s=20, first_byte_s=300)
+        assert virtual_time() - start == pytest.approx(20, abs=0.5)
+    assert (error.kind, error.sent) == ("timeout", Sent.MAYBE)
+    assert "next piece" in error.message
+
+
+def dribbling(every_s: float) -> Callable[[Server], Handler]:
+    """Return a server that sends a byte of its body now and then, for ever."""
+
+    def of(server: Server) -> Handler:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await server.read(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\n")
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await anyio.sleep(every_s)
+
+        return handle
+
+    return of
+
+
+async def test_a_dribble_cannot_extend_the_whole_attempt(virtual_time: Clock) -> None:
+    """A byte now and then keeps the idle deadline away, and not the total one."""
+    async with serving(dribbling(5)) as server:
+        start = virtual_time()
+        error = await failing(server.url, idle_s=10, total_s=60)
+        assert virtual_time() - start == pytest.approx(60, abs=0.5)
+    assert (error.kind, error.sent, error.transient) == ("timeout", Sent.MAYBE, True)
+    assert "whole attempt, after 60 s" in error.message
+
+
+async def test_a_slow_answer_within_its_deadlines_is_an_answer(virtual_time: Clock) -> None:
+    """Deadlines are for what is due next, not for what has come."""
+
+    def of(server: Server) -> Handler:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await server.read(reader)
+            await anyio.sleep(25)
+            for byte in OK:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await anyio.sleep(9)
+
+        return handle
+
+    async with serving(of) as server:
+        assert (await post(server.url, first_byte_s=30 + 9 * len(OK), idle_s=10, total_s=10_000)).content == b"{}"
+
+
+async def test_a_connection_that_is_not_made_in_time_was_never_sent(virtual_time: Clock) -> None:
+    """Also where the total deadline is shorter: nothing left, so nothing was paid."""
+
+    def of(server: Server) -> Handler:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await asyncio.Event().wait()  # the handshake is never answered
+
+        return handle
+
+    async with serving(of) as server:
+        url = server.url.replace("http:", "https:")
+        for deadlines, seconds in (({"connect_s": 7}, 7), ({"total_s": 5}, 2.5)):
+            start = virtual_time()
+            error = await failing(url, **deadlines)
+            assert virtual_time() - start == pytest.approx(seconds, abs=0.5)
+            assert (error.kind, error.sent, error.transient) == ("connect", Sent.NEVER, True)
+
+
+async def test_a_proxy_that_says_nothing_does_not_hold_an_attempt(
+    virtual_time: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a proxy is asked is not yet the request, and it is bounded like a connection."""
+
+    def of(server: Server) -> Handler:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            server.requests.append(await reader.readuntil(b"\r\n\r\n"))
+            await asyncio.Event().wait()
+
+        return handle
+
+    async with serving(of) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.removesuffix("/v1/responses"))
+        error = await failing("https://api.example/v1", headers={"authorization": "Bearer secret"}, connect_s=10)
+        assert virtual_time() == pytest.approx(20, abs=0.5)
+    assert (error.kind, error.sent) == ("connect", Sent.NEVER)
+    assert "connection, after 20 s" in error.message
+    assert proxy.requests[0].startswith(b"CONNECT api.example:443 ")
+    assert b"secret" not in proxy.requests[0]
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 407 Who?\r\ncontent-length: 0\r\n\r\n", b"HTTP/1.1 502 No\r\n\r\n", b""])
+async def test_a_proxy_that_refuses_was_never_sent_the_request(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it just hangs up."""
+
+    def of(server: Server) -> Handler:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(said)
+
+        return handle
+
+    async with serving(of) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.removesuffix("/v1/responses"))
+        assert (await failing("https://api.example/v1")).sent is Sent.NEVER
+
+
+# -- encryption ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that its own key signed, with that key."""
+    folder = tmp_path_factory.mktemp("tls")
+    path = folder / "both.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    path.write_bytes((folder / "key.pem").read_bytes() + (folder / "cert.pem").read_bytes())
+    return path
+
+
+@pytest.fixture
+def server_tls(certificate: Path) -> ssl.SSLContext:
+    """How a server proves itself with that certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_certificate_that_is_not_trusted_stops_the_run(server_tls: ssl.SSLContext, host: str) -> None:
+    """Nothing is sent to whom one does not know, trying again is vain, and the hint says how to trust a company's own."""
+    async with serving(saying(OK), server_tls) as server:
+        error = await failing(server.url.replace("127.0.0.1", host), headers={"authorization": "Bearer secret"})
+    assert (error.kind, error.sent, error.transient, error.scope) == ("certificate", Sent.NEVER, False, "run")
+    assert "SSL_CERT_FILE" in str(error.hint)
+    assert server.requests == []
+
+
+async def test_an_authority_may_be_added_by_the_environment(
+    server_tls: ssl.SSLContext, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``SSL_CERT_FILE`` names whom to trust; another name than the certificate's is still refused."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    async with serving(saying(OK), server_tls) as server:
+        assert (await post(server.url)).content == b"{}"
+        assert (await failing(server.url.replace("127.0.0.1", "localhost"))).kind == "certificate"
+
+
+async def test_a_server_without_encryption_was_never_sent_anything() -> None:
+    """An https address of an http server is a failed connection."""
+
+    def of(server: Server) -> Handler:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        return handle
+
+    async with serving(of) as server:
+        error = await failing(server.url.replace("http:", "https:"))
+    assert (error.kind, error.sent) == ("connect", Sent.NEVER)
+
+
+# -- errors of httpx -------------------------------------------------------------------------------------------------
+
+
+def errors_of_httpx() -> list[type[Exception]]:
+    """Return every exception class that httpx can raise for a request."""
+    classes = [each for _, each in inspect.getmembers(httpx, inspect.isclass) if issubclass(each, Exception)]
+    return [each for each in classes if issubclass(each, httpx.HTTPError | httpx.InvalidURL | httpx.StreamError)]
+
+
+@pytest.mark.parametrize("kind", errors_of_httpx(), ids=lambda kind: kind.__name__)
+def test_every_error_of_httpx_is_translated(kind: type[Exception]) -> None:
+    """None slips by, and none that was sent is said to be free."""
+    error = kind.__new__(kind)
+    Exception.__init__(error, "words")
+    ours = translated(error)
+    assert "words" in ours.message
+    never = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+    never = (*never, httpx.LocalProtocolError, httpx.InvalidURL, httpx.TooManyRedirects)
+    assert (ours.sent is Sent.NEVER) == issubclass(kind, never)
+
+
+def test_the_errors_of_httpx_are_those_we_know() -> None:
+    """A class that a later httpx adds elsewhere in its tree is found here."""
+    classes = {each for _, each in inspect.getmembers(httpx, inspect.isclass) if issubclass(each, Exception)}
+    assert classes - set(errors_of_httpx()) == {httpx.CookieConflict}
+
+
+def test_an_error_without_words_is_named() -> None:
+    """Some of the lower library's errors have no message."""
+    assert "ReadError" in translated(httpx.ReadError("")).message

@@ -1,0 +1,381 @@
+"""A call that a model asks for ends in a text for the model, whatever it or the function does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import anyio
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from pipeline.client import tools
+from pipeline.client.tools import LONGEST_RESULT, Toolbox
+from pipeline.records import ToolCall
+from pipeline.spec.functions import FunctionError
+
+LONG_S = 3600.0
+
+
+class Mood(Enum):
+    CALM = "calm"
+
+
+@dataclass
+class Point:
+    x: int
+
+
+class Box(BaseModel):
+    label: str
+    things: set[str] = set()
+
+
+def add(a: int, b: int = 1) -> int:
+    return a + b
+
+
+async def add_later(a: int, b: int = 1) -> int:
+    await anyio.sleep(b)
+    return a + b
+
+
+def shout(text: str) -> str:
+    return text.upper()
+
+
+def nothing() -> None: ...
+
+
+def call(name: str | None, arguments: str = "", kind: str = "function") -> ToolCall:
+    return ToolCall("call_1", name, arguments, None, kind)
+
+
+def ask(function: Callable[..., object], arguments: str = "", kind: str = "function") -> str:
+    """Return what the model is told when it calls the function, outside of any event loop."""
+    return anyio.run(Toolbox({"f": function}).call, call("f", arguments, kind), LONG_S)
+
+
+def problem(output: str) -> str:
+    """Return the message of an output that is an error."""
+    value = orjson.loads(output)
+    assert value.keys() == {"error"}
+    assert isinstance(value["error"], str)
+    return value["error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        ('{"a": 1, "b": 2}', "3"),
+        ('{"a": 1}', "2"),
+        ('{"a": "1"}', "2"),
+        ('\ufeff {"a": 1.0}\n', "2"),
+    ],
+)
+def test_a_function_gets_typed_arguments_and_its_result_is_json(arguments: str, output: str) -> None:
+    """What is left out keeps its default, and what can be read as the parameter's type is."""
+    assert ask(add, arguments) == output
+
+
+@pytest.mark.anyio
+async def test_an_async_function_runs_on_the_loop(virtual_time: Callable[[], float]) -> None:
+    """It waits without a thread, and its result is the output."""
+    assert await Toolbox({"add": add_later}).call(call("add", '{"a": 1, "b": 60}'), LONG_S) == "61"
+    assert virtual_time() == pytest.approx(60, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("result", "output"),
+    [
+        ("plain, not quoted", "plain, not quoted"),
+        ("half \ud83d", "half \N{REPLACEMENT CHARACTER}"),
+        (None, "null"),
+        (True, "true"),
+        (1.5, "1.5"),
+        ([1, "a", None], '[1,"a",null]'),
+        ({"a": {1: 2}}, '{"a":{"1":2}}'),
+        (Point(1), '{"x":1}'),
+        ([Box(label="a", things={"y", "x"})], '[{"label":"a","things":["x","y"]}]'),
+        (set("hgfedcba"), '["a","b","c","d","e","f","g","h"]'),
+        ({Mood.CALM: date(2026, 1, 2)}, '{"calm":"2026-01-02"}'),
+        ((Mood.CALM, Decimal("1.10"), Path("a")), '["calm","1.10","a"]'),
+    ],
+)
+def test_a_result_becomes_the_text_that_the_model_reads(result: object, output: str) -> None:
+    """A text stays as it is, and everything else is JSON, the same in every process."""
+
+    def give() -> Any:
+        return result
+
+    assert ask(give) == output
+
+
+@pytest.mark.parametrize("result", [b"bytes", {"a": b"bytes"}, object(), 2**70, lambda: 1])
+def test_a_result_that_is_no_json_is_an_error(result: object) -> None:
+    """Bytes, too: the model could not read them."""
+
+    def give() -> Any:
+        return result
+
+    assert "Error" in problem(ask(give))
+
+
+def test_a_long_result_is_cut_with_a_note() -> None:
+    """The model gets a whole beginning, never half a character, and hears how much there is."""
+
+    def give() -> str:
+        return "x" + "ä" * LONGEST_RESULT
+
+    shown, note = ask(give).rsplit("\n", 1)
+    assert shown == "x" + "ä" * (LONGEST_RESULT // 2 - 1)
+    assert note == f"[cut: the result has {2 * LONGEST_RESULT + 1} bytes, and these are the first {LONGEST_RESULT}]"
+
+
+@pytest.mark.parametrize("arguments", ["", "  \n", "{}"])
+def test_no_arguments_can_be_written_as_no_text(arguments: str) -> None:
+    """Some servers send nothing where there is nothing to say."""
+    assert ask(nothing, arguments) == "null"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "a: Field required"),
+        ('{"a": 1', "the arguments are no JSON: "),
+        ("[1]", "the arguments must be a JSON object"),
+        ("null", "the arguments must be a JSON object"),
+        ('{"a": 1, "c": 2}', "c: Extra inputs are not permitted"),
+        ('{"a": "x"}', "a: Input should be a valid integer, unable to parse string as an integer"),
+        ('{"a": NaN}', "a: Input should be a finite number"),
+        ("[" * 100_000, "the arguments are no JSON: nested too deeply"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_told_to_the_model(arguments: str, message: str) -> None:
+    """The function does not run, and the model hears what it should have sent."""
+    assert problem(ask(add, arguments)).startswith(message)
+
+
+@given(st.text() | st.binary().map(lambda content: content.decode(errors="surrogateescape")))
+def test_no_text_of_a_model_breaks_a_call(arguments: str) -> None:
+    """Whatever stands where arguments should be, an output comes back that can be sent."""
+    for function, kind in ((add, "function"), (shout, "custom")):
+        ask(function, arguments, kind).encode()
+
+
+class _Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+RAISED = [
+    (ValueError("too far"), "ValueError: too far"),
+    (KeyError("x"), "KeyError: 'x'"),
+    (ValueError(), "ValueError"),
+    (ValueError("two\n  lines"), "ValueError: two lines"),
+    (SystemExit(3), "SystemExit: 3"),
+    (StopIteration(), "StopIteration"),
+    (FunctionError("tools.py:a", "no"), "FunctionError: tools.py:a: no"),
+    (
+        FileNotFoundError(2, "No such file", "/home/ann/stock/list.csv"),
+        "FileNotFoundError: [Errno 2] No such file: 'list.csv'",
+    ),
+    (OSError(r"C:\Users\ann\list.csv is locked"), "OSError: list.csv is locked"),
+    (OSError("file:///srv/data/list.csv"), "OSError: list.csv"),
+    (OSError("https://example.com/a/b?c=/d and 1/2"), "OSError: https://example.com/a/b?c=/d and 1/2"),
+    (ValueError("x" * 1000), "ValueError: " + "x" * tools.LONGEST_ERROR),
+    (_Mute(), "_Mute: <exception str() failed>"),
+]
+
+
+@pytest.mark.parametrize(("error", "message"), RAISED, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_a_function_raises_is_told_in_one_line(error: BaseException, message: str, is_async: bool) -> None:
+    """The model hears the kind and the message; no traceback, and no place on this machine."""
+
+    def fail() -> None:
+        raise error
+
+    async def fail_later() -> None:
+        raise error
+
+    if is_async and isinstance(error, StopIteration):
+        message = "RuntimeError: coroutine raised StopIteration"  # Python's own translation
+    assert problem(ask(fail_later if is_async else fail)) == message
+
+
+def test_a_function_that_cancels_itself_ends_nothing_else() -> None:
+    """A stray cancellation is the function's own trouble, in a thread as on the loop."""
+
+    def thread() -> None:
+        raise asyncio.CancelledError
+
+    async def task() -> None:
+        raise asyncio.CancelledError
+
+    assert problem(ask(thread)) == "CancelledError"
+    assert problem(ask(task)) == "f was cancelled"
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    """A model that made up a function is told which there are."""
+    output = anyio.run(Toolbox({"b": add, "a": shout}).call, call("c"), LONG_S)
+    assert problem(output) == "there is no function c; the functions are: a, b"
+
+
+def test_a_call_of_another_kind_runs_no_function() -> None:
+    """An approval or a shell command is not for a function, even one that has its name."""
+    output = anyio.run(Toolbox({"add": add}).call, call("add", '{"a": 1}', "mcp_approval"), LONG_S)
+    assert problem(output) == "there is no mcp_approval add; the functions are: add"
+
+
+def test_a_custom_tool_takes_its_input_as_the_only_argument() -> None:
+    """Its input is text and not JSON, even where it looks like it."""
+    assert ask(shout, '{"a": 1}', "custom") == '{"A": 1}'
+    assert problem(ask(add, "1", "custom")) == "f takes 2 arguments, not one text"
+
+
+def test_a_function_that_cannot_be_a_tool_is_refused_at_once() -> None:
+    """Not when the first row calls it."""
+
+    def many(*values: int) -> None: ...
+
+    with pytest.raises(FunctionError):
+        Toolbox({"many": many})
+
+
+@pytest.mark.anyio
+async def test_an_async_function_is_cancelled_at_its_deadline(virtual_time: Callable[[], float]) -> None:
+    """It ends then, and the model hears how long it would have been waited for."""
+    ended = []
+
+    async def hang() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append(virtual_time())
+
+    output = await Toolbox({"hang": hang}).call(call("hang"), 2.5)
+    assert problem(output) == "hang took longer than 2.5 s"
+    assert ended == [pytest.approx(2.5, abs=0.1)]
+
+
+class Hanging:
+    """A function that blocks its thread until it is let go."""
+
+    def __init__(self) -> None:
+        self.started = threading.Semaphore(0)
+        self.released = threading.Event()
+
+    def __call__(self) -> str:
+        self.started.release()
+        self.released.wait()
+        return "late"
+
+    def function(self) -> Callable[[], str]:
+        return lambda: self()
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    function = Hanging()
+    yield function
+    function.released.set()
+
+
+@pytest.mark.anyio
+async def test_a_thread_is_left_behind_at_its_deadline(virtual_time: Callable[[], float], hanging: Hanging) -> None:
+    """The run goes on without it."""
+    output = await Toolbox({"hang": hanging.function()}).call(call("hang"), 2.5)
+    assert problem(output) == "hang took longer than 2.5 s"
+    assert virtual_time() == pytest.approx(2.5, abs=0.1)
+
+
+@pytest.mark.anyio
+async def test_a_function_that_blocks_does_not_hold_up_the_loop(hanging: Hanging) -> None:
+    """While it blocks, others run and one of them can even let it go."""
+
+    async def release() -> str:
+        hanging.released.set()
+        return "released"
+
+    toolbox = Toolbox({"hang": hanging.function(), "release": release})
+    assert await toolbox.call_all([call("hang"), call("release")], LONG_S) == ["late", "released"]
+
+
+@pytest.mark.anyio
+async def test_threads_left_behind_keep_their_places(
+    monkeypatch: pytest.MonkeyPatch, virtual_time: Callable[[], float], hanging: Hanging
+) -> None:
+    """A function that hangs in every row takes no more threads than there are places, and gives them back."""
+    monkeypatch.setattr(tools, "THREADS", 2)
+    toolbox = Toolbox({"hang": hanging.function(), "shout": shout})
+    outputs = await toolbox.call_all([call("hang")] * 5, 1.0)
+    assert [problem(output) for output in outputs] == ["hang took longer than 1 s"] * 5
+    assert [hanging.started.acquire(blocking=False) for _ in range(3)] == [True, True, False]
+    hanging.released.set()
+    assert await toolbox.call(call("shout", '{"text": "a"}'), LONG_S) == "A"
+
+
+def test_a_hanging_thread_does_not_keep_the_process(tmp_path: Path) -> None:
+    """The run ends when its rows do, not when somebody's function does."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import threading, anyio\n"
+        "from pipeline.client.tools import Toolbox\n"
+        "from pipeline.records import ToolCall\n"
+        "def hang() -> None: threading.Event().wait()\n"
+        "print(anyio.run(Toolbox({'hang': hang}).call, ToolCall('1', 'hang', '{}'), 0.01))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(tools.__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, program], env=environment, capture_output=True, text=True, timeout=20, check=True
+    )
+    assert problem(done.stdout) == "hang took longer than 0.01 s"
+
+
+@pytest.mark.anyio
+async def test_parallel_calls_are_answered_in_their_order(virtual_time: Callable[[], float]) -> None:
+    """They take as long as the longest, not as long as all, and one that fails fails alone."""
+    calls = [
+        call("add_later", '{"a": 1, "b": 30}'),
+        call("gone"),
+        call("add_later", '{"a": 1, "b": 10}'),
+        call("add_later", '{"a": 1, "b": 99}'),
+        call("add", '{"a": 1}'),
+    ]
+    outputs = await Toolbox({"add": add, "add_later": add_later}).call_all(calls, 60.0)
+    assert outputs[0] == "31"
+    assert problem(outputs[1]).startswith("there is no function gone")
+    assert outputs[2] == "11"
+    assert problem(outputs[3]) == "add_later took longer than 60 s"
+    assert outputs[4] == "2"
+    assert virtual_time() == pytest.approx(60, abs=0.1)
+
+
+@pytest.mark.anyio
+async def test_cancellation_of_the_run_passes(hanging: Hanging) -> None:
+    """A run that ends waits neither for a function on the loop nor for one in a thread."""
+
+    async def hang_later() -> None:
+        await anyio.sleep_forever()
+
+    toolbox = Toolbox({"hang": hanging.function(), "hang_later": hang_later})
+    async with anyio.create_task_group() as group:
+        group.start_soon(toolbox.call_all, [call("hang"), call("hang_later")], LONG_S)
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    assert not hanging.released.is_set()

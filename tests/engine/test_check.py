@@ -1,0 +1,269 @@
+"""What can be known to be wrong before a request leaves is found before it, with its place and what was meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline import api
+from pipeline.engine.check import Prepared, check_key, first_requests, is_loopback, prepare
+from pipeline.errors import DataError, RowError, SpecError
+from pipeline.spec.job import Job, Provider
+from pipeline.wire.dialect import Endpoint
+
+TABLE = "id,title,Größe\n1,Alien,3\n2,Brazil,\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a table."""
+    (tmp_path / "t.csv").write_text(TABLE)
+    return tmp_path
+
+
+def checked(folder: Path, **settings: Any) -> Prepared:
+    """Write a spec with these settings, and check it."""
+    spec = {
+        "provider": "simulator",
+        "model": "m",
+        "input": "t.csv",
+        "prompt": "About {{ title }}",
+        "output": "out/o.parquet",
+        **settings,
+    }
+    (folder / "job.yaml").write_text(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True))
+    return api.check(folder / "job.yaml")
+
+
+def refused(folder: Path, **settings: Any) -> str:
+    """Return why a spec is refused."""
+    with pytest.raises((SpecError, DataError)) as error:
+        checked(folder, **settings)
+    return error.value.message
+
+
+# -- columns ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "where", "column"),
+    [
+        ({"prompt": "About {{ titel }}"}, "prompt", "titel"),
+        ({"prompt": {"system": "{{ titel }}", "user": "x"}}, "prompt.system", "titel"),
+        ({"prompt": {"user": [{"text": "x"}, {"image": "titel"}]}}, "prompt.user[1].image", "titel"),
+        ({"prompt": {"messages": [{"role": "user", "content": "{{ row['titel'] }}"}]}}, "prompt.messages", "titel"),
+        ({"model": "{{ titel }}"}, "model", "titel"),
+        ({"request": {"metadata": {"a": "{{ titel }}"}}}, "request.metadata.a", "titel"),
+        ({"request": {"user": "x {{ titel }}"}}, "request.user", "titel"),
+    ],
+)
+def test_a_missing_column_has_its_line_and_what_was_meant(folder: Path, settings: Any, where: str, column: str) -> None:
+    """Wherever it is named; and the columns there are stand in the message."""
+    with pytest.raises(SpecError) as error:
+        checked(folder, **settings)
+    (problem,) = error.value.problems
+    assert problem.where.startswith(where)
+    assert (problem.suggestion, problem.line is not None) == ("title", True)
+    assert f"no column {column!r} (it has id, title, Größe)" in problem.message
+    assert column in str(problem.excerpt)
+
+
+def test_all_missing_columns_are_named_at_once(folder: Path) -> None:
+    """A person mends them in one go."""
+    with pytest.raises(SpecError) as error:
+        checked(folder, prompt={"system": "{{ a }}", "user": "{{ b }} {{ title }} {{ c }}"})
+    assert sorted(problem.message.split("'")[1] for problem in error.value.problems) == ["a", "b", "c"]
+
+
+def test_every_broken_template_has_its_line(folder: Path) -> None:
+    """All of them at once, too."""
+    with pytest.raises(SpecError) as error:
+        checked(folder, prompt={"system": "{{ a", "user": [{"text": "{% if %}"}]}, request={"user": "{{ b| }}"})
+    assert [problem.where for problem in error.value.problems] == [
+        "prompt.system",
+        "prompt.user[0].text",
+        "request.user",
+    ]
+    assert all(problem.line for problem in error.value.problems)
+
+
+def test_a_column_of_the_output_that_is_taken_is_found(folder: Path) -> None:
+    """With the line that mends it."""
+    (folder / "t.csv").write_text("title,status\na,b\n")
+    with pytest.raises(DataError, match="needs for itself: 'status'") as error:
+        checked(folder)
+    assert error.value.hint == 'add this line under output in the spec: `prefix: "llm_"`'
+    assert "llm_status" in checked(folder, output={"path": "o.parquet", "prefix": "llm_"}).columns.schema.names
+
+
+# -- the output ------------------------------------------------------------------------------------------------------
+
+
+def test_an_output_in_a_new_folder_leaves_nothing_but_the_folder(folder: Path) -> None:
+    """The look whether it can be written is cleaned up."""
+    checked(folder)
+    assert list((folder / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["t.csv/o.parquet", "t.csv/deep/o.parquet", "n" * 300 + ".parquet", "/proc/o.parquet"])
+def test_an_output_that_cannot_be_written_is_found(folder: Path, path: str) -> None:
+    """Before anything is paid."""
+    assert "cannot be written" in refused(folder, output=path)
+
+
+def test_an_output_that_is_a_folder_is_found(folder: Path) -> None:
+    """With what to write instead."""
+    (folder / "o.parquet").mkdir()
+    assert "is a folder" in refused(folder, output="o.parquet")
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "link.parquet", "./x/../t.parquet"])
+def test_an_output_that_would_replace_the_input_is_found(folder: Path, name: str) -> None:
+    """Also by another name of the same file."""
+    (folder / "x").mkdir()
+    (folder / "t.parquet").write_text(TABLE)
+    (folder / "link.parquet").symlink_to("t.parquet")
+    assert "file of the input" in refused(folder, input={"path": "t.parquet", "format": "csv"}, output=name)
+
+
+# -- the provider ----------------------------------------------------------------------------------------------------
+
+
+def endpoint(**provider: Any) -> Endpoint:
+    """Return the endpoint of these settings."""
+    return Provider.model_validate(provider).endpoint()
+
+
+def test_a_missing_key_is_named_by_its_variable() -> None:
+    """And never asked for in the spec."""
+    for key in (None, ""):
+        with pytest.raises(SpecError, match="OPENAI_API_KEY is not set") as error:
+            check_key(endpoint(name="openai"), key)
+        assert "export OPENAI_API_KEY=" in str(error.value.hint)
+
+
+@pytest.mark.parametrize("key", ["sk-1", "a" * 500, "!#~"])
+def test_a_key_is_taken_as_it_is(key: str) -> None:
+    """Whatever a vendor puts into it."""
+    check_key(endpoint(name="openai"), key)
+
+
+@pytest.mark.parametrize("key", [" sk", "sk ", "sk\n", "s k", "sk\r\nx: y", "s\0k", "schlüssel", "\u2028"])
+def test_a_key_with_what_no_key_has_is_refused_without_being_shown(key: str) -> None:
+    """A line end from a file, a space from a copy; the message does not repeat it."""
+    with pytest.raises(
+        SpecError, match="OPENAI_API_KEY holds spaces, line ends or characters that no key has"
+    ) as error:
+        check_key(endpoint(name="openai"), key)
+    assert key not in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("url", "fine"),
+    [
+        ("https://api.example/v1", True),
+        ("http://127.0.0.1:8080/v1", True),
+        ("http://127.5.5.5/v1", True),
+        ("http://[::1]:8080/v1", True),
+        ("http://localhost/v1", True),
+        ("http://api.example/v1", False),
+        ("http://192.168.1.2/v1", False),
+        ("http://localhost.evil.example/v1", False),
+        ("http://127.0.0.1.evil.example/v1", False),
+        ("http://localhost@evil.example/v1", False),
+        ("http://evil.example/localhost/v1", False),
+        ("http://2130706433/v1", False),
+    ],
+)
+def test_a_key_is_not_sent_in_the_clear(url: str, fine: bool) -> None:
+    """Over plain http only to this machine, by a name that can be nobody else's."""
+    assert is_loopback(url) == (fine and url.startswith("http:"))
+    target = endpoint(base_url=url, api_key_env="MY_KEY")
+    if fine:
+        check_key(target, "k")
+    else:
+        with pytest.raises(SpecError, match="not sent over plain http"):
+            check_key(target, "k")
+
+
+def test_a_server_without_a_key_needs_none() -> None:
+    """Also over plain http."""
+    check_key(endpoint(base_url="http://192.168.1.2/v1"), None)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999/v1", "http://:80/v1", "http:///v1", "http://[::1/v1", "http://a:b/v1"]
+)
+def test_an_address_that_is_none_is_found(folder: Path, url: str) -> None:
+    """Before the first row finds out."""
+    assert "provider.base_url" in refused(folder, provider={"base_url": url})
+
+
+def test_what_the_dialect_does_not_take_is_found_by_the_first_rows(folder: Path) -> None:
+    """A job that asks for what its provider has not is refused as a whole."""
+    said = refused(
+        folder,
+        prompt={"messages": [{"role": "developer", "content": "x"}]},
+        provider={"name": "qingbo", "base_url": "http://127.0.0.1:1/v1"},
+    )
+    assert "has no role developer" in said
+
+
+def test_parameters_that_a_page_does_not_list_are_told(folder: Path) -> None:
+    """They are sent, with a warning in the notes."""
+    prepared = checked(
+        folder, request={"truncation": "auto"}, provider={"name": "qingbo", "base_url": "http://127.0.0.1:1/v1"}
+    )
+    assert any("truncation" in note for note in prepared.notes)
+
+
+# -- rows ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_that_fails_alone_is_no_mistake_of_the_job(folder: Path) -> None:
+    """Null cells and missing pictures are the rows' own."""
+    prepared = checked(folder, prompt=[{"text": "{{ row['Größe'] }}"}, {"image": "title"}])
+    assert [isinstance(built, RowError) for _, built in first_requests(prepared, 9)] == [True, True]
+
+
+def test_the_first_requests_are_those_of_the_first_rows(folder: Path) -> None:
+    """No more of them than asked for, with the row's number in the whole input."""
+    prepared = checked(folder, input={"path": "t.csv", "where": "id = '2'"})
+    assert [row for row, _ in first_requests(prepared, 1)] == [1]
+    assert [row for row, _ in first_requests(checked(folder), 1)] == [0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "same"),
+    [
+        ({}, True),
+        ({"limits": {"concurrency": 3}}, True),
+        ({"name": "other"}, True),
+        ({"retry": {"attempts": 2}}, True),
+        ({"request": {"metadata": {"a": "b"}}}, True),
+        ({"output": {"path": "x.parquet", "prefix": "y_"}}, True),
+        ({"prompt": "Other {{ title }}"}, False),
+        ({"model": "n"}, False),
+        ({"request": {"temperature": 1}}, False),
+        ({"extra_body": {"seed": 1}}, False),
+        ({"on_null": "skip"}, False),
+        ({"dedupe": False}, False),
+        ({"output": {"path": "o.parquet", "fields": {"a": "int"}}}, False),
+        ({"provider": {"base_url": "http://127.0.0.1:1/v1"}}, False),
+    ],
+    ids=str,
+)
+def test_the_digest_changes_with_what_can_change_a_result(folder: Path, settings: Any, same: bool) -> None:
+    """And with nothing else, so that a run goes on without looking at each row again."""
+    assert (checked(folder).digest() == checked(folder, **settings).digest()) == same
+
+
+def test_a_job_made_in_python_needs_no_file(folder: Path) -> None:
+    """Its problems have places, but no lines."""
+    spec = {"provider": "simulator", "model": "m", "input": "t.csv", "prompt": "{{ titel }}", "output": "o.parquet"}
+    with pytest.raises(SpecError) as error:
+        prepare(Job.model_validate(spec).located(folder))
+    assert [(problem.where, problem.line) for problem in error.value.problems] == [("prompt.user", None)]

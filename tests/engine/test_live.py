@@ -1,0 +1,177 @@
+"""One row's journey to its result, and how a run ends before its rows do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from pipeline.checkpoint.journal import Journal
+from pipeline.checkpoint.store import Start
+from pipeline.client.gate import Gate
+from pipeline.engine.feed import Feed, Question
+from pipeline.engine.live import DRAIN_S, Run, Stop, answer
+from pipeline.errors import (
+    AttemptError,
+    DiskFailed,
+    MediaError,
+    NullCell,
+    PromptError,
+    ProviderRefused,
+    RowError,
+    RunError,
+    Sent,
+)
+from pipeline.records import Reply, Request, Result, Status, Usage
+
+pytestmark = pytest.mark.anyio
+Clock = Callable[[], float]
+OK = Reply(Status.OK, text="ok", usage=Usage(1, 0, 1, 0, 2))
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    """A journal with a session."""
+    journal = Journal(tmp_path / "journal.sqlite", label="somebody")
+    start = Start("{}", "/", "job", "table", 9, names_files=False, version="1")
+    journal.begin(start, journal.look(start), ambiguous=True)
+    yield journal
+    journal.finish(0)
+
+
+def question(row: int, built: Request | RowError | None = None) -> Question:
+    """Return a row's question; all rows ask the same."""
+    return Question(row, built or Request(row, "m", {}, bytes(16), 1))
+
+
+def giving(end: Reply | Exception, seconds: float = 0) -> Callable[[Request], object]:
+    """Return a client that answers or fails so, after a while."""
+
+    async def post(request: Request) -> Reply:
+        await anyio.sleep(seconds)
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    return post
+
+
+async def carried(
+    journal: Journal, end: Reply | Exception, built: Question | None = None, on_null: str = "fail"
+) -> Result:
+    """Carry row 3 to its result."""
+    return await answer(built or question(3), Run(journal, giving(end), on_null))  # type: ignore[arg-type]
+
+
+async def test_a_row_that_is_answered_has_the_answers_status(journal: Journal) -> None:
+    """With its usage; text and all else are in the journal."""
+    assert await carried(journal, OK) == Result(3, Status.OK, Usage(1, 0, 1, 0, 2))
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (AttemptError("no", kind="server", sent=Sent.ANSWERED, transient=True), Status.FAILED),
+        (AttemptError("no", kind="unknown_outcome", sent=Sent.MAYBE, transient=False), Status.UNKNOWN),
+        (MediaError("no picture"), Status.FAILED),
+        (PromptError("no JSON"), Status.FAILED),
+    ],
+)
+async def test_an_error_of_the_row_becomes_its_result(journal: Journal, error: RowError, status: Status) -> None:
+    """Nothing of it reaches the run."""
+    assert await carried(journal, error) == Result(3, status, error_kind=error.kind, error_message=error.message)
+
+
+@pytest.mark.parametrize("error", [ProviderRefused("no such key"), DiskFailed("full")])
+async def test_an_error_of_the_run_is_no_rows_result(journal: Journal, error: RunError) -> None:
+    """It ends the run, and the row stays pending."""
+    with pytest.raises(type(error)):
+        await carried(journal, error)
+    assert not journal.knows(question(3).request())
+
+
+@pytest.mark.parametrize(
+    ("error", "on_null", "status"),
+    [
+        (NullCell("title"), "fail", Status.FAILED),
+        (NullCell("title"), "skip", Status.SKIPPED),
+        (PromptError("no such filter"), "skip", Status.FAILED),
+        (MediaError("no picture"), "skip", Status.FAILED),
+    ],
+)
+async def test_a_row_without_a_request_asks_nothing(
+    journal: Journal, error: RowError, on_null: str, status: Status
+) -> None:
+    """Only a null is skipped where nulls are."""
+    never = AssertionError("it was sent")
+    assert (await carried(journal, never, question(3, error), on_null)).status is status
+
+
+async def test_twins_are_counted_with_the_row_that_asks(virtual_time: Clock, journal: Journal) -> None:
+    """Each row is in exactly one result, whether it came while the answer was out or later."""
+    run = Run(journal, giving(OK, 5), "fail")  # type: ignore[arg-type]
+    results: list[Result] = []
+
+    async def go(row: int) -> None:
+        results.append(await answer(question(row), run))
+
+    async with anyio.create_task_group() as group:
+        for row in (0, 1, 2):
+            group.start_soon(go, row)
+            await anyio.sleep(1)
+    await go(3)
+    assert [(result.row, result.status, result.rows) for result in results] == [
+        (1, Status.PENDING, 0),
+        (2, Status.PENDING, 0),
+        (0, Status.OK, 3),
+        (3, Status.OK, 1),
+    ]
+
+
+async def stopped(seconds: float, *, urgent_after: float | None = None) -> tuple[float, list[str]]:
+    """Stop a run with one attempt out that takes so long; return how long that took, and what came home."""
+    gate, home = Gate(), []
+    with_feed = Feed(iter([]))
+    stop = Stop(gate, with_feed)
+    began = anyio.current_time()
+
+    async def work() -> None:
+        await gate.gated(giving(OK, seconds))(question(1).request())  # type: ignore[arg-type]
+        home.append("answer")
+
+    async with anyio.create_task_group() as helpers, anyio.create_task_group() as workers:
+        helpers.start_soon(stop.carry_out, workers.cancel_scope)
+        workers.start_soon(work)
+        await anyio.lowlevel.checkpoint()
+        stop.request(ProviderRefused("no such key"))
+        stop.request(DiskFailed("full"))
+        assert stop.reason is not None
+        assert stop.reason.message == "no such key"
+        if urgent_after is not None:
+            await anyio.sleep(urgent_after)
+            stop.urgent.set()
+        await anyio.sleep_forever()
+    return anyio.current_time() - began, home
+
+
+async def test_a_stop_waits_for_what_is_out(virtual_time: Clock) -> None:
+    """Answers on their way are paid, so they come home; and the first reason to stop is the one that is told."""
+    seconds, home = await stopped(12)
+    assert seconds == pytest.approx(12, abs=0.1)
+    assert home == ["answer"]
+
+
+async def test_a_stop_does_not_wait_for_ever(virtual_time: Clock) -> None:
+    """After half a minute a run ends without its last answers."""
+    seconds, home = await stopped(1000)
+    assert seconds == pytest.approx(DRAIN_S, abs=0.1)
+    assert home == []
+
+
+async def test_an_urgent_stop_waits_for_nothing(virtual_time: Clock) -> None:
+    """The second signal."""
+    seconds, home = await stopped(1000, urgent_after=2)
+    assert seconds == pytest.approx(2, abs=0.1)
+    assert home == []

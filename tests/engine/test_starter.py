@@ -1,0 +1,203 @@
+"""What `init` writes runs as it stands, for any table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from pipeline import api
+from pipeline.engine.check import first_requests
+from pipeline.engine.starter import starter
+from pipeline.errors import DataError, SpecError
+from pipeline.records import Media, Request
+
+
+def picture() -> bytes:
+    """Return a small picture."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (2, 2), "red").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def started(table: Path, name: str = "job.yaml") -> tuple[list[object], list[str]]:
+    """Write a spec beside a table, check it, and return the parts of its first row's message and the output's columns."""
+    spec = api.init(table, table.parent / name)
+    prepared = api.check(spec)
+    ((_, request),) = first_requests(prepared, 1)
+    assert isinstance(request, Request)
+    (message,) = request.body["input"]
+    parts = [part.get("text") or part["image_url"] for part in message["content"]]
+    return parts, prepared.columns.schema.names
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Write a CSV file."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_a_table_of_texts(tmp_path: Path) -> None:
+    """Its first columns are in the prompt, each with its name."""
+    parts, names = started(written(tmp_path / "films.csv", [{"title": "Alien", "year": 1979}]))
+    assert parts == ["Say in one word what this is about. title: Alien. year: 1979."]
+    assert names[:3] == ["title", "year", "label"]
+
+
+@pytest.mark.parametrize("cell", ["bytes", "struct", "url", "path"])
+def test_a_table_of_pictures(tmp_path: Path, cell: str) -> None:
+    """Bytes, the struct that data sets have, addresses and file names are all sent as pictures."""
+    (tmp_path / "a.png").write_bytes(picture())
+    cells = {
+        "bytes": picture(),
+        "struct": {"bytes": picture(), "path": "a.png"},
+        "url": "https://x/a.JPG?size=1",
+        "path": "a.png",
+    }
+    pq.write_table(pa.table({"title": ["A"], "photo": [cells[cell]], "digest": [b"\1\2"]}), tmp_path / "t.parquet")
+    parts, names = started(tmp_path / "t.parquet")
+    assert parts[0] == "Describe this picture in one sentence. title: A."
+    assert [isinstance(part, Media) for part in parts] == [False, True]
+    assert "caption" in names
+
+
+def test_a_folder_of_pictures(tmp_path: Path) -> None:
+    """Each file is a row."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(picture())
+    (tmp_path / "photos" / "b.txt").touch()
+    parts, names = started(tmp_path / "photos")
+    assert parts[0] == "Describe this picture in one sentence."
+    assert isinstance(parts[1], Media)
+    assert names[:4] == ["path", "name", "bytes", "caption"]
+
+
+ODD = [
+    "a b",
+    "größe",
+    "it's",
+    'say "it"',
+    "1st",
+    "not",
+    "row",
+    "loop",
+    "range",
+    "null",
+    "true",
+    "no",
+    "a:b #c",
+    "- x",
+    "{x}",
+    "{{ x }}",
+    "{% raw %}",
+    "a\\b",
+    "a\nb",
+    "tab\there",
+    "\u2028",
+    "\x85",
+    "😀",
+    "${HOME}",
+    "$${x}",
+    "%",
+    "&a",
+    "*a",
+    "!a",
+    "'\"",
+    "class",
+    "x.y",
+]
+
+
+@pytest.mark.parametrize("name", ODD, ids=repr)
+def test_a_column_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """It is in the prompt with its cell, or, where a template could hardly name it, left to its owner."""
+    pq.write_table(pa.table({name: ["CELL"]}), tmp_path / "t.parquet")
+    ((text,), names) = started(tmp_path / "t.parquet")
+    assert name in names
+    sayable = not set(name) & set("{}\\") and not ("'" in name and '"' in name)
+    assert text == "Say in one word what this is about." + (f" {name}: CELL." if sayable else "")
+
+
+def test_all_odd_columns_at_once(tmp_path: Path) -> None:
+    """A prompt of four of them, and a comment with all."""
+    written(tmp_path / "t.csv", [dict.fromkeys(ODD, "CELL")])
+    ((text,), _) = started(tmp_path / "t.csv")
+    assert str(text).count("CELL") == 4
+
+
+@pytest.mark.parametrize(
+    "stem", ["größe", "2024", "null", "2024-01-01", "a b", "...", "x" * 150, "no", "'", "a${HOME}"]
+)
+def test_a_table_may_have_any_name(tmp_path: Path, stem: str) -> None:
+    """The job's name and the output's are made of it."""
+    started(written(tmp_path / f"{stem}.csv", [{"a": 1}]))
+
+
+@pytest.mark.parametrize(
+    ("columns", "prefix"),
+    [
+        (["status"], "llm_"),
+        (["output", "llm_status"], "llm_llm_"),
+        (["label"], "llm_"),
+        (["caption"], ""),
+        (["llm_status"], ""),
+    ],
+)
+def test_a_table_with_columns_like_the_outputs_gets_a_prefix(tmp_path: Path, columns: list[str], prefix: str) -> None:
+    """The shortest that keeps all columns apart."""
+    _, names = started(written(tmp_path / "t.csv", [dict.fromkeys(columns, "x")]))
+    assert names == [*columns, *names[len(columns) :]]
+    assert names[len(columns)] == f"{prefix}label"
+
+
+def test_the_output_never_replaces_the_table(tmp_path: Path) -> None:
+    """Also where the table is the output of an earlier job."""
+    (tmp_path / "out").mkdir()
+    pq.write_table(pa.table({"title": ["A"]}), tmp_path / "out" / "films.parquet")
+    spec = api.init(tmp_path / "out" / "films.parquet", tmp_path / "job.yaml")
+    assert api.check(spec).job.output_path == tmp_path / "out" / "films.2.parquet"
+
+
+def test_a_table_without_rows_can_be_started(tmp_path: Path) -> None:
+    """Its columns are known all the same."""
+    pq.write_table(pa.table({"title": pa.array([], pa.string())}), tmp_path / "t.parquet")
+    api.check(api.init(tmp_path / "t.parquet", tmp_path / "job.yaml"))
+
+
+def test_a_table_is_named_from_where_the_spec_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the command is given."""
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "data").mkdir()
+    written(tmp_path / "data" / "t.csv", [{"a": 1}])
+    monkeypatch.chdir(tmp_path / "data")
+    api.check(api.init("t.csv", "../jobs/job.yaml"))
+    assert 'path: "../data/t.csv"' in (tmp_path / "jobs" / "job.yaml").read_text()
+
+
+def test_a_spec_is_not_overwritten(tmp_path: Path) -> None:
+    """What a person has written is theirs."""
+    table = written(tmp_path / "t.csv", [{"a": 1}])
+    spec = api.init(table, tmp_path / "job.yaml")
+    spec.write_text("mine")
+    with pytest.raises(SpecError, match="File exists"):
+        api.init(table, spec)
+    assert spec.read_text() == "mine"
+
+
+def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
+    """And no spec is written for it."""
+    (tmp_path / "t.txt").write_text("a")
+    with pytest.raises(DataError):
+        starter(tmp_path / "t.txt", tmp_path / "job.yaml")
+    with pytest.raises(DataError):
+        api.init(tmp_path / "missing.csv", tmp_path / "job.yaml")
+    assert not (tmp_path / "job.yaml").exists()

@@ -1,0 +1,87 @@
+"""A spec holds no keys, and no message repeats one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import SpecError
+from pipeline.spec.load import load_text
+from pipeline.spec.secrecy import looks_like_key, masked
+
+Mistakes = Callable[..., list[str]]
+KEY = "sk-" + "proj-Ab3_" * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (KEY, True),
+        (f"key {KEY}.", True),
+        ("Bearer xyz", True),
+        ("use Bearer 0123456789abcdef0 there", True),
+        ("sk-short", False),
+        ("Bearer", False),
+        ("The Bearer of this letter", False),
+        ("Bearer tokens are explained here", False),
+        ("a risk-assessment-of-something-long", False),
+        ("OPENAI_API_KEY", False),
+    ],
+)
+def test_keys_are_told_from_other_text(text: str, expected: bool) -> None:
+    """API keys and bearer tokens are recognised by their form; prose about them is not."""
+    assert looks_like_key(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        (f"run_dir: {KEY}", "run_dir"),
+        (f"extra_body: {{a: [{{b: '{KEY}'}}]}}", "extra_body.a[0].b"),
+        (f"request: {{metadata: {{a: 'Bearer {KEY}'}}}}", "request.metadata.a"),
+        (f"name: x {KEY}", "name"),
+        (f"on_null: {KEY}", "on_null"),
+        (f"{KEY}: 1", "***"),
+    ],
+)
+def test_a_key_is_refused_wherever_it_stands_and_never_shown(small: str, line: str, where: str) -> None:
+    """The mistake says where a key belongs; neither message nor excerpt repeats it."""
+    with pytest.raises(SpecError) as caught:
+        load_text(f"{small}{line}\n", folder=Path("/specs"))
+    (problem,) = caught.value.problems
+    assert problem.where == where
+    assert KEY not in str(caught.value)
+    assert KEY not in repr(problem)
+    assert problem.excerpt is not None
+    assert "***" in problem.excerpt
+
+
+def test_a_key_in_an_option_or_a_variable_is_refused(mistakes: Mistakes, small: str) -> None:
+    """The command line and the environment are no way around the rule."""
+    advice = "keys are given by the name of an environment variable (`api_key_env: NAME`), never by their value"
+    assert mistakes(small + "run_dir: ${X}\n", f"name={KEY}", X=KEY) == [
+        f"6:10 run_dir: holds what looks like a key; {advice}",
+        f"--set name: holds what looks like a key; {advice}",
+    ]
+
+
+def test_a_key_on_the_line_of_another_mistake_is_masked_too(small: str) -> None:
+    """Excerpts are masked whatever they are shown for, comments and syntax errors included."""
+    for line in (f"dedupe: 5 # {KEY}", f"a: b: {KEY}"):
+        with pytest.raises(SpecError) as caught:
+            load_text(f"{small}{line}\n", folder=Path("/specs"))
+        assert KEY not in str(caught.value)
+
+
+def test_a_key_cut_off_by_a_long_line_is_masked() -> None:
+    """An excerpt is shortened after it is masked, so no first half of a key is left."""
+    with pytest.raises(SpecError) as caught:
+        load_text(f"a: {'x' * 150} {KEY}\n", folder=Path("/specs"))
+    assert "sk-" not in str(caught.value)
+
+
+def test_masking_leaves_the_rest_of_the_text() -> None:
+    """Only the key itself becomes stars."""
+    assert masked(f"a {KEY} b") == "a *** b"
