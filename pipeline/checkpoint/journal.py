@@ -58,9 +58,7 @@ class Journal:
         self._dedupe = dedupe
         self._plan = self._session = 0
         self._ambiguous = True
-        self._replaced: dict[
-            int, list[int]
-        ] = {}  # request that is being asked → those whose answers its own will replace
+        self._replaced: dict[int, list[int]] = {}  # request that is being asked → those its answer will stand for
         self._writer = Writer(path)
 
     # -- a run begins and ends --------------------------------------------------------------------------------------------------

@@ -42,7 +42,8 @@ class Writer:
 
     def post(self, *statements: Statement) -> None:
         """Queue statements without waiting for them; they keep their order."""
-        self._queue.put((statements, None))
+        if statements:
+            self._queue.put((statements, None))
 
     async def write(self, *statements: Statement) -> None:
         """Return when the statements, and all that were queued before, are durable. Raises ``DiskFailed``."""

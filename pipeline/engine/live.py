@@ -58,9 +58,7 @@ async def answer(question: Question, run: Run) -> Result:
     except RowError as error:
         return _unasked(question.row, error, run)
     try:
-        with run.journal.claim(
-            request
-        ) as claim:  # checkpoint/: answered before, being asked for a twin row, or ours to ask
+        with run.journal.claim(request) as claim:  # checkpoint/: known, being asked for a twin row, or ours
             if not claim.ours:
                 return Result.shared(question.row, claim.known)
             reply = await run.post(claim.request)  # client/: every attempt journaled before it leaves and when it ends

@@ -53,6 +53,7 @@ _MARKED: tuple[tuple[str, str, str], ...] = (
 )
 _PDF_WITHIN = 1024  # bytes that may stand before a PDF's mark
 _LINES = 10  # of a table, that must agree in their number of cells
+_LONGEST_CELL = 2**17  # characters; a first line without an end is no header
 
 
 def file_type(data: bytes) -> tuple[str, str]:
@@ -118,6 +119,8 @@ def _is_table(text: str, delimiter: str) -> bool:
         rows = list(islice(csv.reader(islice(_lines(text), 2 * _LINES), delimiter=delimiter), _LINES))
     except csv.Error:
         return False
+    if any(len(cell) > _LONGEST_CELL for row in rows for cell in row):
+        return False  # csv's own limit is the process's, and reading a table may have raised it
     widths = {len(row) for row in rows if row}
     return len(rows) > 1 and len(widths) == 1 and widths != {1}
 

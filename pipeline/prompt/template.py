@@ -20,19 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 FUEL = 1_000_000  # steps; a long few-shot loop takes some thousands, a runaway template stops within a second
-FUNCTIONS = (
-    "cycler",
-    "dict",
-    "joiner",
-    "namespace",
-    "range",
-)  # of the language; by any other name than a call's, they are columns
-_MISUSES = (
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-)  # of a list's or dict's methods, and calling what is no function
+# Of the language. Where they are not called, they are columns like any other name.
+FUNCTIONS = ("cycler", "dict", "joiner", "namespace", "range")
+# What a list's or dict's methods raise when a template misuses them, and whatever is called that is no function.
+_MISUSES = (AttributeError, LookupError, TypeError, ValueError)
 MARKS = ("{{", "{%", "{#")
 _BY_NAME = re.compile(r"""\brow\s*\[\s*(?:"([^"]+)"|'([^']+)')\s*\]""")
 _SOLE = re.compile(r"""\s*\{\{\s*(?:([A-Za-z_]\w*)|row\s*\[\s*(?:"([^"]+)"|'([^']+)')\s*\])\s*\}\}\s*""")

@@ -184,8 +184,8 @@ def test_bytes_are_left_out_unless_they_are_kept(type_: pa.DataType) -> None:
 
 def test_a_column_to_keep_that_is_not_there_is_named() -> None:
     """With what was probably meant, and its place in the spec."""
-    with pytest.raises(SpecError, match=r"output\.keep\.1: the input has no column 'phto' - did you mean 'photo'\?"):
-        columns(keep=["photo", "phto"])
+    with pytest.raises(SpecError, match=r"output\.keep\.1: the input has no column 'photoo' - did you mean 'photo'\?"):
+        columns(keep=["photo", "photoo"])
 
 
 def test_a_clash_with_the_input_prints_the_line_that_mends_it() -> None:

@@ -85,12 +85,12 @@ def test_pictures_stand_where_plain_json_would_have_them(value: object) -> None:
 async def test_files_and_cells_and_urls_go_together(tmp_path: Path) -> None:
     """A file's bytes are read when it is sent, a URL is left to the provider, and each is at its place."""
     (tmp_path / "a").write_bytes(PICTURES[1])
-    medias = [
+    pictures = [
         Media(identity="", label="a", path=tmp_path / "a"),
         Media(identity="", label="u", url="https://x/y?a=ä\u2028"),
         cell(PICTURES[0]),
     ]
-    sent = orjson.loads(await serialized({"input": [*medias, "data:image/png;base64,mine"]}, OPENAI))
+    sent = orjson.loads(await serialized({"input": [*pictures, "data:image/png;base64,mine"]}, OPENAI))
     assert sent["input"] == [
         naive(PICTURES[1]),
         "https://x/y?a=ä\u2028",

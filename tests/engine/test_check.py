@@ -51,13 +51,13 @@ def refused(folder: Path, **settings: Any) -> str:
 @pytest.mark.parametrize(
     ("settings", "where", "column"),
     [
-        ({"prompt": "About {{ titel }}"}, "prompt", "titel"),
-        ({"prompt": {"system": "{{ titel }}", "user": "x"}}, "prompt.system", "titel"),
-        ({"prompt": {"user": [{"text": "x"}, {"image": "titel"}]}}, "prompt.user[1].image", "titel"),
-        ({"prompt": {"messages": [{"role": "user", "content": "{{ row['titel'] }}"}]}}, "prompt.messages", "titel"),
-        ({"model": "{{ titel }}"}, "model", "titel"),
-        ({"request": {"metadata": {"a": "{{ titel }}"}}}, "request.metadata.a", "titel"),
-        ({"request": {"user": "x {{ titel }}"}}, "request.user", "titel"),
+        ({"prompt": "About {{ titlex }}"}, "prompt", "titlex"),
+        ({"prompt": {"system": "{{ titlex }}", "user": "x"}}, "prompt.system", "titlex"),
+        ({"prompt": {"user": [{"text": "x"}, {"image": "titlex"}]}}, "prompt.user[1].image", "titlex"),
+        ({"prompt": {"messages": [{"role": "user", "content": "{{ row['titlex'] }}"}]}}, "prompt.messages", "titlex"),
+        ({"model": "{{ titlex }}"}, "model", "titlex"),
+        ({"request": {"metadata": {"a": "{{ titlex }}"}}}, "request.metadata.a", "titlex"),
+        ({"request": {"user": "x {{ titlex }}"}}, "request.user", "titlex"),
     ],
 )
 def test_a_missing_column_has_its_line_and_what_was_meant(folder: Path, settings: Any, where: str, column: str) -> None:
@@ -263,7 +263,7 @@ def test_the_digest_changes_with_what_can_change_a_result(folder: Path, settings
 
 def test_a_job_made_in_python_needs_no_file(folder: Path) -> None:
     """Its problems have places, but no lines."""
-    spec = {"provider": "simulator", "model": "m", "input": "t.csv", "prompt": "{{ titel }}", "output": "o.parquet"}
+    spec = {"provider": "simulator", "model": "m", "input": "t.csv", "prompt": "{{ titlex }}", "output": "o.parquet"}
     with pytest.raises(SpecError) as error:
         prepare(Job.model_validate(spec).located(folder))
     assert [(problem.where, problem.line) for problem in error.value.problems] == [("prompt.user", None)]
