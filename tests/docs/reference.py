@@ -98,7 +98,9 @@ def modules() -> str:
     for path in sorted((ROOT / "pipeline").rglob("*.py")):
         docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
         if docstring is not None:
-            lines.append(f"- `{path.relative_to(ROOT / 'pipeline')}`: {' '.join(docstring.split(chr(10) * 2)[0].split())}")
+            lines.append(
+                f"- `{path.relative_to(ROOT / 'pipeline')}`: {' '.join(docstring.split(chr(10) * 2)[0].split())}"
+            )
     return "\n".join(lines)
 
 
