@@ -21,7 +21,7 @@ from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.engine.check import Prepared, first_requests, prepare, replaces_input
-from pipeline.engine.session import Offer, metadata, run_job
+from pipeline.engine.session import Leave, Offer, metadata, run_job
 from pipeline.engine.starter import starter
 from pipeline.errors import DataError, Problem, RowError, SpecError
 from pipeline.events import Event, RunFinished
@@ -187,14 +187,14 @@ def _load(spec: str | Path, sets: Sequence[str]) -> Job:
     return load_job(Path(spec), sets, os.environ)
 
 
-def _leave(job: Job, *, yes: bool, confirm: Callable[[Offer], bool] | None) -> Callable[[Offer], None]:
+def _leave(job: Job, *, yes: bool, confirm: Callable[[Offer], bool] | None) -> Leave:
     """Return what decides whether an offer is carried out: it returns, or raises ``SpecError`` and nothing is sent."""
     if not yes and confirm is None and not job.provider.simulated:
         problem = Problem("", f"asking {job.provider.label} may cost money, and nobody is here to say yes")
         raise SpecError([problem], source=job.source, hint="pass --yes (in Python: yes=True)")
 
-    def decide(offer: Offer) -> None:
-        if not yes and confirm is not None and not confirm(offer):
+    def decide(offer: Callable[[], Offer]) -> None:
+        if not yes and confirm is not None and not confirm(offer()):
             raise SpecError([Problem("", "not started: nothing was sent")], source=job.source)
 
     return decide

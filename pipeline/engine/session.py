@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import signal
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +29,7 @@ from pipeline.records import STATUS_FACTS, Request, Status
 from pipeline.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from pipeline.checkpoint.store import Plan
     from pipeline.engine.feed import Selection
@@ -54,15 +55,19 @@ class Offer:
     notes: tuple[str, ...]
 
 
+Leave = Callable[[Callable[[], Offer]], None]
+"""Decides whether a run may send: it gets the offer's maker, for making one may take a pass over the table, and raises to say no."""
+
+
 def run_job(
     job: Job,
     *,
     retry: Collection[Status],
-    leave: Callable[[Offer], None],
+    leave: Leave,
     environ: Mapping[str, str],
     observe: Observer,
 ) -> RunFinished:
-    """Run a job, or go on with it, and write its table. ``leave`` raises when an offer must not be carried out.
+    """Run a job, or go on with it, and write its table. ``leave`` decides whether a provider that may cost money is asked.
 
     Returns the closing figures; raises the ``RunError`` that kept the run from starting or made it stop, after the table was written.
     """
@@ -101,7 +106,7 @@ class _Session:
             self._journal = None
             journal.finish(exit_code, names_files=self._prepared.builder.names_files)
 
-    def select(self, retry: Collection[Status], leave: Callable[[Offer], None]) -> Selection:
+    def select(self, retry: Collection[Status], leave: Leave) -> Selection:
         """Return the rows that are left to ask, once ``leave`` agrees; only then is anything written into the journal."""
         journal, job, prepared = self._open(), self._job, self._prepared
         start = Start(
@@ -116,7 +121,7 @@ class _Session:
         plan = journal.look(start)
         selection, rows, known = self._left(plan, retry)
         if not job.provider.simulated:
-            leave(self._offer(rows, self._count_known() if known is None else known))
+            leave(lambda: self._offer(rows, self._count_known() if known is None else known))
         journal.begin(start, plan, ambiguous=job.retry.ambiguous)
         self._announce(plan, rows, known or 0)
         return selection
@@ -133,9 +138,9 @@ class _Session:
         return all_but(finished), self._prepared.source.rows, finished.count(1)
 
     def _count_known(self) -> int:
-        """Compare a changed table with the journal, so that the offer says what is really new."""
+        """Compare the whole table with the journal, so that the offer says what is really new."""
         journal = self._open()
-        self._observe(Notice("the job or the input has changed: comparing it with what was answered before"))
+        self._observe(Notice("comparing the table with what was answered before"))
         return sum(map(journal.knows, self._requests()))
 
     def _requests(self) -> Iterator[Request]:
