@@ -55,7 +55,7 @@ STATUS_FACTS: Mapping[Status, StatusFact] = {
     Status.FAILED: StatusFact("no usable answer; error_kind and error_message say why"),
     Status.CANCELLED: StatusFact("cancelled at the provider"),
     Status.SKIPPED: StatusFact("not asked: a null cell, and on_null is skip", ok=True),
-    Status.UNKNOWN: StatusFact("sent, perhaps paid, no answer known, and retry.ambiguous is false"),
+    Status.UNKNOWN: StatusFact("sent, perhaps paid, without a usable answer, and not asked again by itself"),
     Status.PENDING: StatusFact("not finished; the next run goes on with it", asked_again=True),
 }
 
