@@ -106,8 +106,8 @@ class Journal:
         self._index.status = {number: known for number, known in self._index.status.items() if known not in vain}
         return {row for row, _ in rows}
 
-    def finish(self, exit_code: int, *, names_files: bool = False) -> None:
-        """End the session, if one has begun, and close the journal. Raises ``DiskFailed`` when something could not be made durable.
+    def finish(self, *, names_files: bool = False) -> None:
+        """Make everything durable and close the journal; nothing is in flight any more. Raises ``DiskFailed`` where that fails.
 
         ``names_files`` says that rows of this plan name files, whose changes the input's signature does not show.
         """
@@ -115,7 +115,6 @@ class Journal:
             if names_files:
                 self._writer.post((schema.NOTE_FILES, (self._plan,)))
             self._writer.post(*closing(self._label, ambiguous=self._ambiguous))
-            self._writer.post((schema.END_SESSION, (time.time(), exit_code, self._session)))
         self._writer.close()
 
     # -- a row asks -------------------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ NOTE = "INSERT OR REPLACE INTO rows(row, plan, request, status, error_kind, erro
 
 NOTE_FILES = "UPDATE plans SET names_files = 1 WHERE id = ?"
 
-END_SESSION = "UPDATE sessions SET ended_at = ?, exit_code = ? WHERE id = ?"
+END_SESSION = "UPDATE sessions SET ended_at = ?, exit_code = ? WHERE id = (SELECT MAX(id) FROM sessions)"
 
 # Since a retry with changes, the answer of one request stands for another too, which then needs no asking either.
 STAND_IN = """

@@ -156,6 +156,12 @@ def add_session(connection: sqlite3.Connection, start: Start, plan: Plan) -> int
     return connection.execute(query, values).lastrowid or 0
 
 
+def end_session(path: Path, exit_code: int) -> None:
+    """Record how the newest session ended, once its table is written: one that says nothing was killed before that."""
+    with opened(path) as connection:
+        connection.execute(schema.END_SESSION, (time.time(), exit_code))
+
+
 def pack(raw: object) -> bytes:
     """Compress a reply's body: its length as 4 bytes, then zstd (Arrow's codec, so that it costs no further dependency)."""
     body = orjson.dumps(raw)

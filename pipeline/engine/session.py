@@ -6,7 +6,7 @@ import importlib.util
 import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -18,7 +18,7 @@ import anyio
 from pipeline.checkpoint.journal import Journal
 from pipeline.checkpoint.reader import Totals, reading
 from pipeline.checkpoint.rundir import held, journal_path
-from pipeline.checkpoint.store import Start
+from pipeline.checkpoint.store import Start, end_session
 from pipeline.checkpoint.table import write_table
 from pipeline.engine.check import Prepared, check_key, prepare
 from pipeline.engine.feed import all_but, everything, only, questions
@@ -100,11 +100,11 @@ class _Session:
             journal_path(self._job.run_path), label=self._job.provider.label, dedupe=self._job.dedupe
         )
 
-    def close(self, exit_code: int = 2) -> None:
-        """End the session in the journal. Raises ``DiskFailed`` when something could not be made durable."""
+    def close(self) -> None:
+        """Make the journal durable and close it. Raises ``DiskFailed`` when something could not be made durable."""
         if (journal := self._journal) is not None:
             self._journal = None
-            journal.finish(exit_code, names_files=self._prepared.builder.names_files)
+            journal.finish(names_files=self._prepared.builder.names_files)
 
     def select(self, retry: Collection[Status], leave: Leave) -> Selection:
         """Return the rows that are left to ask, once ``leave`` agrees; only then is anything written into the journal."""
@@ -177,10 +177,12 @@ class _Session:
         try:
             if failure is not None:
                 self._open().recall(self._requests())
-            self.close(failure.exit_code if failure is not None else 0)
+            self.close()
             finished = self._write(failure)
         except RunError as error:
+            self._end((failure or error).exit_code)
             raise failure or error from error
+        self._end(finished.exit_code)
         self._observe(finished)
         if failure is not None:
             raise failure
@@ -218,6 +220,11 @@ class _Session:
             simulated=job.provider.simulated,
             notes=_closing_notes(totals, maybe_paid),
         )
+
+    def _end(self, exit_code: int) -> None:
+        """Note how the session ended. Where even that fails the run has said worse before, and its answers are safe."""
+        with suppress(RunError):
+            end_session(journal_path(self._job.run_path), exit_code)
 
     def _open(self) -> Journal:
         if self._journal is None:

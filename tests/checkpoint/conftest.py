@@ -71,9 +71,9 @@ class Bench:
             journal.begin(start, journal.look(start), ambiguous=ambiguous)
         return journal
 
-    def close(self, exit_code: int = 0) -> None:
+    def close(self) -> None:
         """End the session."""
-        self._open.pop().finish(exit_code)
+        self._open.pop().finish()
 
     def close_all(self) -> None:
         """End what a test has left open."""

@@ -162,7 +162,7 @@ class Life(RuleBasedStateMachine):
     def abandon(self) -> None:
         """Let go of everything in this process."""
         self.out.clear()
-        self.journal.finish(0)
+        self.journal.finish()
 
     @invariant()
     def what_was_acknowledged_is_there(self) -> None:
@@ -208,7 +208,7 @@ def torn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     copy = tmp_path_factory.mktemp("copy")
     for name in FILES:
         shutil.copy(folder / name, copy / name)
-    journal.finish(0)
+    journal.finish()
     return copy, [f"answer {row}" for row in range(4)]
 
 
@@ -224,7 +224,7 @@ def opened(folder: Path) -> list[object]:
             attempt = runner.run(journal.intend(claim.request))
             runner.run(journal.settle(claim.request, attempt, Outcome(0.1, reply=Reply(Status.OK, text="more"))))
     finally:
-        journal.finish(0)
+        journal.finish()
     return texts
 
 

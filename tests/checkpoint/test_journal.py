@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.checkpoint.journal import Journal
 from pipeline.checkpoint.reader import Totals, reading
-from pipeline.checkpoint.store import KILLED
+from pipeline.checkpoint.store import KILLED, end_session
 from pipeline.errors import AttemptError, MediaError, NullCell, PromptError, RowError, RunDirectoryError, Sent
 from pipeline.records import Outcome, Status, Usage
 
@@ -121,7 +121,7 @@ def test_an_attempt_without_an_end_may_have_been_paid(bench: Bench) -> None:
     journal = bench.open()
     with journal.claim(bench.request(5, "a")) as claim:
         bench.wait(journal.intend(claim.request))
-    bench.close(130)
+    bench.close()
     assert stored(bench, "SELECT state, error_kind, error_message FROM attempts") == [("unknown", "killed", KILLED)]
     for _ in range(2):
         with reading(bench.run_dir) as reader:
@@ -135,7 +135,7 @@ def test_what_was_in_flight_is_asked_again(bench: Bench) -> None:
     journal = bench.open()
     with journal.claim(bench.request(0, "a")) as claim:
         bench.wait(journal.intend(claim.request))
-    bench.close(130)
+    bench.close()
     assert results(bench) == {0: ("pending", None)}
     assert bench.ask(bench.open(), 0, "a") is None
     bench.close()
@@ -154,7 +154,7 @@ def test_what_was_in_flight_ends_as_unknown_where_nothing_is_paid_twice(
     if killed:
         bench = copied(bench, benches, tmp_path_factory.mktemp("copy"))
     else:
-        bench.close(130)
+        bench.close()
     assert bench.ask(bench.open(ambiguous=False), 0, "a") is Status.UNKNOWN
     bench.close()
     assert bench.ask(bench.open(ambiguous=False), 0, "a") is Status.UNKNOWN
@@ -179,7 +179,7 @@ def test_a_session_that_never_began_changes_nothing(bench: Bench, benches: Any, 
     killed = copied(bench, benches, tmp_path / "copy")
     refused = killed.open(begun=False)
     refused.look(killed.start())
-    killed.close(2)
+    killed.close()
     assert stored(killed, "SELECT state FROM attempts") == [("sent",)]
     assert stored(killed, "SELECT COUNT(*) FROM sessions") == [(1,)]
     assert killed.ask(killed.open(ambiguous=False), 0, "a") is Status.UNKNOWN
@@ -237,7 +237,8 @@ def test_a_failure_of_the_run_is_not_a_rows(bench: Bench) -> None:
     journal = bench.open()
     error = AttemptError("no such key", kind="auth", sent=Sent.ANSWERED, transient=False, scope="run")
     bench.ask(journal, 0, "a", error)
-    bench.close(6)
+    bench.close()
+    end_session(bench.path, 6)
     assert results(bench) == {0: ("pending", None)}
 
 
@@ -626,7 +627,8 @@ def test_a_session_is_kept_with_its_end(bench: Bench) -> None:
     bench.open()
     with reading(bench.run_dir) as reader:
         assert reader.session()["ended_at"] is None
-    bench.close(6)
+    bench.close()
+    end_session(bench.path, 6)
     with reading(bench.run_dir) as reader:
         session = reader.session()
     assert (session["job"], session["exit_code"], session["version"]) == ({}, 6, "1")

@@ -38,7 +38,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     start = Start("{}", "/", "job", "table", 9, names_files=False, version="1")
     journal.begin(start, journal.look(start), ambiguous=True)
     yield journal
-    journal.finish(0)
+    journal.finish()
 
 
 def question(row: int, built: Request | RowError | None = None) -> Question:
