@@ -131,7 +131,10 @@ def status(spec: str | Path, *, sets: Sequence[str] = ()) -> State:
     """Say how far a run is; ``spec`` may be its run directory. Raises ``RunDirectoryError`` where there is no run."""
     run_dir = _run_dir(spec, sets)
     with reading(run_dir) as reader:
-        return State(reader.session(), reader.totals(), is_held(run_dir), reader.planned_rows, reader.maybe_paid_rows())
+        session, totals, rows = reader.session(), reader.totals(), reader.planned_rows
+        if rows is None and session["exit_code"] in (0, 1):
+            rows = totals.rows  # a finished run has counted them
+        return State(session, totals, is_held(run_dir), rows, reader.maybe_paid_rows())
 
 
 def show(spec: str | Path, row: int, *, sets: Sequence[str] = ()) -> Mapping[str, object]:
