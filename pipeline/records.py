@@ -136,7 +136,10 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply in one normal form, whatever shape it came in. ``raw`` is the body as it was decoded, without its envelope."""
+    """A reply in one normal form, whatever shape it came in. ``raw`` is the body as it was decoded, without its envelope.
+
+    ``first_token_s`` is the seconds from sending to the first piece of text, known only of a stream that was asked for.
+    """
 
     status: Status
     text: str = ""
@@ -154,6 +157,7 @@ class Reply:
     error_message: str | None = None
     request_id: str | None = None
     simulated: bool = False
+    first_token_s: float | None = None
     raw: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 

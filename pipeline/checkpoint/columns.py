@@ -6,13 +6,14 @@ table is made from it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from pipeline.checkpoint.schema import RESULT
 from pipeline.errors import DataError, Problem, SpecError
 from pipeline.records import Status
 from pipeline.rows.columns import suggest
@@ -26,11 +27,20 @@ _SCALARS = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "bo
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """One of our columns: what it is called before ``output.prefix``, its type, and what it means."""
+    """One of our columns: what it is called before ``output.prefix``, its type, what it means, and to which jobs it belongs."""
 
     name: str
     type: pa.DataType
     meaning: str
+    belongs: Callable[[Job], bool] = lambda _job: True
+
+
+def _has_tools(job: Job) -> bool:
+    return bool(job.request.get("tools") or job.extra_body.get("tools"))
+
+
+def _is_streamed(job: Job) -> bool:
+    return job.delivery == "stream"
 
 
 OURS = (
@@ -42,7 +52,12 @@ OURS = (
     Ours("service_tier", pa.string(), "the tier that served it, where the provider says so"),
     Ours("response_id", pa.string(), "the provider's id of the answer"),
     Ours("refusal", pa.string(), "the model's words where it declined"),
-    Ours("tool_calls", pa.string(), "the calls the model asked for, as JSON; only where the job's request has tools"),
+    Ours(
+        "tool_calls",
+        pa.string(),
+        "the calls the model asked for, as JSON; only where the job's request has tools",
+        _has_tools,
+    ),
     Ours(
         "input_tokens",
         pa.int64(),
@@ -54,6 +69,12 @@ OURS = (
     Ours("total_tokens", pa.int64(), "input and output"),
     Ours("attempts", pa.int32(), "requests that left for this row, over all runs"),
     Ours("latency_s", pa.float64(), "seconds that the answering attempt took"),
+    Ours(
+        "first_token_s",
+        pa.float64(),
+        "seconds until its first piece of text was here; only where the job's delivery is `stream`",
+        _is_streamed,
+    ),
     Ours("finished_at", pa.timestamp("ms", tz="UTC"), "when the answer was journaled"),
     Ours(
         "shared_from",
@@ -61,6 +82,9 @@ OURS = (
         "number of the row that asked the same question and carries its tokens; they are 0 here then",
     ),
 )
+
+# What a twin does not carry a second time, so that sums over the table are the bill.
+_CARRIED = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens", "attempts")
 
 
 def arrow_type(type_: FieldType) -> pa.DataType:
@@ -104,24 +128,23 @@ class Columns:
 
     def answers(self, results: Mapping[int, Sequence[object]], numbers: Sequence[int]) -> list[pa.Array]:
         """Return the columns that are not the input's, for these rows; a row without a result is pending."""
-        cells = [self._cells(number, results.get(number)) for number in numbers]
+        ours = [column.name for column in _ours(self.job)]
+        cells = [self._cells(number, results.get(number), ours) for number in numbers]
         fields = list(self.schema)[len(self.kept) :]
         return [pa.array([row[index] for row in cells], field.type) for index, field in enumerate(fields)]
 
-    def _cells(self, number: int, result: Sequence[object] | None) -> list[object]:
+    def _cells(self, number: int, result: Sequence[object] | None, ours: Sequence[str]) -> list[object]:
         if result is None:
-            result = (number, Status.PENDING.value, *(None,) * 19)
-        (_, status, kind, message, provider, model, tier, response_id, refusal, text, calls, *rest) = result
-        *tokens, attempts, _maybe_paid, latency, finished, carrier = rest
-        twin = carrier is not None and carrier != number
-        if twin:
-            tokens, attempts = [None if value is None else 0 for value in tokens], 0
-        ours = [status, kind, message, provider, model, tier, response_id, refusal]
-        if _has_tools(self.job):
-            ours.append(calls)
-        at = datetime.fromtimestamp(finished, UTC) if isinstance(finished, float) else None
-        ours += [*tokens, attempts or 0, latency, at, carrier if twin else None]
-        return [*self._answer(str(status), text), *ours]
+            result = (number, Status.PENDING.value, *(None,) * (len(RESULT) - 2))
+        cells = dict(zip(RESULT, result, strict=True))
+        if cells["shared_from"] in (None, number):
+            cells["shared_from"] = None
+        else:
+            cells |= {name: 0 for name in _CARRIED if cells[name] is not None}
+        finished = cells["finished_at"]
+        cells["finished_at"] = datetime.fromtimestamp(finished, UTC) if isinstance(finished, float) else None
+        cells["attempts"] = cells["attempts"] or 0
+        return [*self._answer(str(cells["status"]), cells["output"]), *(cells[name] for name in ours)]
 
     def _answer(self, status: str, text: object) -> list[object]:
         fields = self.job.output.fields
@@ -142,8 +165,12 @@ def _answer_fields(job: Job) -> list[pa.Field]:
     return [*(pa.field(column.name, arrow_type(column.type)) for column in columns), pa.field("output", pa.string())]
 
 
+def _ours(job: Job) -> list[Ours]:
+    return [column for column in OURS if column.belongs(job)]
+
+
 def _our_fields(job: Job) -> list[pa.Field]:
-    return [pa.field(ours.name, ours.type) for ours in OURS if ours.name != "tool_calls" or _has_tools(job)]
+    return [pa.field(column.name, column.type) for column in _ours(job)]
 
 
 def _taken_names(job: Job) -> list[Problem]:
@@ -160,10 +187,6 @@ def _unknown_keeps(job: Job, known: Sequence[str]) -> list[Problem]:
         for index, name in enumerate(job.output.keep)
         if name not in known
     ]
-
-
-def _has_tools(job: Job) -> bool:
-    return bool(job.request.get("tools") or job.extra_body.get("tools"))
 
 
 def holds_bytes(type_: pa.DataType) -> bool:

@@ -206,7 +206,8 @@ class Journal:
         ]
         if outcome.reply is not None:
             answer = _answer_values(outcome.reply, self._label)
-            statements.append((schema.ANSWER, (*answer, outcome.latency_s, time.time(), number)))
+            times = (outcome.latency_s, outcome.reply.first_token_s, time.time())
+            statements.append((schema.ANSWER, (*answer, *times, number)))
         await self._writer.write(*statements)
         if outcome.reply is not None:
             self._index.status[number] = outcome.reply.status

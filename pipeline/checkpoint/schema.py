@@ -24,7 +24,7 @@ CREATE TABLE requests(
   id INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL UNIQUE, status TEXT NOT NULL DEFAULT 'pending', again INTEGER NOT NULL DEFAULT 1,
   answered_by INTEGER, carrier INTEGER, carrier_plan INTEGER,
   text TEXT, refusal TEXT, tool_calls TEXT, reasoning TEXT, error_kind TEXT, error_message TEXT,
-  provider TEXT, model TEXT, service_tier TEXT, response_id TEXT, latency_s REAL, finished_at REAL,
+  provider TEXT, model TEXT, service_tier TEXT, response_id TEXT, latency_s REAL, first_token_s REAL, finished_at REAL,
   attempts INTEGER NOT NULL DEFAULT 0, maybe_paid INTEGER NOT NULL DEFAULT 0,
   input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, total_tokens INTEGER
 );
@@ -107,7 +107,8 @@ UPDATE requests SET
 
 ANSWER = """
 UPDATE requests SET status = ?, again = 0, answered_by = NULL, text = ?, refusal = ?, tool_calls = ?, reasoning = ?, error_kind = ?,
-  error_message = ?, provider = ?, model = ?, service_tier = ?, response_id = ?, latency_s = ?, finished_at = ? WHERE id = ?
+  error_message = ?, provider = ?, model = ?, service_tier = ?, response_id = ?, latency_s = ?,
+  first_token_s = ?, finished_at = ? WHERE id = ?
 """
 
 # An answer that stands is not overwritten by a later failure to get a better one.
@@ -116,13 +117,21 @@ UPDATE requests SET status = ?, again = ?, error_kind = ?, error_message = ?, pr
 WHERE id = ? AND status IN ('pending', 'failed', 'unknown')
 """
 
-# The columns of a row's result, in table order. A row's answer may stand in another request since a retry with changes (answered_by);
-# the row that caused a call carries its usage, its twins carry 0.
+# What a row's result is made of, in the order of `RESULTS`.
+RESULT = (
+    *("row", "status", "error_kind", "error_message", "provider", "model", "service_tier", "response_id"),
+    *("refusal", "output", "tool_calls"),
+    *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens", "attempts", "maybe_paid"),
+    *("latency_s", "first_token_s", "finished_at", "shared_from"),
+)
+
+# A row's answer may stand in another request since a retry with changes (answered_by); the row that caused a call carries its
+# usage, its twins carry 0.
 RESULTS = """
 SELECT r.row, COALESCE(a.status, r.status, 'pending'), COALESCE(r.error_kind, a.error_kind), COALESCE(r.error_message, a.error_message),
   a.provider, a.model, a.service_tier, a.response_id, a.refusal, a.text, a.tool_calls,
   a.input_tokens, a.cached_tokens, a.output_tokens, a.reasoning_tokens, a.total_tokens, a.attempts, a.maybe_paid,
-  a.latency_s, a.finished_at, a.carrier
+  a.latency_s, a.first_token_s, a.finished_at, a.carrier
 FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
 WHERE r.plan = ?1 AND r.row BETWEEN ?2 AND ?3 ORDER BY r.row
 """

@@ -11,6 +11,7 @@ attempt that never left is free, one that left and got no whole answer may have 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -32,6 +33,10 @@ CONNECT_S = 10.0  # to one address of a picture's server; there may be more addr
 MAX_IDLE = 32  # connections kept open to pictures' servers, which are many
 
 
+Hear = Callable[[bytes], None]
+"""Is told each piece of an answer's body, decoded, the moment it is here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole HTTP answer: status, headers by lower-case name, decoded body."""
@@ -44,7 +49,7 @@ class Answer:
 class Http(Protocol):
     """What the client needs of a transport."""
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, hear: Hear | None = None) -> Answer:
         """Send one request and return the whole answer, or raise ``AttemptError`` saying how far it got."""
 
 
@@ -101,11 +106,11 @@ class StockHttp(AbstractAsyncContextManager["StockHttp"]):
             for client in self._all:
                 await client.aclose()
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, hear: Hear | None = None) -> Answer:
         """Send one request and return the whole answer; raises ``AttemptError``."""
         client = self._idle.pop() if self._idle else self._new_client()
         try:
-            return await self._exchange(client, url, headers, body)
+            return await self._exchange(client, url, headers, body, hear)
         finally:
             self._idle.append(client)
 
@@ -116,7 +121,9 @@ class StockHttp(AbstractAsyncContextManager["StockHttp"]):
         self._all.append(client)
         return client
 
-    async def _exchange(self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def _exchange(
+        self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str], body: bytes, hear: Hear | None
+    ) -> Answer:
         timer = _Timer(self._deadlines)
         with timer.scope:
             try:
@@ -125,7 +132,7 @@ class StockHttp(AbstractAsyncContextManager["StockHttp"]):
                 )
                 response = await client.send(request, stream=True)
                 try:
-                    chunks = [chunk async for chunk in _chunks(response, timer)]
+                    chunks = [chunk async for chunk in _chunks(response, timer, hear)]
                     return Answer(response.status_code, _lowered(response.headers), b"".join(chunks))
                 finally:
                     await response.aclose()
@@ -170,7 +177,7 @@ class _Timer:
         self.scope.deadline = min(self._end, anyio.current_time() + seconds)
 
 
-async def _chunks(response: httpx.Response, timer: _Timer) -> AsyncIterator[bytes]:
+async def _chunks(response: httpx.Response, timer: _Timer, hear: Hear | None) -> AsyncIterator[bytes]:
     size = 0
     timer.piece()
     async for chunk in response.aiter_bytes():
@@ -183,6 +190,8 @@ async def _chunks(response: httpx.Response, timer: _Timer) -> AsyncIterator[byte
                 sent=Sent.ANSWERED,
                 transient=False,
             )
+        if hear is not None:
+            hear(chunk)
         yield chunk
 
 

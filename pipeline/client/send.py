@@ -20,6 +20,7 @@ from pipeline.spec.columns import FieldsError
 from pipeline.wire.decode import read_answer
 from pipeline.wire.encode import encode, refusals
 from pipeline.wire.signals import RateHeaders, rate_headers
+from pipeline.wire.sse import EventReader, has_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,11 +44,27 @@ def sending(http: Http, endpoint: Endpoint, key: Secret, extra_body: Mapping[str
             raise PromptError(reasons[0])
         body = encode(request.body, endpoint.dialect, extra_body)
         content = await serialized(body, endpoint.dialect)
-        answer = await http.post(endpoint.url, _headers(endpoint, key()), content)
+        first_token = _FirstToken()
+        hear = first_token.hear if body.get("stream") is True else None
+        answer = await http.post(endpoint.url, _headers(endpoint, key()), content, hear)
         feedback(request.model, rate_headers(answer.headers))
-        return read_answer(answer.status, answer.headers, answer.content, now=time.time())
+        reply = read_answer(answer.status, answer.headers, answer.content, now=time.time())
+        return replace(reply, first_token_s=first_token.after_s)
 
     return send
+
+
+class _FirstToken:
+    """Listens to a stream until the first piece of text is here, and keeps how many seconds that took."""
+
+    def __init__(self) -> None:
+        self.after_s: float | None = None
+        self._start = anyio.current_time()
+        self._events = EventReader()
+
+    def hear(self, piece: bytes) -> None:
+        if self.after_s is None and any(map(has_text, self._events.feed(piece))):
+            self.after_s = _since(self._start)
 
 
 def journaled(post: Post, journal: Journal) -> Post:

@@ -68,13 +68,15 @@ def prepare(job: Job, base_url: str | None = None) -> Prepared:
     """
     endpoint = job.provider.endpoint(base_url)
     _check_address(job, endpoint)
+    _check_delivery(job, endpoint)
     source = open_source(job.input, job.place("."))
     builder = RequestBuilder(job, endpoint, source.root)
     _check_columns(job, builder, source.schema.names)
     columns = Columns.of(job, source.schema)
     _check_target(job, source)
     prepared = Prepared(job, endpoint, source, builder, columns, ())
-    return replace(prepared, notes=(*advise(job.request), *_fields_notes(job), *_check_first(prepared)))
+    asked = {**job.request, "stream": job.delivery == "stream"}
+    return replace(prepared, notes=(*advise(asked), *_fields_notes(job), *_check_first(prepared)))
 
 
 def check_key(endpoint: Endpoint, key: str | None) -> None:
@@ -103,6 +105,14 @@ def _check_address(job: Job, endpoint: Endpoint) -> None:
         mistake = f"is no address: {error}"
     if mistake is not None:
         raise SpecError([job.problem("provider.base_url", mistake)], source=job.source)
+
+
+def _check_delivery(job: Job, endpoint: Endpoint) -> None:
+    """Refuse a delivery that the dialect does not have. Raises ``SpecError``."""
+    dialect = endpoint.dialect
+    if job.delivery not in dialect.deliveries:
+        message = f"{dialect.name} has no delivery {job.delivery}; it has {', '.join(sorted(dialect.deliveries))}"
+        raise SpecError([job.problem("delivery", message)], source=job.source)
 
 
 def is_loopback(url: str) -> bool:

@@ -74,6 +74,8 @@ class RequestBuilder:
         if (fields := self._job.output.fields) is not None:
             text = body.get("text")
             body["text"] = {**(text if isinstance(text, Mapping) else {}), "format": fields.text_format()}
+        if self._job.delivery == "stream":
+            body["stream"] = True
         return Request(
             row=row.number,
             model=model,

@@ -291,6 +291,8 @@ class Job(Settings):
     """Parameters that are not in the documents; sent verbatim, and they win over everything."""
     output: Output
     """Where the table goes, and its columns."""
+    delivery: Literal["plain", "stream"] = "plain"
+    """How answers come: whole, or as a stream of events, which shows early whether an answer is on its way."""
     limits: Limits = Limits()
     """What the provider allows."""
     retry: Retry = Retry()

@@ -45,6 +45,8 @@ class Dialect:
     """Whether ``instructions`` is sent as such, or as a system message before the input."""
     expand_string_input: bool
     """Whether plain text, as input or as content, is sent as a list of parts: the form that both gateways document."""
+    deliveries: frozenset[str]
+    """The ways in which answers can come, as the job's ``delivery`` calls them."""
     explicit_stream_false: bool
     """Whether ``stream: false`` is said. A client of apimart reports streams when the field is left out."""
     undocumented: Literal["send", "warn", "refuse"]
@@ -141,6 +143,7 @@ class Endpoint:
     """How the endpoint speaks."""
 
 
+_DELIVERIES = frozenset({"plain", "stream"})
 _IMAGE_FORMATS = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _TWENTY_MEGABYTES = 20 * 1024 * 1024
 _GATEWAY_PARAMETERS = frozenset({"model", "input", "tools", "temperature", "max_output_tokens", "stream"})
@@ -156,6 +159,7 @@ _OPENAI = Dialect(
     mcp_tool="mcp",
     instructions="field",
     expand_string_input=False,
+    deliveries=_DELIVERIES,
     explicit_stream_false=False,
     undocumented="send",
     documented=frozenset(PARAMETERS),
@@ -178,6 +182,7 @@ _QINGBO = Dialect(
     mcp_tool="remote_mcp",
     instructions="system_message",
     expand_string_input=True,
+    deliveries=_DELIVERIES,
     explicit_stream_false=True,
     undocumented="warn",
     documented=_GATEWAY_PARAMETERS,

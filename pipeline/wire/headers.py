@@ -83,7 +83,8 @@ def duration_s(text: str) -> float | None:
 
 def _seconds(text: str, unit: float = 1.0) -> float | None:
     # Not `float()` alone, which also reads nan, inf, 1e9 and 1_000.
-    return float(text) * unit if _NUMBER.fullmatch(text.strip()) else None
+    number = text.strip()  # of more than `float` itself would strip
+    return float(number) * unit if _NUMBER.fullmatch(number) else None
 
 
 def _until(date: str, server_date: str, now: float) -> float | None:

@@ -16,7 +16,7 @@ from pipeline.records import Reply, Status
 from pipeline.wire.signals import attempt_error
 from pipeline.wire.tolerant import NotJsonError, mapping_at, mappings_at, parse, text_at
 
-__all__ = ["Event", "EventReader", "assemble"]
+__all__ = ["Event", "EventReader", "assemble", "has_text"]
 
 # The largest event is the last one, which holds the whole body: a few generated pictures as base64, at most.
 MAX_EVENT_BYTES = 64 * 1024 * 1024
@@ -134,6 +134,14 @@ def assemble(events: Iterable[Event]) -> dict[str, object]:
     if not chat.finished:
         raise _cut(begun)
     return chat.body()
+
+
+def has_text(event: Event) -> bool:
+    """Say whether an event brings a piece of the answer's text."""
+    payload = _payload(event)
+    if (text_at(payload, "type") or event.name) == "response.output_text.delta":
+        return bool(text_at(payload, "delta"))
+    return any(text_at(mapping_at(choice, "delta"), "content") for choice in mappings_at(payload, "choices"))
 
 
 def _payload(event: Event) -> dict[str, object]:

@@ -15,10 +15,12 @@ from pipeline.spec.columns import Column, Enum, FieldType, ListOf, Scalar, Struc
 from pipeline.spec.job import Job
 
 INPUT = pa.schema([("id", pa.int64()), ("title", pa.string()), ("photo", pa.binary())])
-NAMES = [ours.name for ours in OURS if ours.name != "tool_calls"]
+NAMES = [ours.name for ours in OURS if ours.name not in ("tool_calls", "first_token_s")]
 
 
-def columns(table: pa.Schema = INPUT, request: dict[str, object] | None = None, **output: object) -> Columns:
+def columns(
+    table: pa.Schema = INPUT, request: dict[str, object] | None = None, delivery: str = "plain", **output: object
+) -> Columns:
     """Return the columns of a job with these output settings."""
     job = Job.model_validate(
         {
@@ -27,6 +29,7 @@ def columns(table: pa.Schema = INPUT, request: dict[str, object] | None = None, 
             "input": "t.parquet",
             "prompt": "x",
             "request": request or {},
+            "delivery": delivery,
             "output": {"path": "o.parquet", **output},
         }
     ).located(Path("/"))
@@ -44,17 +47,37 @@ def result(status: str = "ok", text: str | None = "yes", carrier: int = 3) -> tu
     """Return a result as the journal gives it, for row 3."""
     kind, message = (None, None) if status == "ok" else ("why", "because")
     said = (text, None)
-    return (3, status, kind, message, "p", "m-1", "flex", "id", None, *said, 10, 2, 5, 1, 15, 2, 0, 0.5, 1.5, carrier)
+    return (
+        3,
+        status,
+        kind,
+        message,
+        "p",
+        "m-1",
+        "flex",
+        "id",
+        None,
+        *said,
+        10,
+        2,
+        5,
+        1,
+        15,
+        2,
+        0,
+        0.5,
+        0.25,
+        1.5,
+        carrier,
+    )
 
 
 def test_the_input_comes_first_then_the_answer_then_ours() -> None:
     """In this order, whatever the answer is."""
     assert columns().schema.names == ["id", "title", "output", *NAMES]
     assert columns(fields={"a": "string", "b": "int"}).schema.names == ["id", "title", "a", "b", "output", *NAMES]
-    assert (
-        columns(request={"tools": [{"type": "web_search"}]}).schema.names[3:]
-        == ["output", *(ours.name for ours in OURS)][1:]
-    )
+    whole = columns(request={"tools": [{"type": "web_search"}]}, delivery="stream")
+    assert whole.schema.names[2:] == ["output", *(ours.name for ours in OURS)]
 
 
 def test_a_prefix_stands_before_everything_that_is_not_the_inputs() -> None:
@@ -144,6 +167,22 @@ def test_a_row_has_what_its_call_says() -> None:
         "total_tokens": 15, "attempts": 2, "latency_s": 0.5, "shared_from": None,
         "finished_at": datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("tool_calls", {"request": {"tools": [{"type": "web_search"}]}}), ("first_token_s", {"delivery": "stream"})],
+)
+def test_a_column_is_there_only_for_the_jobs_it_belongs_to(name: str, settings: dict[str, Any]) -> None:
+    """Calls where there are tools, the time of the first token where answers are streamed; else not even empty."""
+    assert set(columns(**settings).schema.names) - set(columns().schema.names) == {name}
+
+
+def test_a_streamed_row_says_when_its_text_began() -> None:
+    """In seconds, beside the latency; a row without a result does not know it."""
+    streamed = columns(delivery="stream")
+    assert (row(streamed, 3, result())["latency_s"], row(streamed, 3, result())["first_token_s"]) == (0.5, 0.25)
+    assert row(streamed, 9, None)["first_token_s"] is None
 
 
 def test_a_twin_carries_nothing_and_says_from_whom_it_has_it() -> None:

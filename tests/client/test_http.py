@@ -124,6 +124,17 @@ async def test_an_answer_comes_whole() -> None:
     assert b"authorization: Bearer k\r\n" in request.replace(b"Authorization", b"authorization")
 
 
+async def test_pieces_are_heard_as_they_come() -> None:
+    """Each once, decoded and in order, before the answer is whole."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: "
+    packed = gzip.compress(b"data: 1\n\ndata: 2\n\n")
+    heard: list[bytes] = []
+    said = saying(head + b"%d\r\n\r\n" % len(packed), packed[:20], packed[20:], then="close")
+    async with serving(said) as server, StockHttp(Deadlines()) as http:
+        answer = await http.post(server.url, {}, b"{}", heard.append)
+    assert b"".join(heard) == answer.content == b"data: 1\n\ndata: 2\n\n"
+
+
 @pytest.mark.parametrize("status", [200, 301, 302, 307, 308, 400, 401, 404, 500, 503])
 async def test_every_status_is_an_answer(status: int) -> None:
     """What it means is for the wire package to say."""

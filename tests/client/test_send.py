@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.client.http import Answer
+from pipeline.client.http import Answer, Hear
 from pipeline.client.send import conforming, journaled, sending, serialized
 from pipeline.errors import AttemptError, DiskFailed, MediaError, PromptError, RowError, Sent
 from pipeline.records import Claim, Media, Outcome, Post, Reply, Request, Status, Usage
@@ -144,11 +144,19 @@ class Recorder:
 
     answer: Answer = field(default_factory=lambda: Answer(200, {}, b'{"output_text": "ok", "id": "r"}'))
     sent: list[tuple[str, Mapping[str, str], Any]] = field(default_factory=list)
+    heard: bool = False
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Keep a request."""
+    pieces: Sequence[tuple[float, bytes]] = ()
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, hear: Hear | None = None) -> Answer:
+        """Keep a request, and let the answer's pieces be heard, each so many seconds after the one before."""
         self.sent.append((url, headers, orjson.loads(body)))
-        return self.answer
+        self.heard = hear is not None
+        for wait_s, piece in self.pieces:
+            await anyio.sleep(wait_s)
+            if hear is not None:
+                hear(piece)
+        return replace(self.answer, content=b"".join(piece for _, piece in self.pieces) or self.answer.content)
 
 
 def endpoint(**provider: object) -> Endpoint:
@@ -211,6 +219,50 @@ async def test_what_a_dialect_cannot_say_is_not_sent() -> None:
     with pytest.raises(PromptError, match="takes no input_video"):
         await sending(http, endpoint(), lambda: None, {}, quiet)(replace(REQUEST, body={"model": "m", "input": parts}))
     assert http.sent == []
+
+
+# -- a streamed answer -----------------------------------------------------------------------------------------------
+
+STREAMED = replace(REQUEST, body={**REQUEST.body, "stream": True})
+FINAL = b'data: {"type": "response.completed", "response": {"id": "r", "status": "completed", "output_text": "hi"}}\n\n'
+RESPONSE = (
+    (1.0, b'event: response.created\ndata: {"type": "response.created", "response": {"id": "r"}}\n\n'),
+    (0.5, b'event: response.output_text.delta\ndata: {"type": "response.output_text.del'),
+    (0.25, b'ta", "delta": "h"}\n\n'),
+    (2.0, b'data: {"type": "response.output_text.delta", "delta": "i"}\n\n'),
+    (0.0, FINAL),
+)
+CHAT = (
+    (1.0, b'data: {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}\n\n'),
+    (0.5, b'data: {"choices": [{"index": 0, "delta": {"content": "hi"}}]}\r\n\r\n'),
+    (2.0, b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'),
+)
+SILENT = ((1.0, FINAL),)
+WHOLE = ((1.0, b'{"output_text": "hi", "id": "r"}'),)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("pieces", "first_token_s"),
+    [(RESPONSE, 1.75), (CHAT, 1.5), (SILENT, None), (WHOLE, None)],
+    ids=["response", "chat", "no delta", "plain json"],
+)
+async def test_the_first_token_is_when_the_first_text_is_whole(
+    virtual_time: Callable[[], float], pieces: Sequence[tuple[float, bytes]], first_token_s: float | None
+) -> None:
+    """However the events are cut; neither an opening event nor an empty delta is text, and an answer without any has no such time."""
+    http = Recorder(pieces=pieces)
+    reply = await sending(http, endpoint(), lambda: None, {}, quiet)(STREAMED)
+    assert (reply.text, reply.first_token_s) == ("hi", first_token_s)
+    assert http.sent[0][2]["stream"] is True
+
+
+@pytest.mark.anyio
+async def test_a_plain_answer_is_not_listened_to(virtual_time: Callable[[], float]) -> None:
+    """Also where the server streams unasked: the answer is read, and has no time of a first token."""
+    http = Recorder(pieces=RESPONSE)
+    reply = await sending(http, endpoint(), lambda: None, {}, quiet)(REQUEST)
+    assert (reply.text, reply.first_token_s, http.heard) == ("hi", None, False)
 
 
 # -- in the journal --------------------------------------------------------------------------------------------------

@@ -80,6 +80,7 @@ _FACTS: Mapping[str, Callable[[object], str]] = {
     "roles": lambda value: ", ".join(sorted(value)),  # type: ignore[call-overload]
     "image_formats": lambda value: ", ".join(sorted(value)),  # type: ignore[call-overload]
     "max_image_bytes": lambda value: f"{value:,}",
+    "deliveries": lambda value: ", ".join(sorted(value)),  # type: ignore[call-overload]
     "undocumented": str,
 }
 

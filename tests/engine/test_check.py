@@ -11,9 +11,11 @@ import yaml
 from pipeline import api
 from pipeline.engine.check import Prepared, check_key, first_requests, is_loopback, prepare
 from pipeline.errors import DataError, RowError, SpecError
+from pipeline.records import Request
 from pipeline.spec.job import Job, Provider
 from pipeline.wire.dialect import Endpoint
 
+DELIVERIES = ("plain", "stream")
 TABLE = "id,title,Größe\n1,Alien,3\n2,Brazil,\n"
 
 
@@ -220,6 +222,38 @@ def test_parameters_that_a_page_does_not_list_are_told(folder: Path) -> None:
     assert any("truncation" in note for note in prepared.notes)
 
 
+def test_a_delivery_that_the_dialect_has_not_is_found_with_its_line(folder: Path) -> None:
+    """Before the first row is looked at, with what there is instead."""
+    provider = {"base_url": "http://127.0.0.1:1/v1", "overrides": {"deliveries": ["plain"]}}
+    assert checked(folder, provider=provider).job.delivery == "plain"
+    with pytest.raises(SpecError) as error:
+        checked(folder, provider=provider, delivery="stream")
+    (problem,) = error.value.problems
+    assert (problem.where, problem.line is not None) == ("delivery", True)
+    assert "has no delivery stream; it has plain" in problem.message
+
+
+def test_a_delivery_that_there_is_not_is_found(folder: Path) -> None:
+    """The ones there are stand in the message."""
+    said = refused(folder, delivery="background")
+    assert "delivery" in said
+    assert "plain" in said
+    assert "stream" in said
+
+
+def test_stream_options_go_only_with_a_stream(folder: Path) -> None:
+    """A plain job is told that they are left out; a streamed one sends them, and has nothing to be told."""
+    options = {"include_obfuscation": False}
+    plain, streamed = (checked(folder, delivery=name, request={"stream_options": options}) for name in DELIVERIES)
+    assert (any("stream_options" in note for note in plain.notes), streamed.notes) == (True, ())
+    (_, asked), (_, streaming) = (next(first_requests(job, 1)) for job in (plain, streamed))
+    assert isinstance(asked, Request)
+    assert isinstance(streaming, Request)
+    assert not {"stream", "stream_options"} & plain.body(asked).keys()
+    assert (streamed.body(streaming)["stream"], streamed.body(streaming)["stream_options"]) == (True, options)
+    assert asked.fingerprint == streaming.fingerprint
+
+
 # -- rows ------------------------------------------------------------------------------------------------------------
 
 
@@ -242,6 +276,7 @@ def test_the_first_requests_are_those_of_the_first_rows(folder: Path) -> None:
         ({}, True),
         ({"limits": {"concurrency": 3}}, True),
         ({"name": "other"}, True),
+        ({"delivery": "stream"}, True),
         ({"retry": {"attempts": 2}}, True),
         ({"request": {"metadata": {"a": "b"}}}, True),
         ({"output": {"path": "x.parquet", "prefix": "y_"}}, True),

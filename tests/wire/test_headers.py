@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.wire.headers import duration_s
@@ -122,6 +122,7 @@ def test_without_headers_nothing_is_known() -> None:
 
 
 @given(st.text(), st.text(), st.text())
+@example("", "0\x1f", "")
 def test_no_header_makes_the_reader_stumble(wait: str, millis: str, date: str) -> None:
     """Whatever a server sends, the wait is a sensible number of seconds or unknown."""
     seconds = retry_after_s({"retry-after": wait, "retry-after-ms": millis, "date": date}, NOW)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import AttemptError, Sent
 from pipeline.wire.decode import decode
-from pipeline.wire.sse import Event, EventReader, assemble
+from pipeline.wire.sse import Event, EventReader, assemble, has_text
 
 
 def read(*pieces: bytes) -> list[Event]:
@@ -243,6 +243,35 @@ def test_a_stream_cut_anywhere_is_whole_or_a_fault(cut: int) -> None:
         assert decode(assemble(read(stream[:cut]))).text == "日本" * 20
     except AttemptError as error:
         assert error.kind == "stream_cut"  # noqa: PT017 - either outcome is right, depending on the cut
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        ({"type": "response.output_text.delta", "delta": "x"}, True),
+        ({"type": "response.output_text.delta", "delta": ""}, False),
+        ({"type": "response.reasoning_summary_text.delta", "delta": "x"}, False),
+        ({"type": "response.function_call_arguments.delta", "delta": "{"}, False),
+        ({"type": "response.completed", "response": {"output_text": "x"}}, False),
+        (delta(content="x"), True),
+        (delta(role="assistant", content=""), False),
+        (delta(tool_calls=[{"index": 0}]), False),
+        (delta("stop"), False),
+        ({"choices": None}, False),
+        ([1], False),
+        ("[DONE]", False),
+        ("no JSON", False),
+    ],
+)
+def test_only_a_piece_of_the_answers_text_is_text(payload: object, expected: bool) -> None:
+    """Neither what opens and ends a stream, nor reasoning, calls and empty pieces."""
+    (event,) = events(payload)
+    assert has_text(event) is expected
+
+
+def test_an_events_name_may_say_that_it_is_text() -> None:
+    """Where the payload does not repeat it."""
+    assert has_text(Event("response.output_text.delta", '{"delta": "x"}'))
 
 
 # Chat-style streams
