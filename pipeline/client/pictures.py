@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from pipeline.client.fetch import Fetcher, FetchRules
 from pipeline.errors import MediaError
-from pipeline.media.cache import CacheStatistics, PreparedCache
+from pipeline.media.cache import PreparedCache
 from pipeline.media.load import LARGEST_SOURCE, read_media
 from pipeline.media.prepare import ImageRules, PreparedImage
 
@@ -68,10 +68,6 @@ class Pictures(AbstractAsyncContextManager["Pictures"]):
         if self._send == "url":
             raise MediaError(f"{media.label} is no URL, and media.send is url", hint="set media.send to auto")
         return await anyio.to_thread.run_sync(self._read, media, limiter=self._threads)
-
-    def statistics(self) -> CacheStatistics:
-        """Return how many pictures were changed, and how many found changed already."""
-        return self._prepared.statistics()
 
     def _read(self, media: Media) -> PreparedImage:
         return self._prepare(media, read_media(media, self._largest))

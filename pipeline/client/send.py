@@ -49,7 +49,7 @@ def sending(
 ) -> Post:
     """Return the layer that encodes a request for the endpoint, puts its pictures in, sends it and reads the answer.
 
-    A picture that the provider could not download is noted, so that the next attempt can send its bytes.
+    Pictures that the provider could not download are noted, so that the next attempt can send their bytes; it does not say which it was.
     """
 
     async def send(request: Request) -> Reply:
