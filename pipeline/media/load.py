@@ -64,21 +64,22 @@ def digest_file(path: Path) -> str:
 def read_media(media: Media, limit: int) -> bytes:
     """Return the bytes of a picture from its cell or file, up to ``limit`` of them. Blocking. Raises ``MediaError``."""
     if media.data is not None:
-        return _within(media.data, len(media.data), media, limit)
+        _require(len(media.data), limit, media.label)
+        return media.data
     assert media.path is not None
     with opened(media.path, media.label) as file:
-        _within(b"", os.fstat(file.fileno()).st_size, media, limit)
+        _require(os.fstat(file.fileno()).st_size, limit, media.label)
         data = file.read(limit + 1)
-        return _within(data, len(data), media, limit)  # it may have grown
+    _require(len(data), limit, media.label)  # it may have grown
+    return data
 
 
-def _within(data: bytes, size: int, media: Media, limit: int) -> bytes:
+def _require(size: int, limit: int, label: str) -> None:
     if size > limit:
         raise MediaError(
-            f"{media.label} has {size:,} bytes; {limit:,} are the limit",
+            f"{label} has {size:,} bytes; {limit:,} are the limit",
             hint=f"scale it down before the run; media.max_side does so for up to {LARGEST_SOURCE:,} bytes",
         )
-    return data
 
 
 @contextmanager
