@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,34 @@ from blockbuster import blockbuster_ctx
 
 if TYPE_CHECKING:
     from pipeline.simulator import Simulator
+
+
+class FileServer(ThreadingHTTPServer):
+    """A web server on loopback. It has the files it is given, and writes down what it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _File)
+        self.files: dict[str, bytes] = {}
+        self.asked: list[str] = []
+
+    def url(self, name: str) -> str:
+        """Return the URL of a file."""
+        return f"http://127.0.0.1:{self.server_port}/{name}"
+
+
+class _File(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        """Answer with the file of that name."""
+        assert isinstance(self.server, FileServer)
+        name = self.path[1:]
+        self.server.asked.append(name)
+        content = self.server.files.get(name)
+        self.send_response(404 if content is None else 200)
+        self.end_headers()
+        self.wfile.write(content or b"")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
 
 
 def _load_virtual_time() -> Any:
@@ -83,3 +112,14 @@ def simulator() -> Iterator[Simulator]:
 
     with Simulator() as running:
         yield running
+
+
+@pytest.fixture
+def file_server() -> Iterator[FileServer]:
+    """A web server on loopback, without files yet."""
+    with FileServer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

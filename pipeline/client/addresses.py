@@ -91,7 +91,7 @@ def require_public(host: str, addresses: Sequence[str]) -> None:
         reason = why_not_public(ip_address(address))
         if reason is not None:
             place = host if host == address else f"{host} ({address})"
-            raise MediaError(f"{place} is {reason}", hint="a job whose rows are trusted can allow private addresses")
+            raise MediaError(f"{place} is {reason}", hint="set media.allow_private to true if you trust the rows")
 
 
 def lookup(host: str, port: int) -> list[str]:

@@ -32,7 +32,7 @@ from pipeline.wire.signals import failure
 from pipeline.wire.wording import presentable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from types import TracebackType
 
 MAX_REDIRECTS = 3
@@ -58,7 +58,7 @@ class FetchRules:
     """For one URL, the first included."""
     allow_private: bool = False
     """Whether rows may name this machine and its network. Only for rows that are trusted."""
-    ports: frozenset[int] = frozenset(DEFAULT_PORTS.values())
+    ports: Container[int] = frozenset(DEFAULT_PORTS.values())
     """Where rows may send us."""
     cache_bytes: int = 128 * 1024 * 1024
     """Of contents kept in memory for further rows that name the same URL."""

@@ -14,7 +14,6 @@ import orjson
 import pybase64
 
 from pipeline.errors import AttemptError, PromptError, RowError, Sent
-from pipeline.media.load import Picture, load_picture
 from pipeline.records import Journal, Media, Outcome, Post, Reply, Request, Status
 from pipeline.spec.columns import FieldsError
 from pipeline.wire.decode import read_answer
@@ -23,11 +22,13 @@ from pipeline.wire.signals import RateHeaders, rate_headers
 from pipeline.wire.sse import EventReader, has_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipeline.client.http import Http
+    from pipeline.client.pictures import Pictures
+    from pipeline.media.prepare import PreparedImage
     from pipeline.spec.fields import Fields
-    from pipeline.wire.dialect import Dialect, Endpoint
+    from pipeline.wire.dialect import Endpoint
 
 Secret = Callable[[], str | None]
 """Gives the key at the moment it is put into a header, so that no record of ours ever holds it."""
@@ -36,19 +37,37 @@ Feedback = Callable[[str, RateHeaders], None]
 """Takes a model and the rate headers of one of its answers."""
 
 
-def sending(http: Http, endpoint: Endpoint, key: Secret, extra_body: Mapping[str, object], feedback: Feedback) -> Post:
-    """Return the layer that loads a request's pictures, encodes it for the endpoint, sends it and reads the answer."""
+_LARGE = 1024 * 1024  # bytes of pictures; to put more into a body takes milliseconds, which others should not wait for
+
+
+def sending(
+    http: Http,
+    endpoint: Endpoint,
+    key: Secret,
+    extra_body: Mapping[str, object],
+    pictures: Pictures,
+    feedback: Feedback,
+) -> Post:
+    """Return the layer that encodes a request for the endpoint, puts its pictures in, sends it and reads the answer.
+
+    Pictures that the provider could not download are noted, so that the next attempt can send their bytes; it does not say which it was.
+    """
 
     async def send(request: Request) -> Reply:
         if reasons := refusals(request.body, endpoint.dialect):
             raise PromptError(reasons[0])
         body = encode(request.body, endpoint.dialect, extra_body)
-        content = await serialized(body, endpoint.dialect)
+        content = await serialized(body, pictures)
         first_token = _FirstToken()
         hear = first_token.hear if body.get("stream") is True else None
         answer = await http.post(endpoint.url, _headers(endpoint, key()), content, hear)
         feedback(request.model, rate_headers(answer.headers))
-        reply = read_answer(answer.status, answer.headers, answer.content, now=time.time())
+        try:
+            reply = read_answer(answer.status, answer.headers, answer.content, now=time.time())
+        except AttemptError as error:
+            if error.kind == "image_download":
+                pictures.could_not_download(media.url for media in media_of(body) if media.url is not None)
+            raise
         return replace(reply, first_token_s=first_token.after_s)
 
     return send
@@ -65,6 +84,18 @@ class _FirstToken:
     def hear(self, piece: bytes) -> None:
         if self.after_s is None and any(map(has_text, self._events.feed(piece))):
             self.after_s = _since(self._start)
+
+
+def media_of(value: object) -> Iterator[Media]:
+    """Yield the pictures of a body, or of a part of one, that are references."""
+    if isinstance(value, Media):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from media_of(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from media_of(item)
 
 
 def journaled(post: Post, journal: Journal) -> Post:
@@ -86,7 +117,7 @@ def journaled(post: Post, journal: Journal) -> Post:
             await settle(request, number, Outcome(_since(start), error=error))
             raise
         except RowError as error:  # a picture or a value that cannot be sent, found when its bytes were loaded
-            unsent = AttemptError(error.message, kind=error.kind, sent=Sent.NEVER, transient=False)
+            unsent = AttemptError(error.message, kind=error.kind, sent=Sent.NEVER, transient=error.transient)
             await settle(request, number, Outcome(_since(start), error=unsent))
             raise
         await settle(request, number, Outcome(_since(start), reply=reply))
@@ -118,19 +149,21 @@ def conforming(post: Post, fields: Fields | None) -> Post:
     return check
 
 
-async def serialized(body: Mapping[str, object], dialect: Dialect) -> bytes:
-    """Return a body's bytes with its pictures as data URIs; raises ``MediaError``.
+async def serialized(body: Mapping[str, object], pictures: Pictures) -> bytes:
+    """Return a body's bytes, its pictures as URLs or data URIs; raises ``MediaError``.
 
     JSON is written around tokens, and the base64 put in their places as bytes: a picture is copied twice instead of five times.
     """
     token = os.urandom(16).hex()  # cannot occur in a row's text by design or by accident
-    found: list[Media] = []
+    inline: list[Media] = []
 
     def stand_in(value: object) -> str:
         if not isinstance(value, Media):
             raise TypeError
-        found.append(value)
-        return value.url if value.url is not None else token
+        if value.url is not None and pictures.goes_as_url(value):
+            return value.url
+        inline.append(value)
+        return token
 
     try:
         skeleton = orjson.dumps(
@@ -138,25 +171,20 @@ async def serialized(body: Mapping[str, object], dialect: Dialect) -> bytes:
         )
     except TypeError as error:
         raise PromptError(f"the request holds a value that JSON cannot carry: {error}") from error
-    inline = [media for media in found if media.url is None]
     if not inline:
         return skeleton
-    if any(media.path is not None for media in inline):
-        return await anyio.to_thread.run_sync(_spliced, skeleton, token, inline, dialect)
-    return _spliced(skeleton, token, inline, dialect)
+    images = [await pictures.inline(media) for media in inline]
+    if sum(len(image.data) for image in images) > _LARGE:
+        return await anyio.to_thread.run_sync(_spliced, skeleton, token, images)
+    return _spliced(skeleton, token, images)
 
 
-def _spliced(skeleton: bytes, token: str, inline: Sequence[Media], dialect: Dialect) -> bytes:
-    pieces = skeleton.split(token.encode())
-    out = [pieces[0]]
-    for media, piece in zip(inline, pieces[1:], strict=True):
-        out += [*data_uri(load_picture(media, dialect)), piece]
+def _spliced(skeleton: bytes, token: str, images: Sequence[PreparedImage]) -> bytes:
+    first, *pieces = skeleton.split(token.encode())
+    out = [first]
+    for image, piece in zip(images, pieces, strict=True):
+        out += [f"data:{image.media_type};base64,".encode(), pybase64.b64encode(image.data), piece]
     return b"".join(out)
-
-
-def data_uri(picture: Picture) -> tuple[bytes, bytes]:
-    """Return the head and the payload of a picture's data URI."""
-    return f"data:{picture.media_type};base64,".encode(), pybase64.b64encode(picture.data)
 
 
 def _headers(endpoint: Endpoint, key: str | None) -> dict[str, str]:

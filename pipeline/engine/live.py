@@ -18,6 +18,7 @@ import anyio
 from pipeline.client.breaker import Breaker, guarded
 from pipeline.client.gate import Gate
 from pipeline.client.http import StockHttp
+from pipeline.client.pictures import Pictures
 from pipeline.client.retry import retrying, throttled
 from pipeline.client.send import conforming, journaled, sending
 from pipeline.client.throttle import Throttle
@@ -109,8 +110,8 @@ async def ask_all(prepared: Prepared, journal: Journal, key: Secret, observe: Ob
     gate = Gate()
     with closing(Feed(questions(prepared.source, prepared.builder, selection))) as feed:
         stop = Stop(gate, feed)
-        async with StockHttp(job.deadlines) as http:
-            run = Run(journal, client_of(prepared, journal, http, key, gate, observe), job.on_null)
+        async with StockHttp(job.deadlines) as http, Pictures(job.media, prepared.endpoint.dialect) as pictures:
+            run = Run(journal, client_of(prepared, journal, http, pictures, key, gate, observe), job.on_null)
             async with anyio.create_task_group() as helpers:
                 helpers.start_soon(feed.read)
                 helpers.start_soon(_watch, gate, job.deadlines.total_s + WATCH_S, observe)
@@ -125,7 +126,9 @@ async def ask_all(prepared: Prepared, journal: Journal, key: Secret, observe: Ob
         raise reason
 
 
-def client_of(prepared: Prepared, journal: Journal, http: Http, key: Secret, gate: Gate, observe: Observer) -> Post:
+def client_of(
+    prepared: Prepared, journal: Journal, http: Http, pictures: Pictures, key: Secret, gate: Gate, observe: Observer
+) -> Post:
     """Compose what a request passes on its way out, outermost first."""
     job = prepared.job
     throttles: dict[str, Throttle] = {}
@@ -146,7 +149,7 @@ def client_of(prepared: Prepared, journal: Journal, http: Http, key: Secret, gat
     def for_request(request: Request) -> Throttle:
         return throttle_of(request.model)
 
-    post = sending(http, prepared.endpoint, key, job.extra_body, feedback)
+    post = sending(http, prepared.endpoint, key, job.extra_body, pictures, feedback)
     post = conforming(post, job.output.fields)
     post = journaled(post, journal)
     post = gate.gated(post)

@@ -1,4 +1,4 @@
-"""Bring the bytes of a picture into memory, in time for the attempt that sends them."""
+"""Find the file of a picture, and bring its bytes into memory in time for the attempt that sends them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import errno
 import os
 import stat
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b, file_digest
 from typing import TYPE_CHECKING
 
 from pipeline.errors import MediaError
-from pipeline.media.sniff import describe, image_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,18 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.records import Media
-    from pipeline.wire.dialect import Dialect
+
+LARGEST_SOURCE = 64 * 1024 * 1024
+"""Bytes of a picture that is made smaller before it is sent: a camera's largest files fit, and one for each core fits into memory."""
 
 _SHOWN = 120  # characters of a cell in a message
 _blake = partial(blake2b, digest_size=16)
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """The bytes of one image and their real media type."""
-
-    data: bytes
-    media_type: str
 
 
 def find_file(cell: str, root: Path, roots: Sequence[Path]) -> tuple[Path, os.stat_result]:
@@ -69,33 +61,25 @@ def digest_file(path: Path) -> str:
         return file_digest(file, _blake).hexdigest()
 
 
-def load_picture(media: Media, dialect: Dialect) -> Picture:
-    """Return the bytes of a picture that is sent inline, checked against what the dialect takes. Blocking. Raises ``MediaError``."""
-    data = media.data if media.data is not None else _read(media, dialect)
-    if len(data) > dialect.max_image_bytes:
-        raise _too_large(media, len(data), dialect)
-    media_type = image_type(data)
-    if media_type is None:
-        raise MediaError(f"{media.label} is not a JPEG, PNG, GIF or WebP image: it is {describe(data)}")
-    if media_type not in dialect.image_formats:
-        raise MediaError(f"{media.label} is {media_type}, which {dialect.name} does not take")
-    return Picture(data, media_type)
-
-
-def _too_large(media: Media, size: int, dialect: Dialect) -> MediaError:
-    return MediaError(
-        f"{media.label} has {size:,} bytes; {dialect.name} takes images up to {dialect.max_image_bytes:,}",
-        hint="downscale the image, or give its URL",
-    )
-
-
-def _read(media: Media, dialect: Dialect) -> bytes:
+def read_media(media: Media, limit: int) -> bytes:
+    """Return the bytes of a picture from its cell or file, up to ``limit`` of them. Blocking. Raises ``MediaError``."""
+    if media.data is not None:
+        _require(len(media.data), limit, media.label)
+        return media.data
     assert media.path is not None
     with opened(media.path, media.label) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > dialect.max_image_bytes:
-            raise _too_large(media, size, dialect)
-        return file.read(dialect.max_image_bytes + 1)
+        _require(os.fstat(file.fileno()).st_size, limit, media.label)
+        data = file.read(limit + 1)
+    _require(len(data), limit, media.label)  # it may have grown
+    return data
+
+
+def _require(size: int, limit: int, label: str) -> None:
+    if size > limit:
+        raise MediaError(
+            f"{label} has {size:,} bytes; {limit:,} are the limit",
+            hint=f"scale it down before the run; media.max_side does so for up to {LARGEST_SOURCE:,} bytes",
+        )
 
 
 @contextmanager

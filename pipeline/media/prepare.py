@@ -176,7 +176,7 @@ def _not_taken(media_type: str, rules: ImageRules) -> MediaError:
     possible = not rules.convert and any(form in rules.formats for form in _WRITTEN[media_type])
     return MediaError(
         f"the image is a {_NAMES[media_type]}; taken are {taken}",
-        hint="allow it to be converted (convert: true)" if possible else "convert it before the run",
+        hint="set media.convert to true" if possible else "convert it before the run",
     )
 
 
@@ -185,5 +185,5 @@ def _too_large(size: int, plan: ImagePlan, rules: ImageRules) -> MediaError:
     side = int(max(width, height) * math.sqrt(rules.max_bytes / size) * _SPARE)
     return MediaError(
         f"the image has {size:,} bytes at {width}x{height} pixels; {rules.max_bytes:,} are the limit",
-        hint=f"set max_side to about {max(side // _STEP * _STEP, 1)}",
+        hint=f"set media.max_side to about {max(side // _STEP * _STEP, 1)}",
     )

@@ -7,6 +7,7 @@ later, when the request is encoded. The fingerprint is taken here, over everythi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ class RequestBuilder:
         self._templates = Templates(null_is_empty=job.on_null == "empty")
         roots = tuple(job.place(folder).resolve() for folder in job.media.roots)
         self._media = MediaFinder(root.resolve(), roots, job.media.identity, null_is_empty=job.on_null == "empty")
+        self._redrawing = job.media.redrawing
         self._raw: dict[str, str] = {}  # place in the spec → the column whose value is used as it is
         self._compile(_texts(job))
         self._raw.update(_raw_columns(job))
@@ -148,6 +150,8 @@ class RequestBuilder:
     def _pictures(self, cell: object, column: str) -> list[dict[str, object]]:
         found = self._media.find(cell, column)
         self.names_files = self.names_files or any(media.path is not None for media in found)
+        if self._redrawing:  # another picture is sent, so another question is asked
+            found = [replace(media, identity=f"{self._redrawing}|{media.identity}") for media in found]
         return [{"type": "input_image", "image_url": media} for media in found]
 
     def _column_messages(self, cell: object, column: str) -> list[dict[str, object]]:
@@ -188,9 +192,9 @@ class RequestBuilder:
 def fingerprint(body: Mapping[str, object], endpoint: str, extra_body: Mapping[str, object]) -> bytes:
     """Return 16 bytes that change with anything that can change the answer.
 
-    That is: the endpoint (so a rehearsal's answers are never taken for real ones), model, rendered input, pictures by their identity,
-    parameters that count (``wire/parameters.py`` says which), tools, output schema, and what the job sends verbatim. Neither the row's
-    position nor limits, deadlines, keys or the spec's own place are part of it.
+    That is: the endpoint (so a rehearsal's answers are never taken for real ones), model, rendered input, pictures by their identity (and
+    by what the job does to them), parameters that count (``wire/parameters.py`` says which), tools, output schema, and what the job sends
+    verbatim. Neither the row's position nor limits, deadlines, keys or the spec's own place are part of it.
     """
     identity = {"endpoint": endpoint, "body": identity_of(body), "extra_body": extra_body}
     return blake2b(canonical(identity), digest_size=FINGERPRINT_BYTES, person=b"request").digest()

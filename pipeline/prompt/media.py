@@ -51,7 +51,7 @@ class MediaFinder:
         text = text.strip()
         lowered = text[:8].lower()
         if lowered.startswith(("http://", "https://")):
-            return Media(identity=f"url:{text}", label=text[:_LABEL_LENGTH], url=text)
+            return Media(identity=f"url:{text}", label=_shown(text), url=text)
         if lowered.startswith("data:"):
             return _from_data_uri(text, column)
         if not text:
@@ -80,6 +80,11 @@ class MediaFinder:
         if {"bytes", "path"} & cell.keys():
             return self._null(column)
         raise MediaError(f"column {column!r} is a struct without bytes or path")
+
+
+def _shown(url: str) -> str:
+    """Return a URL without its query, which may be a signature that is as good as a key."""
+    return url.partition("#")[0].partition("?")[0][:_LABEL_LENGTH]
 
 
 def _from_bytes(data: bytes, label: str) -> Media:

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.spec.fields import FieldsError
-from pipeline.spec.job import PATTERNS, ParameterErrors
+from pipeline.spec.job import PATTERNS
 from pipeline.spec.paths import Path, dotted
 from pipeline.spec.problems import Report
+from pipeline.spec.request import ParameterErrors
 from pipeline.spec.settings import paths, settings_at
 from pipeline.spec.tree import Entries, nearest
 from pipeline.wire.parameters import check_parameters

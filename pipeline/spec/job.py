@@ -15,9 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, 
 
 from pipeline.errors import Problem
 from pipeline.spec.fields import Fields
-from pipeline.spec.paths import dotted
+from pipeline.spec.request import ParameterErrors, check_request
 from pipeline.wire.dialect import DIALECTS, Dialect, Endpoint, UnknownFact
-from pipeline.wire.parameters import Complaint, check_parameters
 
 SIMULATOR = "simulator"
 _NOWHERE = "http://simulator/v1"  # before the embedded simulator listens; nothing is ever sent there
@@ -264,12 +263,40 @@ class Deadlines(Settings):
 
 
 class MediaRules(Settings):
-    """How pictures are found and told apart."""
+    """How pictures are found, told apart and sent."""
 
     identity: Literal["stat", "content"] = "stat"
     """Whether a picture file counts in a request's identity by path, size and modification time, or by its content."""
     roots: list[str] = []
     """Folders below which rows may name files, besides the input's own folder. Relative to the spec."""
+    send: Literal["auto", "inline", "url"] = "auto"
+    """How pictures leave: URLs as URLs and all others inline (`auto`), everything inline, or nothing but URLs (`url`)."""
+    fetch: bool = False
+    """Whether URLs may be downloaded here: for `send: inline`, and with `auto` where the provider could not download one."""
+    allow_private: bool = False
+    """Whether what is fetched may lie on this machine or in its network, at any port. Only for rows that you trust."""
+    max_side: int | None = Field(None, gt=0)
+    """The longest side in pixels; larger pictures are scaled down. It holds for pictures that are sent inline."""
+    animated: Literal["first", "keep"] = "first"
+    """Whether an animation is sent as its first frame, or whole and unscaled."""
+    convert: bool = False
+    """Turn pictures of other formats (TIFF, BMP, or what the provider does not take) into PNG."""
+
+    @model_validator(mode="after")
+    def _inline_needs_fetch(self) -> MediaRules:
+        if self.send == "inline" and not self.fetch:
+            raise ValueError("send: inline means that URLs are downloaded here; allow it with fetch: true")
+        return self
+
+    @property
+    def redrawing(self) -> str:
+        """What of these rules changes the pictures that are sent, for a request's identity; empty by default."""
+        changed = [
+            name
+            for name in ("max_side", "animated", "convert")
+            if getattr(self, name) != MediaRules.model_fields[name].default
+        ]
+        return ",".join(f"{name}={getattr(self, name)}" for name in changed)
 
 
 class Job(Settings):
@@ -300,7 +327,7 @@ class Job(Settings):
     deadlines: Deadlines = Deadlines()
     """How long an attempt may take."""
     media: MediaRules = MediaRules()
-    """How pictures are found and told apart."""
+    """How pictures are found, told apart and sent."""
     on_null: Literal["fail", "skip", "empty"] = "fail"
     """What becomes of a row with a null in its prompt: it fails, it is skipped, or the null is an empty text."""
     dedupe: bool = True
@@ -360,33 +387,5 @@ class Job(Settings):
         return self.place(self.run_dir) if self.run_dir else self.output_path.with_name(self.output_path.name + ".run")
 
 
-def check_request(request: Mapping[str, object], *, asks_fields: bool, asks_system: bool) -> list[Complaint]:
-    """Return what is wrong with the request's parameters, by themselves and beside ``output.fields`` and ``prompt.system``."""
-    complaints = check_parameters(request)
-    for name, instead in _SET_ELSEWHERE.items():
-        if name in request:
-            complaints.append(Complaint(("request", name), f"is set by the job's {instead}, not here"))
-    if asks_fields and isinstance(text := request.get("text"), Mapping) and "format" in text:
-        complaints.append(
-            Complaint(("request", "text", "format"), "output.fields asks for a format already; keep one of them")
-        )
-    if asks_system and "instructions" in request:
-        complaints.append(
-            Complaint(("request", "instructions"), "prompt.system is sent as the instructions; keep one of them")
-        )
-    return complaints
-
-
-_SET_ELSEWHERE = {"model": "model", "input": "prompt", "stream": "delivery", "background": "delivery"}
-
-
 Describe = Callable[[tuple[str | int, ...], str, str | None], Problem]
 """Takes a place, a message and a suggestion."""
-
-
-class ParameterErrors(ValueError):
-    """Complaints about request parameters, each with its own place in the spec."""
-
-    def __init__(self, complaints: list[Complaint]) -> None:
-        self.complaints = complaints
-        super().__init__("; ".join(f"{dotted(complaint.path)} {complaint.message}" for complaint in complaints))

@@ -15,8 +15,9 @@ from pipeline.errors import Problem
 from pipeline.spec import overrides
 from pipeline.spec.evaluate import evaluate
 from pipeline.spec.explain import Explainer
-from pipeline.spec.job import Job, check_request
+from pipeline.spec.job import Job
 from pipeline.spec.problems import Report
+from pipeline.spec.request import check_request
 from pipeline.spec.syntax import LARGEST, Format, read
 from pipeline.spec.tree import nearest
 from pipeline.wire.shape import Complaint

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.client.http import Answer, Hear
-from pipeline.client.send import conforming, journaled, sending, serialized
+from pipeline.client.pictures import Pictures
+from pipeline.client.send import conforming, journaled, media_of, sending, serialized
 from pipeline.errors import AttemptError, DiskFailed, MediaError, PromptError, RowError, Sent
 from pipeline.records import Claim, Media, Outcome, Post, Reply, Request, Status, Usage
 from pipeline.spec.fields import Fields
-from pipeline.spec.job import Provider
+from pipeline.spec.job import MediaRules, Provider
 from pipeline.wire.dialect import DIALECTS, Endpoint
 from pipeline.wire.signals import RateHeaders
 
@@ -41,6 +42,11 @@ def picture(form: str = "PNG", size: int = 1) -> bytes:
 def cell(data: bytes) -> Media:
     """Return bytes of a cell."""
     return Media(identity="", label="photo", data=data)
+
+
+def pictures(**rules: object) -> Pictures:
+    """Return the pictures of a run by these rules."""
+    return Pictures(MediaRules.model_validate(rules), OPENAI)
 
 
 # -- the body's bytes ------------------------------------------------------------------------------------------------
@@ -77,20 +83,23 @@ def referring(value: object) -> object:
 def test_pictures_stand_where_plain_json_would_have_them(value: object) -> None:
     """Any number of them, anywhere, beside any text: the bytes are those of JSON with data URIs."""
     body = {"input": value}
-    sent = anyio.run(serialized, {"input": referring(value)}, OPENAI)
-    assert sent == orjson.dumps(naive(body))
+
+    async def send() -> bytes:
+        return await serialized({"input": referring(value)}, pictures())
+
+    assert anyio.run(send) == orjson.dumps(naive(body))
 
 
 @pytest.mark.anyio
 async def test_files_and_cells_and_urls_go_together(tmp_path: Path) -> None:
     """A file's bytes are read when it is sent, a URL is left to the provider, and each is at its place."""
     (tmp_path / "a").write_bytes(PICTURES[1])
-    pictures = [
+    shown = [
         Media(identity="", label="a", path=tmp_path / "a"),
         Media(identity="", label="u", url="https://x/y?a=ä\u2028"),
         cell(PICTURES[0]),
     ]
-    sent = orjson.loads(await serialized({"input": [*pictures, "data:image/png;base64,mine"]}, OPENAI))
+    sent = orjson.loads(await serialized({"input": [*shown, "data:image/png;base64,mine"]}, pictures()))
     assert sent["input"] == [
         naive(PICTURES[1]),
         "https://x/y?a=ä\u2028",
@@ -112,7 +121,7 @@ async def test_no_text_of_a_row_can_take_a_pictures_place(monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "urandom", recorded)
     for _ in range(3):
         texts = [token.hex() for token in drawn]
-        sent = orjson.loads(await serialized({"texts": texts, "image": cell(PICTURES[0])}, OPENAI))
+        sent = orjson.loads(await serialized({"texts": texts, "image": cell(PICTURES[0])}, pictures()))
         assert sent == {"texts": texts, "image": naive(PICTURES[0])}
     assert [len(token) for token in drawn] == [16, 16, 16]
     assert len(set(drawn)) == 3
@@ -122,7 +131,7 @@ async def test_no_text_of_a_row_can_take_a_pictures_place(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("value", "error", "said"),
     [
-        (cell(b"no picture"), MediaError, "photo is not a JPEG"),
+        (cell(b"no picture"), MediaError, "photo: the image is not a JPEG"),
         (Media(identity="", label="gone.png", path=Path("/nowhere/gone.png")), MediaError, "cannot read gone.png"),
         (b"bytes", PromptError, "JSON cannot carry"),
         ("\ud800", PromptError, "JSON cannot carry"),
@@ -132,7 +141,26 @@ async def test_no_text_of_a_row_can_take_a_pictures_place(monkeypatch: pytest.Mo
 async def test_what_cannot_be_sent_fails_the_row(value: object, error: type[RowError], said: str) -> None:
     """Before anything leaves."""
     with pytest.raises(error, match=said):
-        await serialized({"input": value}, OPENAI)
+        await serialized({"input": value}, pictures())
+
+
+@pytest.mark.anyio
+async def test_large_pictures_are_put_in_as_small_ones_are() -> None:
+    """Elsewhere, so that others need not wait, but with the same bytes."""
+    noise = Image.frombytes("RGB", (700, 700), os.urandom(700 * 700 * 3))
+    buffer = io.BytesIO()
+    noise.save(buffer, "PNG")
+    sent = orjson.loads(
+        await serialized({"input": [cell(buffer.getvalue()), "between", cell(PICTURES[0])]}, pictures())
+    )
+    large = f"data:image/png;base64,{b64encode(buffer.getvalue()).decode()}"
+    assert sent["input"] == [large, "between", naive(PICTURES[0])]
+
+
+def test_the_pictures_of_a_body_are_found_in_their_order() -> None:
+    """However deep they lie."""
+    one, two = cell(b"1"), cell(b"2")
+    assert list(media_of({"a": [{"b": one}, "text", 3], "c": {"d": (two,)}})) == [one, two]
 
 
 # -- one attempt -----------------------------------------------------------------------------------------------------
@@ -172,7 +200,7 @@ def quiet(model: str, headers: RateHeaders) -> None:
 async def test_a_request_goes_to_the_endpoint_with_its_key() -> None:
     """The key is asked for when the headers are made, and stands only there."""
     http = Recorder()
-    send = sending(http, endpoint(headers={"OpenAI-Project": "p"}), lambda: "secret", {}, quiet)
+    send = sending(http, endpoint(headers={"OpenAI-Project": "p"}), lambda: "secret", {}, pictures(), quiet)
     reply = await send(REQUEST)
     ((url, headers, body),) = http.sent
     assert url == "https://x/v1/responses"
@@ -186,7 +214,7 @@ async def test_a_request_goes_to_the_endpoint_with_its_key() -> None:
 async def test_without_a_key_none_is_sent() -> None:
     """A server of one's own may want none."""
     http = Recorder()
-    await sending(http, endpoint(), lambda: None, {}, quiet)(REQUEST)
+    await sending(http, endpoint(), lambda: None, {}, pictures(), quiet)(REQUEST)
     assert "authorization" not in {name.lower() for name in http.sent[0][1]}
 
 
@@ -195,7 +223,7 @@ async def test_the_extra_body_is_sent_verbatim_and_wins() -> None:
     """Whatever it holds, also over what the job says itself."""
     http = Recorder()
     extra = {"model": "other", "seed": 7, "nested": {"a": [None, "{{ x }}"]}, "store": None}
-    await sending(http, endpoint(), lambda: None, extra, quiet)(REQUEST)
+    await sending(http, endpoint(), lambda: None, extra, pictures(), quiet)(REQUEST)
     body = http.sent[0][2]
     assert {name: body[name] for name in extra} == extra
 
@@ -206,7 +234,7 @@ async def test_every_answer_tells_its_limits() -> None:
     heard: list[tuple[str, RateHeaders]] = []
     http = Recorder(Answer(429, {"x-ratelimit-remaining-requests": "0", "x-ratelimit-limit-requests": "60"}, b"{}"))
     with pytest.raises(AttemptError):
-        await sending(http, endpoint(), lambda: None, {}, lambda *said: heard.append(said))(REQUEST)
+        await sending(http, endpoint(), lambda: None, {}, pictures(), lambda *said: heard.append(said))(REQUEST)
     ((model, _),) = heard
     assert model == "m"
 
@@ -217,7 +245,9 @@ async def test_what_a_dialect_cannot_say_is_not_sent() -> None:
     http = Recorder()
     parts = [{"role": "user", "content": [{"type": "input_video", "video_url": "x"}]}]
     with pytest.raises(PromptError, match="takes no input_video"):
-        await sending(http, endpoint(), lambda: None, {}, quiet)(replace(REQUEST, body={"model": "m", "input": parts}))
+        await sending(http, endpoint(), lambda: None, {}, pictures(), quiet)(
+            replace(REQUEST, body={"model": "m", "input": parts})
+        )
     assert http.sent == []
 
 
@@ -343,7 +373,9 @@ async def test_a_failure_is_journaled_before_it_is_raised(virtual_time: Callable
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("error", [MediaError("no such file"), PromptError("no JSON")])
+@pytest.mark.parametrize(
+    "error", [MediaError("no such file"), MediaError("not just now", transient=True), PromptError("no JSON")]
+)
 async def test_what_could_not_be_sent_is_journaled_as_never_sent(
     virtual_time: Callable[[], float], error: RowError
 ) -> None:
@@ -357,7 +389,7 @@ async def test_what_could_not_be_sent_is_journaled_as_never_sent(
     assert (settled.kind, settled.sent, settled.transient, settled.message) == (
         error.kind,
         Sent.NEVER,
-        False,
+        error.transient,
         error.message,
     )
 

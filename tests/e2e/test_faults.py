@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -168,12 +170,14 @@ def test_a_picture_that_cannot_be_sent_fails_its_row_before_anything_is_paid(
 def test_a_picture_that_the_provider_cannot_read_fails_its_row_alone(
     bench: Callable[..., Bench], provider: Provider
 ) -> None:
-    """A file that looks like a PNG and is broken inside is refused by the provider; its neighbours are answered."""
+    """A PNG whose parts are sound and whose pixels are missing is refused by the provider; its neighbours are answered."""
     job = bench(provider)
     out = io.BytesIO()
     Image.new("RGB", (64, 64), "red").save(out, "PNG")
     whole = out.getvalue()
-    job.fill([{"id": "whole", "photo": whole}, {"id": "broken", "photo": whole[:60]}, {"id": "other", "photo": whole}])
+    header, pixels, end = whole[:33], b"IDAT" + zlib.compress(bytes(10)), whole[-12:]
+    broken = header + struct.pack(">I", len(pixels) - 4) + pixels + struct.pack(">I", zlib.crc32(pixels)) + end
+    job.fill([{"id": "whole", "photo": whole}, {"id": "broken", "photo": broken}, {"id": "other", "photo": whole}])
     job.spec["prompt"] = [{"text": "#{{ id }}# What is this?"}, {"image": "photo"}]
     closing = job.run()
     table = job.by_id()

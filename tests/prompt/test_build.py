@@ -447,6 +447,27 @@ def test_the_endpoint_and_the_extra_body_are_part_of_identity() -> None:
     assert len(prints) == 4
 
 
+@pytest.mark.parametrize("setting", [{"max_side": 512}, {"animated": "keep"}, {"convert": True}], ids=str)
+def test_what_changes_the_picture_that_is_sent_changes_the_question(build: Build, setting: dict[str, object]) -> None:
+    """Where there is a picture; a row without one, in the same job, asks what it asked before."""
+    prompt = [{"text": "{{ t }}"}, {"image": "p"}]
+    shown, blind = {"t": "hi", "p": PNG}, {"t": "hi", "p": []}
+    assert build(prompt, shown, media=setting).fingerprint != build(prompt, shown).fingerprint
+    assert build(prompt, blind, media=setting).fingerprint == build(prompt, blind).fingerprint
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"send": "url"}, {"send": "inline", "fetch": True}, {"fetch": True}, {"allow_private": True}, {"convert": False}],
+    ids=str,
+)
+def test_how_a_picture_travels_is_no_part_of_identity(build: Build, setting: dict[str, object]) -> None:
+    """Nor is a setting that says what holds anyway."""
+    for cell in (PNG, "http://a/b.png"):
+        asked = build([{"image": "p"}], {"p": cell}, media=setting)
+        assert asked.fingerprint == build([{"image": "p"}], {"p": cell}).fingerprint
+
+
 def test_a_fingerprint_stays_what_it_is() -> None:
     """Journals of earlier versions hold it: another digest would pay for every row again."""
     body = {**BODY, "temperature": 0.5, "input": [{"role": "user", "content": [{"type": "input_text", "text": "hä?"}]}]}

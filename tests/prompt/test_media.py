@@ -37,6 +37,12 @@ def test_a_url_is_sent_as_it_stands(root: Path) -> None:
     assert (media.url, media.identity, media.path, media.data) == (URL, f"url:{URL}", None, None)
 
 
+def test_a_url_is_called_by_its_place_alone(root: Path) -> None:
+    """Its query may be a signature that is as good as a key, and messages are kept."""
+    (media,) = found(root, "https://bucket.example/a.jpg?signature=secret#part")
+    assert media.label == "https://bucket.example/a.jpg"
+
+
 @pytest.mark.parametrize(
     "uri", ["data:image/png;base64,", "DATA:IMAGE/JPEG;BASE64,", "data:;base64,", "data:image/png;x=y;base64,"]
 )

@@ -59,3 +59,17 @@ def test_every_path_of_the_model_is_found_again() -> None:
         assert path[-1] in group.model_fields
     assert settings_at(("nowhere",)) is None
     assert settings_at(("model", "x")) is None
+
+
+def test_pictures_are_sent_inline_only_where_urls_may_be_fetched() -> None:
+    """Otherwise a row with a URL would have no way out."""
+    with pytest.raises(ValidationError, match="fetch: true"):
+        Job.model_validate({**SMALL, "media": {"send": "inline"}})
+    assert Job.model_validate({**SMALL, "media": {"send": "inline", "fetch": True}}).media.fetch
+
+
+@pytest.mark.parametrize("side", [0, -1, True])
+def test_a_longest_side_is_a_number_of_pixels(side: object) -> None:
+    """At least one."""
+    with pytest.raises(ValidationError):
+        Job.model_validate({**SMALL, "media": {"max_side": side}})
