@@ -282,7 +282,7 @@ async def test_the_first_token_is_when_the_first_text_is_whole(
 ) -> None:
     """However the events are cut; neither an opening event nor an empty delta is text, and an answer without any has no such time."""
     http = Recorder(pieces=pieces)
-    reply = await sending(http, endpoint(), lambda: None, {}, quiet)(STREAMED)
+    reply = await sending(http, endpoint(), lambda: None, {}, pictures(), quiet)(STREAMED)
     assert (reply.text, reply.first_token_s) == ("hi", first_token_s)
     assert http.sent[0][2]["stream"] is True
 
@@ -291,7 +291,7 @@ async def test_the_first_token_is_when_the_first_text_is_whole(
 async def test_a_plain_answer_is_not_listened_to(virtual_time: Callable[[], float]) -> None:
     """Also where the server streams unasked: the answer is read, and has no time of a first token."""
     http = Recorder(pieces=RESPONSE)
-    reply = await sending(http, endpoint(), lambda: None, {}, quiet)(REQUEST)
+    reply = await sending(http, endpoint(), lambda: None, {}, pictures(), quiet)(REQUEST)
     assert (reply.text, reply.first_token_s, http.heard) == ("hi", None, False)
 
 
