@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,7 +21,7 @@ from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.engine.check import Prepared, first_requests, prepare, replaces_input
-from pipeline.engine.session import Leave, Offer, metadata, run_job
+from pipeline.engine.session import Consent, Offer, metadata, run_job
 from pipeline.engine.starter import starter
 from pipeline.errors import DataError, Problem, RowError, SpecError
 from pipeline.events import Event, RunFinished
@@ -72,6 +72,7 @@ def init(table: str | Path, target: str | Path = "job.yaml") -> Path:
     path = Path(target)
     text = starter(Path(table), path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
@@ -86,7 +87,11 @@ def check(spec: str | Path, *, sets: Sequence[str] = ()) -> Prepared:
 
     Returns the checked job, whose ``notes`` are warnings. Raises ``SpecError`` with every mistake at once, or ``DataError``.
     """
-    return prepare(_load(spec, sets))
+    prepared = prepare(_load(spec, sets))
+    name = prepared.endpoint.key_env
+    if name is not None and not os.environ.get(name):
+        return replace(prepared, notes=(*prepared.notes, f"{name} is not set in this shell; `run` needs it"))
+    return prepared
 
 
 def preview(spec: str | Path, *, rows: int = 1, sets: Sequence[str] = ()) -> list[Preview]:
@@ -123,8 +128,8 @@ def run(
     """
     job = _load(spec, sets)
     statuses = _statuses(retry)
-    leave = _leave(job, yes=yes, confirm=confirm)
-    return _outside_loop(lambda: run_job(job, retry=statuses, leave=leave, environ=os.environ, observe=observe))
+    consent = _consent(job, yes=yes, confirm=confirm)
+    return _outside_loop(lambda: run_job(job, retry=statuses, consent=consent, environ=os.environ, observe=observe))
 
 
 def status(spec: str | Path, *, sets: Sequence[str] = ()) -> State:
@@ -140,7 +145,12 @@ def status(spec: str | Path, *, sets: Sequence[str] = ()) -> State:
 def show(spec: str | Path, row: int, *, sets: Sequence[str] = ()) -> Mapping[str, object]:
     """Return everything known of one row: its result, its request's attempts and their replies."""
     with reading(_run_dir(spec, sets)) as reader:
-        return reader.row(row)
+        shown = reader.row(row)
+        if shown["status"] == Status.PENDING and not shown["attempts"] and reader.session()["exit_code"] in (0, 1):
+            raise SpecError(
+                [Problem("", f"row {row} is not among the {reader.totals().rows:,} rows of this run")], source="show"
+            )
+        return shown
 
 
 def export(spec: str | Path, target: str | Path | None = None, *, sets: Sequence[str] = ()) -> tuple[Path, int]:
@@ -183,14 +193,15 @@ def serve(
     try:
         simulator.serve(host, port, simulator.load_script(script) if script is not None else None, ledger, on_ready)
     except (simulator.ScriptError, OSError) as error:
-        raise SpecError([Problem("", str(error))], source=str(script or "simulate")) from error
+        where = str(script) if script is not None else f"{host}:{port}"
+        raise SpecError([Problem("", str(error))], source=where, hint="port 0 takes a free one") from error
 
 
 def _load(spec: str | Path, sets: Sequence[str]) -> Job:
     return load_job(Path(spec), sets, os.environ)
 
 
-def _leave(job: Job, *, yes: bool, confirm: Callable[[Offer], bool] | None) -> Leave:
+def _consent(job: Job, *, yes: bool, confirm: Callable[[Offer], bool] | None) -> Consent:
     """Return what decides whether an offer is carried out: it returns, or raises ``SpecError`` and nothing is sent."""
     if not yes and confirm is None and not job.provider.simulated:
         problem = Problem("", f"asking {job.provider.label} may cost money, and nobody is here to say yes")

@@ -6,6 +6,7 @@ Nothing heavier than click is imported until a command runs, so that `--help` an
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,11 @@ Exit codes:
 
 _SPEC = click.argument("spec", type=click.Path(path_type=Path))
 _SETS = click.option(
-    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a setting of the spec, e.g. --set input.limit=10."
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting of the spec, e.g. --set input.limit=10. Paths count from the spec.",
 )
 
 
@@ -61,7 +66,7 @@ def init(table: Path, target: Path) -> None:
     from pipeline import api
 
     path = api.init(table, target)
-    click.echo(f"Wrote {path}. Next: pipeline check {path}")
+    click.echo(f"Wrote {path}. Next: {shlex.join(['pipeline', 'check', str(path)])}")
 
 
 @cli.command()
@@ -121,13 +126,20 @@ def preview(spec: Path, sets: tuple[str, ...], rows: int, *, as_json: bool) -> N
 def run(spec: Path, sets: tuple[str, ...], retry: str, *, yes: bool, as_json: bool, quiet: bool) -> None:
     """Run SPEC, or go on with it where an earlier run stopped, and write its table."""
     from pipeline import api
+    from pipeline.errors import Interrupted
     from pipeline.report.progress import observer
 
     kind: Kind = "json" if as_json else "quiet" if quiet else "panel" if sys.stdout.isatty() else "lines"
     statuses = [status.strip() for status in retry.split(",") if status.strip()]
     confirm = _confirm if sys.stdin.isatty() and not as_json else None
-    with observer(kind, sys.stdout, command=f"pipeline run {spec}") as observe:
-        finished = api.run(spec, sets=sets, yes=yes, retry=statuses, confirm=confirm, observe=observe)
+    again = shlex.join(["pipeline", "run", str(spec), *(word for each in sets for word in ("--set", each))])
+    try:
+        with observer(kind, sys.stdout, command=again) as observe:
+            finished = api.run(spec, sets=sets, yes=yes, retry=statuses, confirm=confirm, observe=observe)
+    except Interrupted as error:
+        if error.told:
+            raise SystemExit(error.exit_code) from None  # the closing screen has said it
+        raise
     raise SystemExit(finished.exit_code)
 
 
@@ -229,7 +241,10 @@ def simulate(host: str, port: int, script: Path | None, ledger: Path | None) -> 
     """Run the simulator as a server of its own, until interrupted."""
     from pipeline import api
 
-    api.serve(host=host, port=port, script=script, ledger=ledger, on_ready=click.echo)
+    def say(url: str) -> None:
+        click.echo(f"{url}\nUse it with --set provider.base_url={url}/v1 (Ctrl-C stops it)")
+
+    api.serve(host=host, port=port, script=script, ledger=ledger, on_ready=say)
 
 
 def main() -> None:

@@ -122,6 +122,7 @@ class Interrupted(RunError):
     def __init__(self, message: str, *, signal_number: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.exit_code = 128 + signal_number
+        self.told = False  # True once the closing screen of the run was shown
 
 
 class RowError(PipelineError):

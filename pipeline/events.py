@@ -59,6 +59,14 @@ class Stuck:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopping:
+    """The run ends early and starts nothing new; ``in_flight`` answers are on their way and still waited for."""
+
+    in_flight: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Something a person should know once: a warning about the job, a changed input."""
 
@@ -77,7 +85,8 @@ class Writing:
 class RunFinished:
     """The run is over; the figures are of the whole table, not only of this session.
 
-    ``by_error`` says for each status how many of its rows ended so for which kind of error.
+    ``by_error`` says for each status how many of its rows ended so for which kind of error. ``unknown_usage`` counts the answered rows
+    whose tokens the provider did not report, so that ``usage`` lacks them.
     """
 
     output: Path | None
@@ -91,7 +100,8 @@ class RunFinished:
     exit_code: int
     simulated: bool = False
     notes: tuple[str, ...] = ()
+    unknown_usage: int = 0
 
 
-Event = RunStarted | RowFinished | AttemptFailed | Paused | Stuck | Notice | Writing | RunFinished
+Event = RunStarted | RowFinished | AttemptFailed | Paused | Stuck | Stopping | Notice | Writing | RunFinished
 Observer = Callable[[Event], None]

@@ -25,6 +25,7 @@ class Totals:
 
     ``usage`` and ``attempts`` are what the table's rows carry; ``superseded`` is what the journal paid for answers that no row of the
     table uses any more. Together they are the provider's bill, but for ``maybe_paid``: attempts that left and whose end is not known.
+    ``unknown_usage`` counts the answered rows whose tokens the provider did not report.
     """
 
     rows: int
@@ -34,6 +35,7 @@ class Totals:
     superseded: Usage
     attempts: int
     maybe_paid: int
+    unknown_usage: int = 0
 
 
 class Reader:
@@ -71,14 +73,23 @@ class Reader:
         return finished
 
     def totals(self) -> Totals:
-        """Add up the newest plan's rows, and what was spent beside them."""
+        """Add up the newest plan's rows, and what was spent beside them, all as of one moment."""
+        self._connection.execute(
+            "BEGIN"
+        )  # else a run that goes on would change the figures between one query and the next
+        try:
+            return self._totals()
+        finally:
+            self._connection.execute("COMMIT")
+
+    def _totals(self) -> Totals:
         by_status: dict[str, int] = {}
         by_error: dict[str, dict[str, int]] = {}
         for status, kind, count in self._connection.execute(schema.BY_STATUS, (self.plan,)):
             by_status[status] = by_status.get(status, 0) + count
             if kind is not None and status not in (Status.OK, Status.PENDING):
                 by_error.setdefault(status, {})[kind] = count
-        carried = self._connection.execute(schema.CARRIED, (self.plan,)).fetchone()
+        *carried, unknown_usage = self._connection.execute(schema.CARRIED, (self.plan,)).fetchone()
         spent = self._connection.execute(schema.SPENT).fetchone()
         left = self._connection.execute(schema.COUNT_SENT).fetchone()[0] if self._abandoned else 0
         beside = [None if whole is None else whole - (part or 0) for whole, part in zip(spent, carried, strict=True)]
@@ -90,6 +101,7 @@ class Reader:
             superseded=Usage(*beside[:5]),
             attempts=spent[5] or 0,
             maybe_paid=(spent[6] or 0) + left,
+            unknown_usage=unknown_usage or 0,
         )
 
     def maybe_paid_rows(self, limit: int = 20) -> list[int]:

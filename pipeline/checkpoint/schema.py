@@ -14,7 +14,7 @@ VERSION = 1
 TABLES = """
 CREATE TABLE plans(
   id INTEGER PRIMARY KEY, job_digest TEXT NOT NULL, input_signature TEXT NOT NULL, rows INTEGER, names_files INTEGER NOT NULL DEFAULT 0,
-  created_at REAL NOT NULL
+  simulated INTEGER NOT NULL, created_at REAL NOT NULL
 );
 CREATE TABLE sessions(
   id INTEGER PRIMARY KEY, plan INTEGER NOT NULL, job TEXT NOT NULL, folder TEXT NOT NULL, started_at REAL NOT NULL, ended_at REAL,
@@ -55,6 +55,11 @@ END_SESSION = "UPDATE sessions SET ended_at = ?, exit_code = ? WHERE id = (SELEC
 # Since a retry with changes, the answer of one request stands for another too, which then needs no asking either.
 STAND_IN = """
 UPDATE requests SET answered_by = (SELECT COALESCE(a.answered_by, a.id) FROM requests AS a WHERE a.id = ?), again = 0 WHERE id = ?
+"""
+
+HAS_ANSWERS = """
+SELECT EXISTS(SELECT 1 FROM rows AS r JOIN requests AS q ON q.id = r.request
+WHERE r.plan = ? AND q.status NOT IN ('pending', 'failed', 'unknown', 'cancelled'))
 """
 
 ROWS_KNOWN = "SELECT COALESCE(MAX(row), -1) + 1 FROM rows WHERE plan = ?"
@@ -145,7 +150,8 @@ WHERE r.plan = ? GROUP BY 1, 2
 # What the rows of a plan carry: each request once, through its carrier.
 CARRIED = """
 SELECT SUM(a.input_tokens), SUM(a.cached_tokens), SUM(a.output_tokens), SUM(a.reasoning_tokens), SUM(a.total_tokens),
-  SUM(a.attempts), SUM(a.maybe_paid)
+  SUM(a.attempts), SUM(a.maybe_paid),
+  SUM(a.total_tokens IS NULL AND a.status NOT IN ('pending', 'failed', 'unknown', 'cancelled'))
 FROM rows AS r JOIN requests AS q ON q.id = r.request JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
 WHERE r.plan = ? AND a.carrier = r.row
 """

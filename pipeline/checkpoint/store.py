@@ -7,7 +7,7 @@ import sqlite3
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 import pyarrow as pa
@@ -31,7 +31,7 @@ class Start:
     """What a session begins with: the job as JSON, the folder its paths count from, and what decides whether its plan is a new one.
 
     ``job_digest`` is None for a retry, which goes on with the newest plan whatever the job says now. ``names_files`` says that its rows
-    were seen to name files.
+    were seen to name files, ``simulated`` that the embedded simulator answers.
     """
 
     job: str
@@ -40,6 +40,7 @@ class Start:
     input_signature: str
     rows: int | None
     names_files: bool
+    simulated: bool
     version: str
 
 
@@ -48,13 +49,15 @@ class Plan:
     """One state of job and input.
 
     ``fresh`` is true when it has just become the newest, ``first`` when there was none before it, ``names_files`` when its rows name files,
-    whose changes the input's signature does not show.
+    whose changes the input's signature does not show. ``stands_on`` says what the answers of the newest plan so far are, where the job
+    would now put answers of the other sort beside them or in their place.
     """
 
     id: int
     fresh: bool
     first: bool
     names_files: bool
+    stands_on: Literal["simulated", "real"] | None = None
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -130,23 +133,28 @@ def closing(label: str, *, ambiguous: bool) -> list[tuple[str, tuple[object, ...
 
 def find_plan(connection: sqlite3.Connection, start: Start) -> Plan:
     """Return the newest plan where it is of the same job and input, else the one to add. Raises ``RunDirectoryError`` for a vain retry."""
-    query = "SELECT id, job_digest, input_signature, names_files FROM plans ORDER BY id DESC LIMIT 1"
+    query = "SELECT id, job_digest, input_signature, names_files, simulated FROM plans ORDER BY id DESC LIMIT 1"
     newest = connection.execute(query).fetchone()
-    if newest is not None and newest[2] == start.input_signature and start.job_digest in (None, newest[1]):
-        return Plan(newest[0], fresh=False, first=False, names_files=bool(newest[3]))
-    if start.job_digest is None:
+    if start.job_digest is None and (newest is None or newest[2] != start.input_signature):
         what = "there is no run to retry" if newest is None else "the input has changed since the last run"
         raise RunDirectoryError(what, hint="run the job once without --retry")
-    return Plan(newest[0] + 1 if newest is not None else 1, fresh=True, first=newest is None, names_files=False)
+    if newest is None:
+        return Plan(1, fresh=True, first=True, names_files=False)
+    same = newest[2] == start.input_signature and start.job_digest in (None, newest[1])
+    other: Literal["simulated", "real"] | None = None
+    if bool(newest[4]) != start.simulated and connection.execute(schema.HAS_ANSWERS, (newest[0],)).fetchone()[0]:
+        other = "simulated" if newest[4] else "real"
+    return Plan(
+        newest[0] + (not same), fresh=not same, first=False, names_files=same and bool(newest[3]), stands_on=other
+    )
 
 
 def add_plan(connection: sqlite3.Connection, start: Start, plan: Plan) -> None:
     """Make a plan the newest."""
-    query = (
-        "INSERT INTO plans(id, job_digest, input_signature, rows, names_files, created_at) VALUES (?, ?, ?, ?, ?, ?)"
-    )
-    values = (plan.id, start.job_digest, start.input_signature, start.rows, int(start.names_files), time.time())
-    connection.execute(query, values)
+    query = """INSERT INTO plans(id, job_digest, input_signature, rows, names_files, simulated, created_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?)"""
+    flags = (int(start.names_files), int(start.simulated))
+    connection.execute(query, (plan.id, start.job_digest, start.input_signature, start.rows, *flags, time.time()))
 
 
 def add_session(connection: sqlite3.Connection, start: Start, plan: Plan) -> int:

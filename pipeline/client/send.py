@@ -67,6 +67,8 @@ def sending(
         except AttemptError as error:
             if error.kind == "image_download":
                 pictures.could_not_download(media.url for media in media_of(body) if media.url is not None)
+            if error.kind == "auth" and endpoint.key_env is None:
+                error.hint = "no key is sent to this address; name the variable that holds it in provider.api_key_env"
             raise
         return replace(reply, first_token_s=first_token.after_s)
 

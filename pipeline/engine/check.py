@@ -13,7 +13,7 @@ import orjson
 
 from pipeline.checkpoint.columns import Columns
 from pipeline.engine.feed import everything, questions
-from pipeline.errors import DataError, Problem, RowError, SpecError
+from pipeline.errors import DataError, NullCell, Problem, PromptError, RowError, SpecError
 from pipeline.prompt.build import RequestBuilder
 from pipeline.rows.source import open_source
 from pipeline.wire.encode import cautions, encode, refusals
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pipeline.wire.dialect import Endpoint
 
 
+COUNTED_BYTES = 64 * 1024 * 1024  # an input up to this size is counted before the run, which takes some seconds at most
 _FIRST_ROWS = 20  # looked at before the run; enough to tell a mistake of the job from one of a row
 
 
@@ -42,6 +43,8 @@ class Prepared:
     builder: RequestBuilder
     columns: Columns
     notes: tuple[str, ...]
+    rows: int | None
+    """How many rows the job has; None where only a long pass over the input could tell."""
 
     def body(self, request: Request) -> dict[str, object]:
         """Return the body that is sent for a request, with pictures still references."""
@@ -74,7 +77,10 @@ def prepare(job: Job, base_url: str | None = None) -> Prepared:
     _check_columns(job, builder, source.schema.names)
     columns = Columns.of(job, source.schema)
     _check_target(job, source)
-    prepared = Prepared(job, endpoint, source, builder, columns, ())
+    rows = source.rows
+    if rows is None and sum(file.stat().st_size for file in source.files) <= COUNTED_BYTES:
+        rows = source.count()
+    prepared = Prepared(job, endpoint, source, builder, columns, (), rows)
     asked = {**job.request, "stream": job.delivery == "stream"}
     return replace(prepared, notes=(*advise(asked), *_fields_notes(job), *_check_first(prepared)))
 
@@ -147,7 +153,9 @@ def _check_columns(job: Job, builder: RequestBuilder, known: list[str]) -> None:
             )
             problems.append(job.problem(place, message, suggestion=close[0] if close else None))
     if problems:
-        raise SpecError(problems, source=job.source)
+        mark = next((mark for mark in ";\t|" if len(known) == 1 and mark in known[0]), None)
+        hint = f"if the columns are separated by {mark!r}, set input.delimiter" if mark is not None else None
+        raise SpecError(problems, source=job.source, hint=hint)
 
 
 def replaces_input(target: Path, source: Source) -> bool:
@@ -177,11 +185,15 @@ def _check_target(job: Job, source: Source) -> None:
 def _check_first(prepared: Prepared) -> tuple[str, ...]:
     """Hold the first requests against the dialect, and return what should be known about them.
 
-    Raises ``SpecError`` where the dialect takes none of them: then the job asks for what this provider has not. A single row that cannot
-    be sent (its column holds whole messages, say) is no mistake of the job's; it fails alone.
+    Raises ``SpecError`` where none of them can be rendered, or the dialect takes none: then the mistake is the job's. A single row that
+    cannot be sent (its column holds whole messages, say) is no mistake of the job's; it fails alone.
     """
     dialect = prepared.endpoint.dialect
-    built = [request for _, request in first_requests(prepared, _FIRST_ROWS) if not isinstance(request, RowError)]
+    first = [request for _, request in first_requests(prepared, _FIRST_ROWS)]
+    built = [request for request in first if not isinstance(request, RowError)]
+    failed = [request for request in first if isinstance(request, PromptError) and not isinstance(request, NullCell)]
+    if failed and len(failed) == len(first):
+        raise SpecError([Problem("prompt", f"no row makes a request: {failed[0].message}")], source=prepared.job.source)
     reasons = [refusals(request.body, dialect) for request in built]
     if reasons and all(reasons):
         raise SpecError([Problem("prompt", reason) for reason in reasons[0]], source=prepared.job.source)

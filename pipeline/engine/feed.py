@@ -6,6 +6,7 @@ At most two batches wait, so a table of any length takes the same memory.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -61,7 +62,6 @@ def all_but(finished: bytearray) -> Selection:
 def only(rows: set[int]) -> Selection:
     """These rows."""
     ordered = sorted(rows)
-    from bisect import bisect_left
 
     def span(first: int, count: int) -> bool:
         at = bisect_left(ordered, first)

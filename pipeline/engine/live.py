@@ -24,7 +24,7 @@ from pipeline.client.send import conforming, journaled, sending
 from pipeline.client.throttle import Throttle
 from pipeline.engine.feed import Feed, questions
 from pipeline.errors import Interrupted, NullCell, RowError, RunError
-from pipeline.events import Paused, RowFinished, Stuck
+from pipeline.events import Paused, RowFinished, Stopping, Stuck
 from pipeline.records import Result, Status
 
 if TYPE_CHECKING:
@@ -78,17 +78,19 @@ def _unasked(row: int, error: RowError, run: Run) -> Result:
 class Stop:
     """Why and how urgently a run ends before its rows do. The first reason stands."""
 
-    def __init__(self, gate: Gate, feed: Feed) -> None:
+    def __init__(self, gate: Gate, feed: Feed, observe: Observer) -> None:
         self.reason: RunError | None = None
         self.requested = anyio.Event()
         self.urgent = anyio.Event()
         self._gate = gate
         self._feed = feed
+        self._observe = observe
 
     def request(self, reason: RunError) -> None:
         """Start nothing new; what is on its way may still come home."""
         if self.reason is None:
             self.reason = reason
+            self._observe(Stopping(self._gate.in_flight, reason.message))
             self._gate.close()
             self._feed.close()
             self.requested.set()
@@ -109,7 +111,7 @@ async def ask_all(prepared: Prepared, journal: Journal, key: Secret, observe: Ob
     job = prepared.job
     gate = Gate()
     with closing(Feed(questions(prepared.source, prepared.builder, selection))) as feed:
-        stop = Stop(gate, feed)
+        stop = Stop(gate, feed, observe)
         async with StockHttp(job.deadlines) as http, Pictures(job.media, prepared.endpoint.dialect) as pictures:
             run = Run(journal, client_of(prepared, journal, http, pictures, key, gate, observe), job.on_null)
             async with anyio.create_task_group() as helpers:

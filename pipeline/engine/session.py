@@ -23,7 +23,7 @@ from pipeline.checkpoint.table import write_table
 from pipeline.engine.check import Prepared, check_key, prepare
 from pipeline.engine.feed import all_but, everything, only, questions
 from pipeline.engine.live import ask_all, interrupted
-from pipeline.errors import Problem, RunError, SpecError
+from pipeline.errors import Interrupted, Problem, RunError, SpecError
 from pipeline.events import Notice, RunFinished, RunStarted
 from pipeline.records import STATUS_FACTS, Request, Status
 from pipeline.simulator import Simulator
@@ -55,7 +55,7 @@ class Offer:
     notes: tuple[str, ...]
 
 
-Leave = Callable[[Callable[[], Offer]], None]
+Consent = Callable[[Callable[[], Offer]], None]
 """Decides whether a run may send: it gets the offer's maker, for making one may take a pass over the table, and raises to say no."""
 
 
@@ -63,11 +63,11 @@ def run_job(
     job: Job,
     *,
     retry: Collection[Status],
-    leave: Leave,
+    consent: Consent,
     environ: Mapping[str, str],
     observe: Observer,
 ) -> RunFinished:
-    """Run a job, or go on with it, and write its table. ``leave`` decides whether a provider that may cost money is asked.
+    """Run a job, or go on with it, and write its table. ``consent`` decides whether a provider that may cost money is asked.
 
     Returns the closing figures; raises the ``RunError`` that kept the run from starting or made it stop, after the table was written.
     """
@@ -82,7 +82,7 @@ def run_job(
             stack.enter_context(held(job.run_path))
             session = _Session(prepared, observe)
             stack.callback(session.close)
-            selection = session.select(retry, leave)
+            selection = session.begin(retry, consent)
             return session.carry_out(selection, key)
     except KeyboardInterrupt as error:  # before the sending, or while the table was written
         raise interrupted(signal.SIGINT) from error
@@ -106,22 +106,24 @@ class _Session:
             self._journal = None
             journal.finish(names_files=self._prepared.builder.names_files)
 
-    def select(self, retry: Collection[Status], leave: Leave) -> Selection:
-        """Return the rows that are left to ask, once ``leave`` agrees; only then is anything written into the journal."""
+    def begin(self, retry: Collection[Status], consent: Consent) -> Selection:
+        """Return the rows that are left to ask, once ``consent`` is given; only then is anything written into the journal."""
         journal, job, prepared = self._open(), self._job, self._prepared
         start = Start(
             job=job.model_dump_json(),
             folder=str(job.place(".").resolve()),
             job_digest=None if retry else prepared.digest(),
             input_signature=prepared.source.signature(),
-            rows=prepared.source.rows,
+            rows=prepared.rows,
             names_files=prepared.builder.names_files,
+            simulated=job.provider.simulated,
             version=version("responses-pipeline"),
         )
         plan = journal.look(start)
+        _keep_apart(plan, job, retry=bool(retry))
         selection, rows, known = self._left(plan, retry)
         if not job.provider.simulated:
-            leave(lambda: self._offer(rows, self._count_known() if known is None else known))
+            consent(lambda: self._offer(rows, self._count_known() if known is None else known))
         journal.begin(start, plan, ambiguous=job.retry.ambiguous)
         self._announce(plan, rows, known or 0)
         return selection
@@ -132,10 +134,10 @@ class _Session:
             rows = self._open().reopen(retry)
             return only(rows), len(rows), 0
         if plan.fresh or plan.names_files or self._prepared.builder.names_files:
-            return everything(), self._prepared.source.rows, 0 if plan.first else None
+            return everything(), self._prepared.rows, 0 if plan.first else None
         with reading(self._job.run_path) as reader:
             finished = reader.finished_rows()
-        return all_but(finished), self._prepared.source.rows, finished.count(1)
+        return all_but(finished), self._prepared.rows, finished.count(1)
 
     def _count_known(self) -> int:
         """Compare the whole table with the journal, so that the offer says what is really new."""
@@ -184,6 +186,8 @@ class _Session:
             raise failure or error from error
         self._end(finished.exit_code)
         self._observe(finished)
+        if isinstance(failure, Interrupted):
+            failure.told = True
         if failure is not None:
             raise failure
         return finished
@@ -219,6 +223,7 @@ class _Session:
             else int(not all(STATUS_FACTS[Status(name)].ok for name in by_status)),
             simulated=job.provider.simulated,
             notes=_closing_notes(totals, maybe_paid),
+            unknown_usage=totals.unknown_usage,
         )
 
     def _end(self, exit_code: int) -> None:
@@ -230,6 +235,16 @@ class _Session:
         if self._journal is None:
             raise SpecError([Problem("", "the session is closed")])
         return self._journal
+
+
+def _keep_apart(plan: Plan, job: Job, *, retry: bool) -> None:
+    """Never put simulated answers beside real ones, or silently in their place. Raises ``SpecError``."""
+    if plan.stands_on is None or (plan.stands_on == "simulated" and not retry):
+        return
+    harm = "mix both in one table" if retry else "put simulated answers in their place"
+    message = f"the answers of the last run are {plan.stands_on}; asking {job.provider.label} now would {harm}"
+    hint = "give the same --set as in the last run, or another output.path"
+    raise SpecError([job.problem("provider", message)], source=job.source, hint=hint)
 
 
 def metadata(job: Job, totals: Totals) -> dict[str, object]:
@@ -249,6 +264,7 @@ def metadata(job: Job, totals: Totals) -> dict[str, object]:
         "superseded_total_tokens": totals.superseded.total_tokens,
         "attempts": totals.attempts,
         "maybe_paid_attempts": totals.maybe_paid,
+        "rows_without_usage": totals.unknown_usage,
     }
 
 

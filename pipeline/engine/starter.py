@@ -6,7 +6,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from itertools import accumulate, repeat
+from itertools import accumulate, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,10 @@ from pipeline.rows.source import open_source
 from pipeline.spec.job import Input
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".webp")
+_ROWS_SEEN = 1_000
 _TEXT_COLUMNS = 4  # enough for a first prompt; a person adds the rest
 _PREFIX = "llm_"
 _BARE = re.compile(r"(?!(?:null|true|false|yes|no|on|off|y|n)\Z)[A-Za-z][A-Za-z0-9_./-]*", re.IGNORECASE)
@@ -66,8 +67,8 @@ class _Guess:
 def starter(table: Path, spec: Path) -> str:
     """Return a commented job spec for ``table`` that is to lie at ``spec``. Blocking. Raises ``DataError`` where the table is none."""
     source = open_source(Input(path=str(table.absolute())), Path.cwd())
-    first = next((row for batch in source.batches() for row in cells(batch.table)), {})
-    guess = _guess(source.schema, first, folder=table.is_dir())
+    seen = list(islice((row for batch in source.batches() for row in cells(batch.table)), _ROWS_SEEN))
+    guess = _guess(source.schema, seen, folder=table.is_dir())
     field = "caption" if guess.images else "label"
     name = re.sub(r"[^A-Za-z0-9._-]", "-", table.stem).lstrip("._-")[:100] or "job"
     path = os.path.relpath(table.absolute(), spec.absolute().parent)
@@ -98,18 +99,20 @@ def _prefix(columns: list[str], field: str) -> str:
     )
 
 
-def _guess(schema: pa.Schema, first: Mapping[str, object], *, folder: bool) -> _Guess:
-    """Tell pictures and texts apart by type and by the first row."""
+def _guess(schema: pa.Schema, seen: Sequence[Mapping[str, object]], *, folder: bool) -> _Guess:
+    """Tell pictures and texts apart by type and by the first rows; columns without nulls there come first, for a null fails its row."""
     if folder:
         return _Guess(["path"], [])
     fields = [field for field in schema if not _UNSAYABLE.search(field.name)]
+    first = seen[0] if seen else {}
     images = [field.name for field in fields if _is_picture(field.type, first.get(field.name))]
     texts = [
         field.name
         for field in fields
         if field.name not in images and not (pa.types.is_nested(field.type) or holds_bytes(field.type))
     ]
-    return _Guess(images, texts[:_TEXT_COLUMNS])
+    whole = [name for name in texts if all(row[name] is not None for row in seen)]
+    return _Guess(images, (whole or texts)[:_TEXT_COLUMNS])
 
 
 def _is_picture(type_: pa.DataType, cell: object) -> bool:

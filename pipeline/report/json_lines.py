@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TextIO
 
-from pipeline.events import AttemptFailed, Event, Notice, Paused, RowFinished, RunFinished, RunStarted, Stuck, Writing
+from pipeline.events import (
+    AttemptFailed,
+    Event,
+    Notice,
+    Paused,
+    RowFinished,
+    RunFinished,
+    RunStarted,
+    Stopping,
+    Stuck,
+    Writing,
+)
 from pipeline.report.tally import Tally
 from pipeline.report.text import compact
 
@@ -17,6 +28,7 @@ NAMES: Mapping[type[Event], str] = {
     AttemptFailed: "attempt_failed",
     Paused: "paused",
     Stuck: "stuck",
+    Stopping: "stopping",
     Notice: "notice",
     Writing: "writing",
     RunFinished: "run_finished",

@@ -6,10 +6,21 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TextIO
 
-from pipeline.events import AttemptFailed, Event, Notice, Paused, RowFinished, RunFinished, RunStarted, Stuck, Writing
+from pipeline.events import (
+    AttemptFailed,
+    Event,
+    Notice,
+    Paused,
+    RowFinished,
+    RunFinished,
+    RunStarted,
+    Stopping,
+    Stuck,
+    Writing,
+)
 from pipeline.report.summary import closing
 from pipeline.report.tally import Tally
-from pipeline.report.text import counted, duration, figure, listed, percent, share, tally_of, visible
+from pipeline.report.text import awaiting, counted, duration, figure, listed, percent, share, tally_of, visible
 
 MESSAGE_WIDTH = 200
 
@@ -58,6 +69,8 @@ class Lines:
                 yield from self._new_pause(now)
             case Stuck():
                 yield f"no end after {duration(event.seconds)}: {listed(event.rows)}"
+            case Stopping():
+                yield f"{awaiting(event.in_flight)} ({visible(event.reason, MESSAGE_WIDTH)})"
             case _:
                 pass
 

@@ -24,7 +24,7 @@ from pipeline.events import Event, Notice, RunFinished, RunStarted
 from pipeline.records import Status
 from pipeline.report.summary import closing
 from pipeline.report.tally import Tally
-from pipeline.report.text import duration, figure, listed, percent, share, visible
+from pipeline.report.text import awaiting, duration, figure, listed, percent, share, tally_of, visible
 
 if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType, RenderResult
@@ -98,6 +98,7 @@ def drawn(tally: Tally) -> RenderableType:
     now = tally.now()
     if (run := tally.run) is None:
         return Text()
+    interrupt = "Ctrl-C stops" if tally.stopping is None else "Ctrl-C again stops at once"
     body = Table.grid(padding=(0, 2), expand=True)
     body.add_column(style=_QUIET, no_wrap=True)
     body.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
@@ -108,7 +109,7 @@ def drawn(tally: Tally) -> RenderableType:
         box=ROUNDED,
         title=_title(run),
         title_align="left",
-        subtitle=Text("Ctrl-C stops; the same command goes on from there", style=_QUIET),
+        subtitle=Text(f"{interrupt}; the same command goes on from there", style=_QUIET),
         subtitle_align="right",
         border_style=_QUIET,
         padding=(1, 2),
@@ -193,14 +194,16 @@ def _tokens(tally: Tally, now: float) -> Text:
 def _problems(tally: Tally) -> Text:
     if (trouble := tally.trouble) is None:
         return Text("none", style=_QUIET)
-    count = tally.problems[trouble.kind]
-    others = sum(tally.problems.values()) - count
-    named = Text.assemble((visible(trouble.kind, 40), _ODD), f" {count:,}", f", others {others:,}" if others else "")
-    return _dotted([named, Text(visible(trouble.message, MESSAGE_WIDTH), style=_QUIET)])
+    return _dotted(
+        [Text(tally_of(tally.problems), style=_ODD), Text(visible(trouble.message, MESSAGE_WIDTH), style=_QUIET)]
+    )
 
 
 def _state(tally: Tally, now: float) -> Text:
     parts = []
+    if tally.stopping is not None and tally.writing is None:
+        parts.append(Text(awaiting(tally.awaited), style=_ODD))
+        parts.append(Text(visible(tally.stopping.reason, MESSAGE_WIDTH), style=_QUIET))
     if tally.stuck:
         parts.append(Text(f"no end after {duration(tally.stuck_s)}: {listed(tally.stuck)}", style=_BAD))
     if left := tally.pause_left(now):

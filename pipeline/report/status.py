@@ -15,7 +15,6 @@ _ENDINGS: Mapping[int, str] = {
     1: "finished: some rows are not ok",
     2: "stopped: the spec is wrong, or nothing was sent",
     3: "stopped: the data is wrong",
-    5: "stopped: the budget is reached",
     6: "stopped: the provider refuses everyone",
     7: "stopped: the disk failed",
     130: "interrupted",
@@ -98,7 +97,7 @@ def _counts(totals: Totals, planned: int | None) -> Iterator[str]:
 def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:
     yield labelled("attempts", f"{totals.attempts:,}")
     if totals.attempts:
-        yield labelled("tokens", tokens(totals.usage))
+        yield labelled("tokens", tokens(totals.usage, totals.unknown_usage))
     if _is_spent(totals.superseded):
         yield labelled("besides", f"{tokens(totals.superseded)}, for answers that no row uses any more")
     if totals.maybe_paid:
@@ -118,9 +117,10 @@ def render_row(row: Mapping[str, object]) -> str:
     lines += _facts(row, ("error_kind", "error_message", "provider", "model", "service_tier", "response_id", "refusal"))
     if output := row.get("output"):
         lines += ["", "output", block(str(output), "  ")]
-    attempts = row.get("attempts")
-    for attempt in attempts if isinstance(attempts, list) else ():
-        lines += ["", *_attempt(attempt)]
+    found = row.get("attempts")
+    attempts = found if isinstance(found, list) else []
+    for number, attempt in enumerate(attempts, 1):
+        lines += ["", *_attempt(attempt, f"attempt {number} of {len(attempts)}")]
     return "\n".join(lines)
 
 
@@ -130,11 +130,11 @@ def _facts(values: Mapping[str, object], names: Iterable[str]) -> list[str]:
     return [f"  {name:<{width}}  {visible(str(values[name]))}" for name in present]
 
 
-def _attempt(attempt: Mapping[str, object]) -> Iterator[str]:
+def _attempt(attempt: Mapping[str, object], title: str) -> Iterator[str]:
     latency = attempt.get("latency_s")
     took = f", {latency:.2f} s" if isinstance(latency, int | float) else ""
     sent = _moment(attempt.get("sent_at"), UTC)
-    yield f"attempt {attempt.get('attempt')}: {visible(str(attempt.get('state')))}, sent {sent}{took}"
+    yield f"{title}: {visible(str(attempt.get('state')))}, sent {sent}{took}"
     yield from _facts(attempt, ("status", "http_status", "error_kind", "error_message", "request_id", "total_tokens"))
     if (reply := attempt.get("reply")) is not None:
         yield indent(pretty(reply), "  ")

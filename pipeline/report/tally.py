@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.events import AttemptFailed, Event, Paused, RowFinished, RunStarted, Stuck, Writing
+from pipeline.events import AttemptFailed, Event, Paused, RowFinished, RunStarted, Stopping, Stuck, Writing
 from pipeline.records import STATUS_FACTS, Result, Usage
 
 WINDOW_S = 30.0  # the span over which speed is measured: long enough to be calm, short enough to notice a stall
@@ -67,6 +67,8 @@ class Tally:
         self.pause_reason = ""
         self.stuck: set[int] = set()
         self.stuck_s = 0.0
+        self.stopping: Stopping | None = None
+        self.awaited = 0  # counts from a stop on
         self.writing: Writing | None = None
         self._given_up: set[int] = set()
 
@@ -77,12 +79,15 @@ class Tally:
                 self._count(event.result)
             case AttemptFailed():
                 self._trouble(Trouble(event.kind, event.message, event.row, event.wait_s))
+                self.awaited -= 1
                 if event.wait_s is None:
                     self._given_up.add(event.row)
             case Paused():
                 self.pause_ends, self.pause_reason = max(self.pause_ends, self._clock() + event.seconds), event.reason
             case Stuck():
                 self.stuck, self.stuck_s = set(event.rows), event.seconds
+            case Stopping():
+                self.stopping, self.awaited = event, event.in_flight
             case Writing():
                 self.writing = event
             case RunStarted():
@@ -99,10 +104,11 @@ class Tally:
         self.by_status[status] = self.by_status.get(status, 0) + result.rows
         self.usage += result.usage
         self.stuck.discard(result.row)
-        if result.error_kind is not None:
-            told = result.row in self._given_up  # its last attempt was counted as the problem it is
+        if result.row in self._given_up:  # its last attempt was counted as the problem it is
             self._given_up.discard(result.row)
-            if not (told or STATUS_FACTS[result.status].answered):
+        else:
+            self.awaited -= 1
+            if result.error_kind is not None and not STATUS_FACTS[result.status].answered:
                 self._trouble(Trouble(result.error_kind, result.error_message or status, result.row, None))
         self.pace.note(self._clock(), self.finished, self.tokens)
 
@@ -145,6 +151,6 @@ class Tally:
     def time_left(self, now: float) -> float | None:
         """Return the seconds the rest will take at the present speed, None where that cannot be said."""
         speed = self.speed(now)
-        if speed is None or speed[0] <= 0 or self.rows is None:
+        if speed is None or speed[0] <= 0 or self.rows is None or self.stopping is not None:
             return None
         return max(self.rows - self.done, 0) / speed[0]

@@ -139,17 +139,36 @@ def listed(numbers: Iterable[int], most: int = 5) -> str:
 
 def tally_of(counts: Mapping[str, int]) -> str:
     """Return ``media 8, rate_limit 4``: most frequent first, names made visible."""
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{visible(name, 40)} {count:,}" for name, count in ranked)
+    return ", ".join(f"{visible(name, 40)} {counts[name]:,}" for name in _ranked(counts))
 
 
-def tokens(usage: Usage) -> str:
-    """Return a line on token usage: input, cached part, output, reasoning part, total. What is not known says so."""
+def names_of(counts: Mapping[str, int]) -> str:
+    """Return ``media, rate_limit``: the names that ``tally_of`` counts, in its order."""
+    return ", ".join(visible(name, 40) for name in _ranked(counts))
+
+
+def _ranked(counts: Mapping[str, int]) -> list[str]:
+    return sorted(counts, key=lambda name: (-counts[name], name))
+
+
+def awaiting(number: int) -> str:
+    """Return what a run that starts nothing new still waits for."""
+    if number == 1:
+        return "stopping: waiting for 1 answer on its way"
+    return f"stopping: waiting for {number:,} answers on their way" if number > 0 else "stopping"
+
+
+def tokens(usage: Usage, unknown_rows: int = 0) -> str:
+    """Return a line on token usage: input, cached part, output, reasoning part, total. What is not known says so.
+
+    ``unknown_rows`` were answered without a word on their tokens, which the figures therefore lack.
+    """
     if usage == Usage():
         return "unknown"
+    lacking = f" + {counted(unknown_rows, 'row')} unknown" if unknown_rows else ""
     return (
         f"{figure(usage.input_tokens)} in{_part(usage.cached_tokens, 'cached', zero=True)} + "
-        f"{figure(usage.output_tokens)} out{_part(usage.reasoning_tokens, 'reasoning', zero=False)} = {figure(usage.total_tokens)}"
+        f"{figure(usage.output_tokens)} out{_part(usage.reasoning_tokens, 'reasoning', zero=False)} = {figure(usage.total_tokens)}{lacking}"
     )
 
 

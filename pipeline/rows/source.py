@@ -99,6 +99,15 @@ class Source:
         sample, limit = self._spec.sample, self._spec.limit
         return min(self._count, sample.rows if sample else self._count, limit or self._count)
 
+    def count(self) -> int:
+        """Return the number of the job's rows; where it is not known, this takes a pass over what ``where`` needs of the input."""
+        if self.rows is not None:
+            return self.rows
+        if self._chosen is not None and self._spec.sample is not None:
+            return len(self._chosen)
+        passing = sum(map(len, self._numbers()))
+        return min(passing, self._spec.limit or passing)
+
     def signature(self) -> str:
         """Return a text that changes when the job's rows may have changed, and stays when their folder only moves.
 

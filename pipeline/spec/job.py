@@ -19,6 +19,7 @@ from pipeline.spec.request import ParameterErrors, check_request
 from pipeline.wire.dialect import DIALECTS, Dialect, Endpoint, UnknownFact
 
 SIMULATOR = "simulator"
+_PATH = "/responses"
 _NOWHERE = "http://simulator/v1"  # before the embedded simulator listens; nothing is ever sent there
 CSV_TYPES = ("string", "int", "float", "bool", "date", "datetime")
 ADDRESS = r"^https?://[^\s]+$"
@@ -67,7 +68,7 @@ class Provider(Settings):
     base_url: str | None = Field(None, pattern=ADDRESS)
     """Address up to and including `/v1`. With the simulator's name it replaces the simulator by the server at that address."""
     api_key_env: str | None = Field(None, pattern=VARIABLE)
-    """Name of the environment variable that holds the key. A vendor's usual variable is only used for the vendor's own address."""
+    """Name of the environment variable that holds the key. Left out, a vendor's own variable is used, for the vendor's own address only."""
     headers: dict[str, str] = {}
     """Further request headers, such as `OpenAI-Project`. Not for keys."""
     overrides: dict[str, Any] = {}
@@ -78,6 +79,8 @@ class Provider(Settings):
         if self.name not in (SIMULATOR, *DIALECTS) and self.base_url is None:
             known = ", ".join((SIMULATOR, *DIALECTS))
             raise ValueError(f"{self.name!r} is not one of {known}, so it needs a base_url")
+        if self.base_url is not None and self.base_url.rstrip("/").endswith(_PATH):
+            raise ValueError(f"base_url ends in {_PATH}, which is added to it; end it with /v1")
         for header in self.headers:
             if header.lower() in ("authorization", "api-key", "x-api-key", "cookie"):
                 raise ValueError(f"the header {header} would put a key into the spec; name its variable in api_key_env")

@@ -84,13 +84,13 @@ def test_a_run_tells_what_happens(spec: Path) -> None:
     events: list[Event] = []
     closing = pipeline.run(spec, observe=events.append)
     assert isinstance(events[0], RunStarted)
-    assert (events[0].name, events[0].rows, events[0].known, events[0].simulated) == ("films", None, 0, True)
+    assert (events[0].name, events[0].rows, events[0].known, events[0].simulated) == ("films", 3, 0, True)
     assert sorted(event.result.row for event in events if isinstance(event, RowFinished)) == [0, 1, 2]
     assert events[-1] is closing
     events.clear()
     pipeline.run(spec, observe=events.append)
     assert isinstance(events[0], RunStarted)
-    assert (events[0].rows, events[0].known) in ((None, 3), (3, 3))
+    assert (events[0].rows, events[0].known) == (3, 3)
     assert not [event for event in events if isinstance(event, RowFinished)]
 
 
@@ -232,10 +232,11 @@ def test_without_a_run_there_is_nothing_to_show(spec: Path, ask: Callable[[Path]
     assert not (spec.parent / "out").exists()
 
 
-def test_a_row_that_is_not_there_is_pending(spec: Path) -> None:
-    """It has no attempts."""
+def test_a_row_that_is_not_there_is_named(spec: Path) -> None:
+    """A finished run knows its rows, and says how many there are."""
     pipeline.run(spec)
-    assert pipeline.show(spec, 99) == {"row": 99, "status": "pending", "attempts": []}
+    with pytest.raises(SpecError, match="row 99 is not among the 3 rows"):
+        pipeline.show(spec, 99)
 
 
 @pytest.mark.parametrize("name", ["other.parquet", "other.csv", "new/other.parquet"])

@@ -52,7 +52,7 @@ class Bench:
 
     def start(self, *, job: str | None = "job", table: str = "table", rows: int = 10) -> Start:
         """Return what a session begins with."""
-        return Start("{}", "/", job, table, rows, names_files=False, version="1")
+        return Start("{}", "/", job, table, rows, names_files=False, simulated=False, version="1")
 
     def open(
         self,

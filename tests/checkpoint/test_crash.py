@@ -61,7 +61,7 @@ class Life(RuleBasedStateMachine):
         """Start a session, as a process does."""
         self.run_dir.mkdir(exist_ok=True)
         self.journal = Journal(self.run_dir / FILES[0], label="somebody")
-        start = Start("{}", "/", f"job {self.plan}", "table", 8, names_files=False, version="1")
+        start = Start("{}", "/", f"job {self.plan}", "table", 8, names_files=False, simulated=False, version="1")
         self.journal.begin(start, self.journal.look(start), ambiguous=True)
         self.lost += len(self.open)
         self.open.clear()
@@ -196,7 +196,7 @@ def torn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A run of four rows as a crash leaves it: a log that is in no table yet."""
     folder = tmp_path_factory.mktemp("torn")
     journal = Journal(folder / FILES[0], label="somebody")
-    start = Start("{}", "/", "job", "table", 4, names_files=False, version="1")
+    start = Start("{}", "/", "job", "table", 4, names_files=False, simulated=False, version="1")
     journal.begin(start, journal.look(start), ambiguous=True)
     with asyncio.Runner() as runner:
         for row in range(4):
@@ -216,7 +216,7 @@ def opened(folder: Path) -> list[object]:
     """Open what is there, go on with it for a row, and return the texts of the rows before."""
     journal = Journal(folder / FILES[0], label="somebody")
     try:
-        start = Start("{}", "/", "job", "table", 4, names_files=False, version="1")
+        start = Start("{}", "/", "job", "table", 4, names_files=False, simulated=False, version="1")
         journal.begin(start, journal.look(start), ambiguous=True)
         with reading(folder) as reader:
             texts = [line[9] for line in reader.results(0, 3)]

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pipeline.errors import ProviderRefused
+from pipeline.errors import ProviderRefused, SpecError
 from pipeline.events import RowFinished, RunStarted
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def test_limits_deadlines_and_the_place_of_the_job_change_no_question(
 
 
 def test_a_rehearsal_serves_no_row_of_the_real_run(bench: Callable[..., Bench], provider: Provider) -> None:
-    """After a rehearsal with the embedded simulator every row is asked at the real address; going back asks nothing."""
+    """After a rehearsal every row is asked at the real address; a rehearsal may not take the real table's place."""
     job = bench(rows=30)
     rehearsed = job.run()
     assert set(job.column("provider")) == {"simulator"}
@@ -106,8 +106,10 @@ def test_a_rehearsal_serves_no_row_of_the_real_run(bench: Callable[..., Bench], 
             assert set(job.column("provider")) == {address.removeprefix("http://")}
         assert job.metadata()["superseded_total_tokens"] == rehearsed.usage.total_tokens
         assert real.usage.total_tokens == provider.ledger.tokens()
-    job.run()
-    assert set(job.column("provider")) == {"simulator"}
+    for retry in ((), ("failed",)):
+        with pytest.raises(SpecError, match="the answers of the last run are real"):
+            job.run(retry=retry)
+    assert set(job.column("provider")) == {address.removeprefix("http://")}
     assert len(provider.ledger.requests()) == 30
 
 

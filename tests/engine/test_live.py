@@ -35,7 +35,7 @@ OK = Reply(Status.OK, text="ok", usage=Usage(1, 0, 1, 0, 2))
 def journal(tmp_path: Path) -> Iterator[Journal]:
     """A journal with a session."""
     journal = Journal(tmp_path / "journal.sqlite", label="somebody")
-    start = Start("{}", "/", "job", "table", 9, names_files=False, version="1")
+    start = Start("{}", "/", "job", "table", 9, names_files=False, simulated=False, version="1")
     journal.begin(start, journal.look(start), ambiguous=True)
     yield journal
     journal.finish()
@@ -134,7 +134,7 @@ async def stopped(seconds: float, *, urgent_after: float | None = None) -> tuple
     """Stop a run with one attempt out that takes so long; return how long that took, and what came home."""
     gate, home = Gate(), []
     with_feed = Feed(iter([]))
-    stop = Stop(gate, with_feed)
+    stop = Stop(gate, with_feed, lambda _event: None)
     began = anyio.current_time()
 
     async def work() -> None:

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from pipeline.events import AttemptFailed, Notice, Paused, Stuck, Writing
+from pipeline.events import AttemptFailed, Notice, Paused, Stopping, Stuck, Writing
 from pipeline.records import Status
 from pipeline.report import panel as panel_module
 from pipeline.report.panel import Bar, Panel, console_on, drawn
@@ -51,7 +51,7 @@ def test_the_panel_of_a_run_under_way(tally, clock) -> None:
         "│  status    ok 59   failed 1                                          │\n"
         "│  time      15 s · about 23 s left · 3.9 rows/s                       │\n"
         "│  tokens    35,400 in + 2,360 out · 149,053 per min · since this st…  │\n"
-        "│  problems  rate_limit 1, others 1 · Too many requests                │\n"
+        "│  problems  media 1, rate_limit 1 · Too many requests                 │\n"
         "│  now       the provider asks to wait 12 s: rate limit                │\n"
         "│                                                                      │\n"
         "╰────────────────── Ctrl-C stops; the same command goes on from there ─╯\n"
@@ -91,6 +91,31 @@ def test_stuck_rows_are_named_until_they_end(tally, row) -> None:
     assert "no end after 10 min 15 s: row 71" in screen(tally)
     tally.hear(row(71))
     assert "no end" not in screen(tally)
+
+
+def test_problems_are_listed_by_count_whichever_came_last(tally) -> None:
+    """The list does not jump with the last message."""
+    for row in range(70, 78):
+        tally.hear(AttemptFailed(row, "server", "bad gateway", 1.0))
+    assert "server 8, media 1 · bad gateway" in screen(tally)
+    tally.hear(AttemptFailed(78, "rate_limit", "Too many requests", 1.0))
+    assert "server 8, media 1, rate_limit 1 · Too many requests" in screen(tally)
+
+
+def test_a_run_that_stops_says_what_it_waits_for(tally, row) -> None:
+    """The answers on their way are counted down as they come home, and no time left is guessed."""
+    tally.hear(Stopping(3, "interrupted by SIGINT"))
+    assert "now       stopping: waiting for 3 answers on their way · interrupted by SIGINT" in screen(tally, 100)
+    assert "Ctrl-C again stops at once" in screen(tally)
+    assert "left" not in screen(tally)
+    tally.hear(AttemptFailed(70, "timeout", "no answer", None))
+    tally.hear(row(70, Status.FAILED, "timeout", "no answer"))
+    tally.hear(row(71))
+    assert "stopping: waiting for 1 answer on its way" in screen(tally)
+    tally.hear(row(72))
+    assert "now       stopping · interrupted by SIGINT" in screen(tally)
+    tally.hear(Writing(0, 200))
+    assert "now       writing the table" in screen(tally)
 
 
 def test_a_simulated_run_says_that_nothing_is_paid(started, clock) -> None:
@@ -163,7 +188,7 @@ def test_a_finished_run_gives_way_to_its_closing_screen(started, row, finished, 
             observe(event)
     written = stream.getvalue()
     assert "note  the input has changed" in written
-    assert written.endswith("\n1 row failed: pipeline run a.yaml --retry failed\n")
+    assert written.endswith("\n1 row failed: pipeline run a.yaml --retry failed, with what has to change in --set\n")
     assert written.rindex("\x1b[?25h") > written.rindex("╯")
     assert written.rindex("Wrote out/captions.parquet") > written.rindex("\x1b[2K")
 

@@ -10,7 +10,18 @@ from typing import get_args
 
 import pytest
 
-from pipeline.events import AttemptFailed, Event, Notice, Paused, RowFinished, RunFinished, RunStarted, Stuck, Writing
+from pipeline.events import (
+    AttemptFailed,
+    Event,
+    Notice,
+    Paused,
+    RowFinished,
+    RunFinished,
+    RunStarted,
+    Stopping,
+    Stuck,
+    Writing,
+)
 from pipeline.records import Status
 from pipeline.report.json_lines import NAMES
 from pipeline.report.progress import Kind, observer
@@ -36,6 +47,7 @@ def hostile(started, row, finished) -> list[Event]:
         Paused(2.0, HOSTILE),
         row(2, Status.FAILED, "media" + HOSTILE, HOSTILE),
         Stuck((1,), 600.0),
+        Stopping(1, HOSTILE),
         Writing(1, 2),
         finished(1, notes=(HOSTILE,), ok=1, failed=1),
     ]
@@ -106,7 +118,7 @@ def test_lines_tell_a_run_in_few_words(started, row, finished, clock) -> None:
         "  tokens     12,345 in (0 cached) + 1,234 out = 13,579\n"
         "  attempts   200\n"
         "\n"
-        "1 row failed: pipeline run a.yaml --retry failed\n"
+        "1 row failed: mend the pictures, then run the same command\n"
         "nothing was paid: the answers are simulated\n"
     )
 
@@ -129,6 +141,32 @@ def test_lines_show_a_stall_at_once(started, clock) -> None:
         "0:00:13  the provider asks to wait 30 s: overloaded\n"
         "0:00:13  0 rows so far: 0.0 rows/s\n"
     )
+
+
+def test_lines_say_at_once_that_the_run_stops(started, row, clock) -> None:
+    """Whoever pressed Ctrl-C reads why nothing ends yet."""
+    stream = io.StringIO()
+    with observer("lines", stream, clock=clock) as observe:
+        observe(started(2))
+        observe(Stopping(12, "interrupted by SIGINT"))
+        observe(row(1))
+    assert stream.getvalue().splitlines()[1:] == [
+        "0:00:00  stopping: waiting for 12 answers on their way (interrupted by SIGINT)"
+    ]
+
+
+def test_json_says_that_the_run_stops(started, clock) -> None:
+    """Machines get the count and the reason."""
+    stream = io.StringIO()
+    with observer("json", stream, clock=clock) as observe:
+        observe(started(2))
+        observe(Stopping(12, "interrupted by SIGINT"))
+    assert json.loads(stream.getvalue().splitlines()[1]) == {
+        "event": "stopping",
+        "elapsed_s": 0.0,
+        "in_flight": 12,
+        "reason": "interrupted by SIGINT",
+    }
 
 
 def test_json_lines_parse_and_keep_their_names(started, row, finished, clock) -> None:

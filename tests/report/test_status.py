@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipeline.checkpoint.reader import Totals
 from pipeline.records import Usage
 from pipeline.report.status import render_row, render_status
@@ -56,6 +58,13 @@ def test_a_finished_run_shows_its_end_and_what_was_spent_beside_it() -> None:
     )
 
 
+def test_rows_whose_tokens_were_not_reported_are_counted() -> None:
+    """The sum does not pass for the whole where answers came without usage."""
+    lacking = replace(totals(ok=30), unknown_usage=20)
+    screen = render_status(SESSION, lacking, running=False, planned=30, maybe_paid_rows=[])
+    assert screen.endswith("  tokens     1,200 in (0 cached) + 80 out = 1,280 + 20 rows unknown")
+
+
 def test_a_killed_run_says_that_it_can_go_on() -> None:
     """A session without an end, held by nobody, was killed."""
     screen = render_status(SESSION, totals(ok=3), running=False, planned=None, maybe_paid_rows=[])
@@ -74,7 +83,7 @@ def test_a_row_shows_its_answer_and_every_attempt() -> None:
         "output": "A temple.\nAt \x1b[5mdusk.",
         "attempts": [
             {
-                "attempt": 3,
+                "attempt": 51,
                 "state": "failed",
                 "sent_at": 1_795_000_000.0,
                 "latency_s": 0.4,
@@ -83,7 +92,7 @@ def test_a_row_shows_its_answer_and_every_attempt() -> None:
                 "reply": None,
             },
             {
-                "attempt": 4,
+                "attempt": 77,
                 "state": "answered",
                 "sent_at": 1_795_000_002.0,
                 "latency_s": 2.04,
@@ -101,11 +110,11 @@ def test_a_row_shows_its_answer_and_every_attempt() -> None:
         "  A temple.\n"
         "  At \\x1b[5mdusk.\n"
         "\n"
-        "attempt 3: failed, sent 2026-11-18 11:06:40 UTC, 0.40 s\n"
+        "attempt 1 of 2: failed, sent 2026-11-18 11:06:40 UTC, 0.40 s\n"
         "  http_status  429\n"
         "  error_kind   rate_limit\n"
         "\n"
-        "attempt 4: answered, sent 2026-11-18 11:06:42 UTC, 2.04 s\n"
+        "attempt 2 of 2: answered, sent 2026-11-18 11:06:42 UTC, 2.04 s\n"
         "  status  ok\n"
         '  {\n    "id": "resp_1\\u202e"\n  }'
     )

@@ -24,7 +24,7 @@ def test_a_run_that_went_well_needs_four_lines(finished: Finished) -> None:
     )
 
 
-def test_failed_rows_come_with_their_kinds_and_the_command_that_asks_them_again(finished: Finished) -> None:
+def test_what_is_not_ok_comes_with_its_kinds_and_with_what_mends_it(finished: Finished) -> None:
     """Every status that another try can mend names the try."""
     screen = closing(
         replace(
@@ -43,7 +43,8 @@ def test_failed_rows_come_with_their_kinds_and_the_command_that_asks_them_again(
         "  attempts   2,003\n"
         "  note       9,000 tokens went into answers that no row uses\n"
         "\n"
-        "12 rows failed: pipeline run jobs/a.yaml --retry failed\n"
+        "8 rows failed (media): mend the pictures, then run the same command\n"
+        "4 rows failed (rate_limit): the same command asks them again\n"
         "3 rows ended truncated: pipeline run jobs/a.yaml --retry truncated --set request.max_output_tokens=N\n"
         "nothing was paid: the answers are simulated"
     )
@@ -54,15 +55,32 @@ def test_failed_rows_come_with_their_kinds_and_the_command_that_asks_them_again(
     [
         (130, "interrupted, 5 rows pending: the same command goes on from here"),
         (143, "interrupted, 5 rows pending: the same command goes on from here"),
-        (5, "the budget is reached, 5 rows pending: with a larger budget the same command goes on from here"),
-        (6, "the provider refuses everyone, 5 rows pending: when that is mended, the same command goes on from here"),
-        (7, "the disk failed, 5 rows pending: when that is mended, the same command goes on from here"),
+        (6, "stopped, 5 rows pending: once the error is mended, the same command goes on from here"),
+        (7, "stopped, 5 rows pending: once the error is mended, the same command goes on from here"),
         (1, "not finished, 5 rows pending: the same command goes on from here"),
     ],
 )
 def test_a_run_that_stopped_early_says_why_and_how_to_go_on(finished: Finished, exit_code: int, advice: str) -> None:
     """Nothing that was finished is lost, and the screen says so."""
     assert closing(finished(exit_code, ok=6, pending=5)).endswith("\n\n" + advice)
+
+
+def test_a_job_without_rows_says_so(finished: Finished) -> None:
+    """An empty table is no riddle."""
+    screen = closing(replace(finished(), attempts=0))
+    assert screen.startswith("Wrote out/captions.parquet: 0 rows in 3.2 s\n")
+    assert screen.endswith("\n\nthe input has no rows for this job")
+
+
+def test_a_run_interrupted_before_its_first_row_does_not_call_the_input_empty(finished: Finished) -> None:
+    """It is not known yet how many rows there are."""
+    assert closing(finished(130)).endswith("\n\ninterrupted: the same command goes on from here")
+
+
+def test_rows_whose_tokens_were_not_reported_are_counted(finished: Finished) -> None:
+    """The sum does not pass for the whole; where nothing is known, that says it all."""
+    assert "= 13,579 + 20 rows unknown\n" in closing(replace(finished(ok=30), unknown_usage=20))
+    assert "  tokens     unknown\n" in closing(replace(finished(ok=30), unknown_usage=30, usage=Usage()))
 
 
 def test_attempts_that_may_have_been_paid_are_named_as_such(finished: Finished) -> None:
