@@ -252,7 +252,13 @@ def main() -> None:
     from pipeline.errors import PipelineError
 
     try:
-        cli(prog_name="pipeline")
+        raise SystemExit(cli(prog_name="pipeline", standalone_mode=False) or 0)
+    except click.Abort:
+        _complain("interrupted", "the same command goes on from here")
+        raise SystemExit(130) from None
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
     except PipelineError as error:
         _complain(error.message, error.hint)
         raise SystemExit(error.exit_code) from None

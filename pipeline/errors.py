@@ -9,6 +9,7 @@
     │   ├── RunDirectoryError    exit 4   the run directory is in use, or is not one of ours
     │   ├── ProviderRefused      exit 6   key, quota, model or breaker: the provider refuses everyone
     │   ├── DiskFailed           exit 7   the journal or the output could not be made durable
+    │   ├── Crashed              exit 70  a mistake of this program's own
     │   └── Interrupted          exit 130 or 143, resumable
     └── RowError                 this row fails, its neighbours go on
         ├── PromptError          the row cannot be turned into a request
@@ -114,6 +115,18 @@ class DiskFailed(RunError):
     """The journal or the output could not be made durable; nothing is acknowledged after this."""
 
     exit_code = 7
+
+
+class Crashed(RunError):
+    """A mistake of this program's own, or of an observer; the run ends in order, and what was answered is kept."""
+
+    exit_code = 70
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(
+            f"the program made a mistake: {type(error).__name__}: {error}",
+            hint="the same command goes on from here; please report this with the output of `pipeline check`",
+        )
 
 
 class Interrupted(RunError):

@@ -90,7 +90,8 @@ class Index:
         taken = self._taken.get(fingerprint, 0)
         while True:
             place = taken.to_bytes(8, "big")
-            candidate = blake2b(fingerprint + place, digest_size=len(fingerprint), person=b"own").digest()
+            further = blake2b(fingerprint + place, digest_size=len(fingerprint), person=b"own").digest()
+            candidate = further if taken else fingerprint  # the first keeps its answer where dedupe is switched off
             taken += 1
             number = self.numbers.get(candidate)
             if number is None or self.carrier.get(number, row) == row:

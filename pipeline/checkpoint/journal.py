@@ -208,6 +208,11 @@ class Journal:
             answer = _answer_values(outcome.reply, self._label)
             times = (outcome.latency_s, outcome.reply.first_token_s, time.time())
             statements.append((schema.ANSWER, (*answer, *times, number)))
+        if (
+            state == "unknown" and not self._ambiguous and error is not None
+        ):  # in the same commit: a kill must not ask it again
+            ended = (Status.UNKNOWN, 0, "unknown_outcome", error.message, self._label, time.time(), number)
+            statements.append((schema.CONCLUDE, ended))
         await self._writer.write(*statements)
         if outcome.reply is not None:
             self._index.status[number] = outcome.reply.status

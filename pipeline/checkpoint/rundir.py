@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.sqlite"
 LOCK = "lock"
+_LOOKS = 200  # `status` holds the lock for some microseconds to see whether a run does
 MOUNTS = Path("/proc/self/mounts")
 _ESCAPE = re.compile(rb"\\([0-7]{3})")  # how that table writes spaces and backslashes
 
@@ -69,7 +70,13 @@ def held(run_dir: Path) -> Iterator[None]:
 
 def _lock(descriptor: int, run_dir: Path) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for _ in range(_LOOKS):
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            os.sched_yield()
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(_self()).encode(), 0)
     except BlockingIOError as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pipeline.errors import AttemptError, ProviderRefused
+from pipeline.errors import AttemptError, ProviderRefused, Sent
 
 if TYPE_CHECKING:
     from pipeline.records import Post, Reply, Request
@@ -27,10 +27,21 @@ class Breaker:
     def __init__(self, stop_after: int) -> None:
         self._stop_after = stop_after
         self._failures: Counter[tuple[str, str | None]] = Counter()
+        self._maybe_paid = 0
 
     def succeeded(self) -> None:
         """Start every count anew."""
         self._failures.clear()
+        self._maybe_paid = 0
+
+    def attempted(self, error: AttemptError, attempts: int) -> None:
+        """Count an attempt that may have been paid: rows in the air together must not all use up theirs first."""
+        self._maybe_paid += error.sent is Sent.MAYBE
+        if self._maybe_paid >= self._stop_after * attempts:
+            message = (
+                f"{self._maybe_paid} attempts may have been paid and none succeeded; the last one said: {error.message}"
+            )
+            raise ProviderRefused(message, hint=error.hint or HINT) from error
 
     def failed(self, error: AttemptError) -> None:
         """Count the failure with which a row ended. Raises ``ProviderRefused`` when there are too many of its kind."""
@@ -41,6 +52,19 @@ class Breaker:
         if (count := self._failures[trouble]) >= self._stop_after:
             message = f"{count} rows failed with {error.kind} and none succeeded; the last one said: {error.message}"
             raise ProviderRefused(message, hint=error.hint or HINT) from error
+
+
+def watched(post: Post, breaker: Breaker, attempts: int) -> Post:
+    """Return ``post`` that tells the breaker of every failed attempt; it stands below ``retrying``."""
+
+    async def ask(request: Request) -> Reply:
+        try:
+            return await post(request)
+        except AttemptError as error:
+            breaker.attempted(error, attempts)
+            raise
+
+    return ask
 
 
 def guarded(post: Post, breaker: Breaker) -> Post:

@@ -187,7 +187,7 @@ async def _chunks(response: httpx.Response, timer: _Timer, hear: Hear | None) ->
             raise AttemptError(
                 f"the answer is larger than {MAX_BODY_BYTES // 2**20} MiB",
                 kind="bad_body",
-                sent=Sent.ANSWERED,
+                sent=Sent.MAYBE,
                 transient=False,
             )
         if hear is not None:

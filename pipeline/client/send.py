@@ -24,7 +24,7 @@ from pipeline.wire.sse import EventReader, has_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pipeline.client.http import Http
+    from pipeline.client.http import Answer, Http
     from pipeline.client.pictures import Pictures
     from pipeline.media.prepare import PreparedImage
     from pipeline.spec.fields import Fields
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Secret = Callable[[], str | None]
 """Gives the key at the moment it is put into a header, so that no record of ours ever holds it."""
+
+_SHORTEST_KEY = 8  # characters; a shorter one is a placeholder, and would turn up in plain words
 
 Feedback = Callable[[str, RateHeaders], None]
 """Takes a model and the rate headers of one of its answers."""
@@ -60,7 +62,8 @@ def sending(
         content = await serialized(body, pictures)
         first_token = _FirstToken()
         hear = first_token.hear if body.get("stream") is True else None
-        answer = await http.post(endpoint.url, _headers(endpoint, key()), content, hear)
+        secret = key()
+        answer = _without(secret, await http.post(endpoint.url, _headers(endpoint, secret), content, hear))
         feedback(request.model, rate_headers(answer.headers))
         try:
             reply = read_answer(answer.status, answer.headers, answer.content, now=time.time())
@@ -187,6 +190,14 @@ def _spliced(skeleton: bytes, token: str, images: Sequence[PreparedImage]) -> by
     for image, piece in zip(images, pieces, strict=True):
         out += [f"data:{image.media_type};base64,".encode(), pybase64.b64encode(image.data), piece]
     return b"".join(out)
+
+
+def _without(key: str | None, answer: Answer) -> Answer:
+    """Return the answer with our key starred out: what echoes it must reach neither journal nor table."""
+    if key is None or len(key) < _SHORTEST_KEY:
+        return answer
+    headers = {name: value.replace(key, "***") for name, value in answer.headers.items()}
+    return replace(answer, headers=headers, content=answer.content.replace(key.encode(), b"***"))
 
 
 def _headers(endpoint: Endpoint, key: str | None) -> dict[str, str]:

@@ -163,7 +163,10 @@ class Throttle:
             ),
         )
         if known := [wait for wait in waits if wait is not None]:
-            self._allowed_at = now + max(known)
+            until = now + max(known)
+            if until - max(now, self._allowed_at) >= RAMP_S[1]:
+                self._on_pause(max(known), "its rate-limit headers say that nothing is left")
+            self._allowed_at = until
             self._head.wake()
 
     def succeeded(self, latency_s: float) -> None:

@@ -8,6 +8,9 @@ OUTPUT_TOKENS = 300  # a caption or a label with its reason; used where the job 
 
 
 def request_weight(text_bytes: int, images: int, max_output_tokens: object) -> int:
-    """Return the tokens to reserve for one request: its input by rule of thumb, and its output up to the job's cap."""
-    cap = max_output_tokens if isinstance(max_output_tokens, int) else OUTPUT_TOKENS
-    return max(1, text_bytes // BYTES_PER_TOKEN + images * IMAGE_TOKENS + min(cap, OUTPUT_TOKENS))
+    """Return the tokens to reserve for one request: its input by rule of thumb, and its output at the job's cap.
+
+    Providers count the cap too, until the answer is there; the usage then gives back what was not needed.
+    """
+    output = max_output_tokens if isinstance(max_output_tokens, int) else OUTPUT_TOKENS
+    return max(1, text_bytes // BYTES_PER_TOKEN + images * IMAGE_TOKENS + output)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from pipeline.errors import DataError, RowError
+from pipeline.errors import Crashed, DataError, PromptError, RowError, RunError
 from pipeline.records import Row
 from pipeline.rows.columns import cells
 
@@ -87,6 +87,8 @@ def _question(row: Row, builder: RequestBuilder) -> Question:
         return Question(row.number, builder.build(row))
     except RowError as error:
         return Question(row.number, error)
+    except RecursionError:
+        return Question(row.number, PromptError("a cell is nested too deeply"))
 
 
 class Feed:
@@ -97,7 +99,7 @@ class Feed:
         self._send, self._receive = anyio.create_memory_object_stream[list[Question]](1)
         self._ready: deque[Question] = deque()
         self._refill = anyio.Lock()
-        self.broken: DataError | None = None
+        self.broken: RunError | None = None
 
     async def read(self) -> None:
         """Read ahead until the input ends or nobody takes any more."""
@@ -109,6 +111,8 @@ class Feed:
                 self.broken = error  # what was read before is still asked; the run then ends with this error
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                 pass  # the run is ending
+            except Exception as error:  # noqa: BLE001 - what was read before is still asked, as above
+                self.broken = Crashed(error)
 
     async def take(self) -> Question | None:
         """Return the next question, or None when there are no more."""

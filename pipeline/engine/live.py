@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pipeline.client.breaker import Breaker, guarded
+from pipeline.client.breaker import Breaker, guarded, watched
 from pipeline.client.gate import Gate
 from pipeline.client.http import StockHttp
 from pipeline.client.pictures import Pictures
@@ -23,7 +23,7 @@ from pipeline.client.retry import retrying, throttled
 from pipeline.client.send import conforming, journaled, sending
 from pipeline.client.throttle import Throttle
 from pipeline.engine.feed import Feed, questions
-from pipeline.errors import Interrupted, NullCell, RowError, RunError
+from pipeline.errors import Crashed, Interrupted, NullCell, RowError, RunError
 from pipeline.events import Paused, RowFinished, Stopping, Stuck
 from pipeline.records import Result, Status
 
@@ -156,18 +156,23 @@ def client_of(
     post = journaled(post, journal)
     post = gate.gated(post)
     post = throttled(post, for_request)
+    breaker = Breaker(job.stop_after)
+    post = watched(post, breaker, job.retry.attempts)
     post = retrying(post, job.retry, announce=observe, rng=random.Random())  # noqa: S311 - jitter, not a secret
-    return guarded(post, Breaker(job.stop_after))
+    return guarded(post, breaker)
 
 
 async def _work(feed: Feed, run: Run, stop: Stop, observe: Observer) -> None:
+    """Answer question after question. Whatever goes wrong beyond the row ends the run in order: what is out comes home first."""
     while (question := await feed.take()) is not None:
         try:
-            result = await answer(question, run)
+            observe(RowFinished(await answer(question, run)))
         except RunError as error:
             stop.request(error)
             return
-        observe(RowFinished(result))
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not throw away what others have paid for
+            stop.request(Crashed(error))
+            return
 
 
 async def _watch(gate: Gate, limit_s: float, observe: Observer) -> None:

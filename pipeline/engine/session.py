@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from pipeline.checkpoint.store import Plan
     from pipeline.engine.feed import Selection
-    from pipeline.events import Observer
+    from pipeline.events import Event, Observer
     from pipeline.spec.job import Job
 
 
@@ -80,12 +80,29 @@ def run_job(
             key = environ.get(prepared.endpoint.key_env or "")
             check_key(prepared.endpoint, key)
             stack.enter_context(held(job.run_path))
-            session = _Session(prepared, observe)
+            session = _Session(prepared, _heard_once(observe))
             stack.callback(session.close)
             selection = session.begin(retry, consent)
             return session.carry_out(selection, key)
     except KeyboardInterrupt as error:  # before the sending, or while the table was written
         raise interrupted(signal.SIGINT) from error
+
+
+def _heard_once(observe: Observer) -> Observer:
+    """Return an observer that raises at most once: after a mistake of its own it is told nothing more, so that the run can end in order."""
+    broken = False
+
+    def hear(event: Event) -> None:
+        nonlocal broken
+        if broken:
+            return
+        try:
+            observe(event)
+        except BaseException:
+            broken = True
+            raise
+
+    return hear
 
 
 class _Session:
@@ -177,9 +194,14 @@ class _Session:
         except RunError as error:
             failure = error
         try:
-            if failure is not None:
-                self._open().recall(self._requests())
-            self.close()
+            try:
+                if failure is not None:
+                    self._open().recall(self._requests())
+            finally:
+                self.close()
+        except RunError as error:
+            failure = failure or error  # the journal's disk is full, say: the table may lie on another one
+        try:
             finished = self._write(failure)
         except RunError as error:
             self._end((failure or error).exit_code)

@@ -63,6 +63,7 @@ KINDS: Mapping[str, Kind] = {
     "payment": Kind(scope="run", hint="top up the account, then start the same command again"),
     "auth": Kind(scope="run", hint="check the key in the variable that api_key_env names"),
     "forbidden": Kind(scope="run", hint="the key may not use this model, or not from this address or country"),
+    "blocked": Kind(hint="a firewall before the provider refused this request; look at what the row holds"),
     "proxy": Kind(scope="run", hint="the proxy asks for a login; check the proxy settings"),
     "not_found": Kind(hint="check the model's name and the provider's base_url"),
     "too_large": Kind(hint="send smaller pictures, or give them as URLs"),
@@ -205,6 +206,8 @@ def refusal(body: object, *, http_status: int = 200, reply: Reply | None = None)
         effective = int(words.code)
     by_status = _meaning(effective)
     kind = CODES.get(words.code or "") or CODES.get(words.type or "") or by_status.kind
+    if kind == "forbidden" and not isinstance(body, Mapping):
+        kind = "blocked"  # a page, not the API: it may be about this row's text alone
     message = words.message or f"HTTP {http_status} without a message"
     sent = Sent.ANSWERED if reply is not None else by_status.sent
     return attempt_error(kind, message, sent=sent, code=words.code or words.type, http_status=http_status, reply=reply)
