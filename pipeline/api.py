@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.engine.check import Prepared, first_requests, prepare, replaces_input
+from pipeline.engine.live import Brake
 from pipeline.engine.session import Consent, Offer, metadata, run_job
 from pipeline.engine.starter import starter
 from pipeline.errors import DataError, Problem, RowError, SpecError
@@ -129,7 +131,9 @@ def run(
     job = _load(spec, sets)
     statuses = _statuses(retry)
     consent = _consent(job, yes=yes, confirm=confirm)
-    return _outside_loop(lambda: run_job(job, retry=statuses, consent=consent, environ=os.environ, observe=observe))
+    return _outside_loop(
+        lambda brake: run_job(job, retry=statuses, consent=consent, environ=os.environ, observe=observe, brake=brake)
+    )
 
 
 def status(spec: str | Path, *, sets: Sequence[str] = ()) -> State:
@@ -225,25 +229,43 @@ def _statuses(names: Sequence[str]) -> frozenset[Status]:
     return frozenset(Status(name) for name in names)
 
 
-def _outside_loop(work: Callable[[], T]) -> T:
-    """Run blocking work that starts its own event loop, in a thread of its own where this thread has a loop already."""
+def _outside_loop(work: Callable[[Brake], T]) -> T:
+    """Run work that starts its own event loop, in a thread of its own where this thread has a loop already.
+
+    An interrupted notebook cell pulls the brake: the run ends as it does on Ctrl-C, and the cell waits for that.
+    """
+    brake = Brake()
     if not _has_loop():
-        return work()
+        return work(brake)
     outcome: list[T] = []
     failure: list[BaseException] = []
 
     def carry() -> None:
         try:
-            outcome.append(work())
+            outcome.append(work(brake))
         except BaseException as error:  # noqa: BLE001 - carried over to the caller's thread, where it is raised
             failure.append(error)
 
     thread = threading.Thread(target=carry, name="pipeline")
     thread.start()
-    thread.join()
+    with _interrupts(brake.pull):
+        thread.join()
     if failure:
         raise failure[0]
     return outcome[0]
+
+
+@contextmanager
+def _interrupts(act: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, let an interrupt act: neither a notebook's nor asyncio's own handler reaches a run in another thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: act())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _has_loop() -> bool:

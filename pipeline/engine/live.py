@@ -6,11 +6,14 @@ ahead, workers that share it, a gate that can be closed, and a watchdog that nam
 
 from __future__ import annotations
 
+import asyncio
 import random
 import signal
 import threading
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -75,6 +78,27 @@ def _unasked(row: int, error: RowError, run: Run) -> Result:
     return Result(row, Status.SKIPPED) if skipped else Result.failed(row, error)
 
 
+class Brake:
+    """Lets another thread stop a run: the first pull in order, the second at once. A pull before the run sends counts when it begins to."""
+
+    def __init__(self) -> None:
+        self._pull: Callable[[], object] | None = None
+        self._pulled = 0
+
+    def attach(self, pull: Callable[[], object]) -> None:
+        """Say what a pull does, and make up for those that came before."""
+        self._pull = pull
+        for _ in range(self._pulled):
+            pull()
+
+    def pull(self) -> None:
+        """Stop the run."""
+        self._pulled += 1
+        if self._pull is not None:
+            with suppress(RuntimeError):  # the loop is closed: all that could be stopped has ended
+                self._pull()
+
+
 class Stop:
     """Why and how urgently a run ends before its rows do. The first reason stands."""
 
@@ -95,6 +119,13 @@ class Stop:
             self._feed.close()
             self.requested.set()
 
+    def interrupt(self, number: int) -> None:
+        """A signal, or another thread, wants the run to end: in order at first, then at once."""
+        if self.reason is not None:
+            self.urgent.set()
+        else:
+            self.request(interrupted(number))
+
     async def carry_out(self, workers: CancelScope) -> None:
         """When the stop is requested, wait for what is out, but not for ever, and end the workers."""
         await self.requested.wait()
@@ -106,12 +137,16 @@ class Stop:
         workers.cancel()
 
 
-async def ask_all(prepared: Prepared, journal: Journal, key: Secret, observe: Observer, selection: Selection) -> None:
+async def ask_all(
+    prepared: Prepared, journal: Journal, key: Secret, observe: Observer, selection: Selection, brake: Brake
+) -> None:
     """Ask the selected rows. Raises the ``RunError`` that ended the run early; the journal then holds all that was finished."""
     job = prepared.job
     gate = Gate()
     with closing(Feed(questions(prepared.source, prepared.builder, selection))) as feed:
         stop = Stop(gate, feed, observe)
+        loop = asyncio.get_running_loop()
+        brake.attach(partial(loop.call_soon_threadsafe, stop.interrupt, signal.SIGINT))
         async with StockHttp(job.deadlines) as http, Pictures(job.media, prepared.endpoint.dialect) as pictures:
             run = Run(journal, client_of(prepared, journal, http, pictures, key, gate, observe), job.on_null)
             async with anyio.create_task_group() as helpers:
@@ -187,10 +222,7 @@ async def _listen(stop: Stop) -> None:
     """The first signal ends the run in order, the second at once."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for number in signals:
-            if stop.reason is not None:
-                stop.urgent.set()
-                continue
-            stop.request(interrupted(number))
+            stop.interrupt(number)
 
 
 def interrupted(number: int) -> Interrupted:

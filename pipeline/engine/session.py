@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from pipeline.checkpoint.store import Plan
     from pipeline.engine.feed import Selection
+    from pipeline.engine.live import Brake
     from pipeline.events import Event, Observer
     from pipeline.spec.job import Job
 
@@ -66,6 +67,7 @@ def run_job(
     consent: Consent,
     environ: Mapping[str, str],
     observe: Observer,
+    brake: Brake,
 ) -> RunFinished:
     """Run a job, or go on with it, and write its table. ``consent`` decides whether a provider that may cost money is asked.
 
@@ -83,7 +85,7 @@ def run_job(
             session = _Session(prepared, _heard_once(observe))
             stack.callback(session.close)
             selection = session.begin(retry, consent)
-            return session.carry_out(selection, key)
+            return session.carry_out(selection, key, brake)
     except KeyboardInterrupt as error:  # before the sending, or while the table was written
         raise interrupted(signal.SIGINT) from error
 
@@ -184,11 +186,11 @@ class _Session:
                 Notice("the job or the input has changed since the last run: rows that ask the same keep their answers")
             )
 
-    def carry_out(self, selection: Selection, key: str | None) -> RunFinished:
+    def carry_out(self, selection: Selection, key: str | None, brake: Brake) -> RunFinished:
         """Ask the rows, then write the table whatever came of that."""
         failure: RunError | None = None
         try:
-            ask = partial(ask_all, self._prepared, self._open(), lambda: key, self._observe, selection)
+            ask = partial(ask_all, self._prepared, self._open(), lambda: key, self._observe, selection, brake)
             uvloop = importlib.util.find_spec("uvloop") is not None
             anyio.run(ask, backend_options={"use_uvloop": uvloop})
         except RunError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +20,7 @@ import yaml
 import pipeline
 from pipeline import api
 from pipeline.engine.session import Offer
-from pipeline.errors import DataError, NullCell, RunDirectoryError, SpecError
+from pipeline.errors import DataError, Interrupted, NullCell, RunDirectoryError, SpecError
 from pipeline.events import Event, RowFinished, RunFinished, RunStarted
 from pipeline.simulator import Simulator
 
@@ -230,6 +232,25 @@ def test_without_a_run_there_is_nothing_to_show(spec: Path, ask: Callable[[Path]
     with pytest.raises(RunDirectoryError, match="holds no run"):
         ask(spec)
     assert not (spec.parent / "out").exists()
+
+
+@pytest.mark.anyio
+async def test_an_interrupt_ends_a_run_inside_a_running_loop(spec: Path) -> None:
+    """As in a notebook's cell: what is out comes home, nothing new is sent, and the same call goes on."""
+    told = {"simulator.latency_s=0.02", "limits.concurrency=1"}
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, RowFinished):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="SIGINT"):
+        pipeline.run(spec, sets=sorted(told), observe=interrupt)
+    assert signal.getsignal(signal.SIGINT) is before
+    state = pipeline.status(spec)
+    assert state.session["exit_code"] == 130
+    assert 1 <= state.totals.by_status["ok"] < 3
+    assert pipeline.run(spec).by_status == {"ok": 3}
 
 
 def test_a_row_that_is_not_there_is_named(spec: Path) -> None:
