@@ -98,19 +98,34 @@ def translated(error: Exception, path: Path) -> RunDirectoryError | DiskFailed:
 
 
 def prepare(path: Path) -> None:
-    """Create the journal, or check that it is one that this version can go on with. Raises ``RunDirectoryError``."""
+    """Create the journal, or check that it is one that this version can go on with. Raises ``RunDirectoryError``.
+
+    It is made beside its place and moved there whole: an empty file under its name is therefore damage, and no new run, which would ask
+    everything once more.
+    """
+    if not path.exists():
+        _create(path)
+    with opened(path) as connection:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
+        hint = "restore it from a copy, or remove it to ask everything again"
+        raise RunDirectoryError(f"{path} is empty: it has been damaged since it was made", hint=hint)
+    check_version(version, path)
+
+
+def _create(path: Path) -> None:
+    making = path.with_name(path.name + ".new")
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        for leftover in path.parent.glob(making.name + "*"):
+            leftover.unlink()  # of a process that was killed right here
+        os.close(os.open(making, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        with opened(making) as connection:
+            connection.executescript(f"BEGIN; {schema.TABLES} PRAGMA user_version = {schema.VERSION}; COMMIT;")
+        making.replace(path)
     except OSError as error:
         raise RunDirectoryError(
             f"cannot use {path}: {error.strerror or error}", hint="set run_dir in the spec"
         ) from error
-    with opened(path) as connection:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            connection.executescript(f"BEGIN; {schema.TABLES} PRAGMA user_version = {schema.VERSION}; COMMIT;")
-        else:
-            check_version(version, path)
 
 
 def check_version(version: int, path: Path) -> None:

@@ -565,11 +565,17 @@ def test_what_is_no_journal_is_refused_and_left_alone(bench: Bench, content: byt
     assert bench.path.read_bytes() == content
 
 
-def test_an_empty_file_becomes_a_journal(bench: Bench) -> None:
-    """A process may be killed between making the file and its tables."""
+def test_an_empty_file_is_damage_and_no_new_run(bench: Bench) -> None:
+    """A journal stands under its name only when it is whole, so a run never begins anew over a truncated one."""
     bench.path.touch()
-    with pytest.raises(RunDirectoryError, match="has format 0"), reading(bench.run_dir):
-        pytest.fail("there is nothing to read")
+    with pytest.raises(RunDirectoryError, match="it has been damaged"):
+        bench.open()
+
+
+def test_a_journal_that_was_half_made_is_made_again(bench: Bench) -> None:
+    """A process may be killed while it makes the tables."""
+    for ending in (".new", ".new-wal", ".new-shm"):
+        bench.path.with_name(bench.path.name + ending).write_bytes(b"half")
     bench.ask(bench.open(), 0, "a")
     bench.close()
     assert results(bench) == {0: ("ok", "A")}
@@ -585,7 +591,7 @@ def test_a_folder_without_a_run_has_nothing_to_read(bench: Bench) -> None:
 def test_a_journal_in_the_place_of_a_folder_is_refused(bench: Bench) -> None:
     """With the setting that names another place."""
     bench.path.mkdir()
-    with pytest.raises(RunDirectoryError, match="cannot use"):
+    with pytest.raises(RunDirectoryError, match="not a usable journal"):
         bench.open()
 
 
