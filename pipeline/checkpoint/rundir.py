@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.checkpoint.durable import sync
 from pipeline.errors import RunDirectoryError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def held(run_dir: Path) -> Iterator[None]:
     """
     try:
         run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        sync(run_dir.parent)
         refuse_network_file_system(run_dir)
         descriptor = os.open(run_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

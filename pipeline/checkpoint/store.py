@@ -13,6 +13,7 @@ import orjson
 import pyarrow as pa
 
 from pipeline.checkpoint import schema
+from pipeline.checkpoint.durable import move
 from pipeline.errors import DiskFailed, RunDirectoryError
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _create(path: Path) -> None:
         os.close(os.open(making, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         with opened(making) as connection:
             connection.executescript(f"BEGIN; {schema.TABLES} PRAGMA user_version = {schema.VERSION}; COMMIT;")
-        making.replace(path)
+        move(making, path)
     except OSError as error:
         raise RunDirectoryError(
             f"cannot use {path}: {error.strerror or error}", hint="set run_dir in the spec"

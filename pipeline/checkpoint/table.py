@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from pipeline.checkpoint.durable import move
 from pipeline.errors import DataError, DiskFailed
 from pipeline.events import Writing
 from pipeline.rows.columns import to_python
@@ -103,9 +104,7 @@ def _published(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_orphans(target)
         yield temporary
-        _sync(temporary, os.O_RDONLY)
-        temporary.replace(target)
-        _sync(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        move(temporary, target)
     except OSError as error:
         raise DiskFailed(
             f"cannot write {target}: {error.strerror or error}",
@@ -132,14 +131,6 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _sync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _csv_type(type_: pa.DataType) -> pa.DataType:
