@@ -24,7 +24,8 @@ Exit codes:
   2  the spec or the command line is wrong
   3  the data is wrong           4  the run directory is in use
   6  the provider refuses everyone
-  7  the disk failed             130, 143  interrupted; the same command goes on
+  7  the disk failed             70  a mistake of the program's own
+  130, 143  interrupted; the same command goes on
 """
 
 _SPEC = click.argument("spec", type=click.Path(path_type=Path))
