@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.sqlite"
 LOCK = "lock"
-_LOOKS = 200  # `status` holds the lock for some microseconds to see whether a run does
+_LOOKS = 200  # tries before a lock counts as a run's
 MOUNTS = Path("/proc/self/mounts")
 _ESCAPE = re.compile(rb"\\([0-7]{3})")  # how that table writes spaces and backslashes
 
@@ -72,22 +72,27 @@ def held(run_dir: Path) -> Iterator[None]:
 
 def _lock(descriptor: int, run_dir: Path) -> None:
     try:
-        for _ in range(_LOOKS):
-            with suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            os.sched_yield()
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _taken(descriptor):
+            raise RunDirectoryError(
+                f"{run_dir} is in use by {_owner(descriptor)}",
+                hint="wait for that run, or give this one its own run_dir and output",
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(_self()).encode(), 0)
-    except BlockingIOError as error:
-        raise RunDirectoryError(
-            f"{run_dir} is in use by {_owner(descriptor)}",
-            hint="wait for that run, or give this one its own run_dir and output",
-        ) from error
     except OSError as error:
         raise _unusable(run_dir, error) from error
+
+
+def _taken(descriptor: int) -> bool:
+    """Take the lock, and tell whether that could be done. Who only looks (``is_held``) has it for some microseconds."""
+    for _ in range(_LOOKS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.sched_yield()
+        else:
+            return True
+    return False
 
 
 def _unusable(run_dir: Path, error: OSError) -> RunDirectoryError:

@@ -1,0 +1,93 @@
+"""What the command line says, beyond what the functions behind it do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
+
+import polars as pl
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from pipeline.checkpoint.rundir import held, is_held
+from pipeline.cli import cli
+from pipeline.errors import SpecError
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    """A job of ten rows, in a file whose name a shell would take apart; every fifth request is refused."""
+    pl.DataFrame({"text": [f"t{number}" for number in range(10)]}).write_parquet(tmp_path / "t.parquet")
+    job = {
+        "provider": "simulator",
+        "model": "m",
+        "input": "t.parquet",
+        "prompt": "{{ text }}",
+        "output": "out.parquet",
+        "simulator": {"faults": [{"every": 5, "fault": "bad_request"}]},
+    }
+    path = tmp_path / "my job.yaml"
+    path.write_text(yaml.safe_dump(job), encoding="utf-8")
+    return path
+
+
+def ran(*words: object) -> Result:
+    """Run a command; our own errors are raised."""
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+def test_the_advised_command_is_the_one_that_was_run(spec: Path) -> None:
+    """With its changes, and quoted: copied as it stands it must not ask somebody else."""
+    done = ran("run", spec, "--set", "limits.concurrency=2", "--set", "prompt=Say {{ text }}")
+    assert done.exit_code == 1
+    assert (
+        f"pipeline run '{spec}' --set limits.concurrency=2 --set 'prompt=Say {{{{ text }}}}' --retry failed"
+        in done.output
+    )
+
+
+def test_status_says_that_rows_are_not_ok(spec: Path) -> None:
+    """A run that ended with exit code 1 is not told as one in which all went well."""
+    ran("run", spec)
+    shown = ran("status", spec).output
+    assert "some rows are not ok" in shown
+    assert "10 of 10 finished" in shown
+
+
+@pytest.mark.parametrize("template", ["{{ text | uper }}", "{{ text.upper() }}", "{{ text + 1 }}"])
+def test_check_refuses_a_template_that_no_row_can_fill(spec: Path, template: str) -> None:
+    """It is a mistake of the job's, found before anything is sent."""
+    refused = ran("check", spec, "--set", f"prompt={template}").exception
+    assert isinstance(refused, SpecError)
+
+
+def test_check_names_a_key_that_is_missing(spec: Path) -> None:
+    """Before the run does."""
+    assert "OPENAI_API_KEY is not set" in ran("check", spec, "--set", "provider=openai").output
+
+
+def test_an_address_with_the_path_in_it_is_refused(spec: Path) -> None:
+    """The path would be added a second time."""
+    refused = ran("check", spec, "--set", "provider.base_url=http://127.0.0.1:9/v1/responses").exception
+    assert "ends in /responses" in str(refused)
+
+
+def test_looking_at_a_run_keeps_none_from_starting(tmp_path: Path) -> None:
+    """`status` may be asked as often as one likes."""
+    stop = Flag()
+
+    def look() -> None:
+        while not stop.is_set():
+            is_held(tmp_path / "run")
+
+    watcher = Thread(target=look)
+    watcher.start()
+    try:
+        for _ in range(200):
+            with held(tmp_path / "run"):
+                pass
+    finally:
+        stop.set()
+        watcher.join()
