@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.sqlite"
 LOCK = "lock"
-_LOOKS = 200  # tries before a lock counts as a run's
+_LOOKS = 250  # tries before a lock counts as a run's
+_PAUSE = 0.001  # seconds between them, in which one who only looks lets go
 MOUNTS = Path("/proc/self/mounts")
 _ESCAPE = re.compile(rb"\\([0-7]{3})")  # how that table writes spaces and backslashes
 
@@ -89,7 +90,7 @@ def _taken(descriptor: int) -> bool:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.sched_yield()
+            time.sleep(_PAUSE)
         else:
             return True
     return False

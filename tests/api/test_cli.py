@@ -85,7 +85,7 @@ def test_looking_at_a_run_keeps_none_from_starting(tmp_path: Path) -> None:
     watcher = Thread(target=look)
     watcher.start()
     try:
-        for _ in range(200):
+        for _ in range(50):
             with held(tmp_path / "run"):
                 pass
     finally:
