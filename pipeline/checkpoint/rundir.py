@@ -90,7 +90,7 @@ def _taken(descriptor: int) -> bool:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE)  # noqa: TID251 - no event loop runs yet
         else:
             return True
     return False
