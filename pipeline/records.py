@@ -83,12 +83,32 @@ class Media:
     data: bytes | None = field(default=None, repr=False)
 
 
+class Turn(StrEnum):
+    """What a further round of one request is for."""
+
+    TOOLS = "tools"
+    """To give the model what the functions it called have returned."""
+    REPAIR = "repair"
+    """To let it mend an answer that does not fit ``output.fields``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt's number in the journal. ``response_id`` is set where the provider works on it already: it is fetched, not asked again."""
+
+    number: int
+    response_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a row asks, before it is put into a dialect.
 
     ``body`` uses OpenAI's parameter names; pictures stand in it as ``Media`` values. ``fingerprint`` is 16 bytes, a digest of all that can
-    change the answer. ``weight`` is the estimate in tokens that the throttle reserves.
+    change the answer. ``weight`` is the estimate in tokens that the throttle reserves. ``sample`` counts a row's requests from 0.
+
+    One request may take several rounds, which share its fingerprint: ``rounds`` holds the bodies of the replies that the journal has of the
+    rounds before, ``turns`` says what the rounds before this one led to. ``attempt`` is set between the journal and the wire.
     """
 
     row: int
@@ -96,6 +116,10 @@ class Request:
     body: Mapping[str, object]
     fingerprint: bytes
     weight: int
+    sample: int = 0
+    rounds: tuple[Mapping[str, object], ...] = ()
+    turns: tuple[Turn, ...] = ()
+    attempt: Attempt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +163,7 @@ class Reply:
     """A reply in one normal form, whatever shape it came in. ``raw`` is the body as it was decoded, without its envelope.
 
     ``first_token_s`` is the seconds from sending to the first piece of text, known only of a stream that was asked for.
+    With a ``turn`` it is not the request's answer: another round follows.
     """
 
     status: Status
@@ -158,16 +183,27 @@ class Reply:
     request_id: str | None = None
     simulated: bool = False
     first_token_s: float | None = None
+    turn: Turn | None = None
     raw: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one attempt ended: with a reply or with an error, after ``latency_s`` seconds."""
+    """How one attempt ended: with a reply or with an error, after ``latency_s`` seconds; None where an earlier process sent it."""
 
-    latency_s: float
+    latency_s: float | None
     reply: Reply | None = None
     error: AttemptError | None = None
+
+    @property
+    def told(self) -> Reply | None:
+        """What the provider said, also where that was a failure."""
+        return self.reply or (self.error.reply if self.error is not None else None)
+
+    @property
+    def spent(self) -> Usage:
+        """The tokens that the provider reported."""
+        return self.told.usage if self.told is not None else Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +256,14 @@ class Journal(Protocol):
     def note(self, row: int, status: Status, error: RowError) -> None:
         """Record a row that asks nothing: its prompt failed, or it is skipped."""
 
-    async def intend(self, request: Request) -> int:
-        """Make it durable that an attempt is about to leave, and return the attempt's number."""
+    async def intend(self, request: Request) -> Attempt:
+        """Make it durable that an attempt is about to leave; where the provider works on an earlier one, return that."""
 
-    async def settle(self, request: Request, attempt: int, outcome: Outcome) -> None:
-        """Make the outcome of an attempt durable; a reply finishes the request."""
+    async def submitted(self, attempt: Attempt, response_id: str) -> None:
+        """Make durable under which id the provider works on an attempt, so that its answer is fetched whatever happens."""
+
+    async def settle(self, request: Request, attempt: Attempt, outcome: Outcome) -> None:
+        """Make the outcome of an attempt durable; a reply without a turn finishes the request."""
 
 
 Post = Callable[[Request], Awaitable[Reply]]

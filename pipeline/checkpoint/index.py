@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint import schema
-from pipeline.records import STATUS_FACTS, Status
+from pipeline.errors import AttemptError
+from pipeline.records import STATUS_FACTS, Attempt, Status
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection
 
     from pipeline.checkpoint.store import Statement
-    from pipeline.records import Claim
+    from pipeline.errors import RowError
+    from pipeline.records import Claim, Request
 
 _LOAD = """
 SELECT q.id, q.fingerprint, a.id, a.status, q.again, q.carrier, q.carrier_plan
@@ -31,7 +34,12 @@ class Index:
         self.status: dict[int, Status] = {}
         self.carrier: dict[int, int] = {}  # request → the row of this plan that carries its usage
         self.asking: dict[int, Claim] = {}
-        self.standing: dict[int, int] = {}  # row → request whose answer stood before `--retry`
+        self.standing: dict[tuple[int, int], int] = {}  # row and sample → request whose answer stood before `--retry`
+        self.rounds = {number for (number,) in connection.execute(schema.WITH_ROUNDS)}  # cut off between two rounds
+        self.submitted = {  # request → the attempt that the provider works on, left by a process before
+            number: Attempt(attempt, response_id)
+            for number, attempt, response_id in connection.execute(schema.SUBMITTED)
+        }
         self._taken: dict[bytes, int] = {}
         for number, fingerprint, answering, status, again, carrier, plan in connection.execute(_LOAD):
             self.numbers[fingerprint] = number
@@ -52,15 +60,16 @@ class Index:
         self._next += 1
         return number, True
 
-    def tie(self, row: int, fingerprint: bytes, plan: int) -> tuple[int, list[Statement]]:
+    def tie(self, request: Request, plan: int) -> tuple[int, list[Statement]]:
         """Let a row ask a request, and carry its usage where it is the first of this plan to ask it.
 
         Returns the request's number and what the journal has to record.
         """
-        number, new = self.number(fingerprint)
-        statements: list[Statement] = [(schema.ADD_REQUEST, (number, fingerprint))] if new else []
-        if row not in self.standing:
-            statements.append((schema.TIE, (row, plan, number)))
+        row = request.row
+        number, new = self.number(request.fingerprint)
+        statements: list[Statement] = [(schema.ADD_REQUEST, (number, request.fingerprint))] if new else []
+        if (row, request.sample) not in self.standing:
+            statements.append((schema.TIE, (row, request.sample, plan, number)))
         for each in {number, self.answering.get(number, number)} - self.carrier.keys():
             self.carrier[each] = row
             statements.append((schema.CARRY, (row, plan, each)))
@@ -72,6 +81,25 @@ class Index:
         if status is None or not STATUS_FACTS[status].answered:
             return []
         return [(schema.STAND_IN, (number, other)) for other in replaced if other != number]
+
+    def conclude(self, number: int, error: RowError, label: str) -> list[Statement]:
+        """Note that a request ended without an answer, also for twins yet to come.
+
+        What waiting or a mended picture may help is asked again by the next run; what was refused for good begins with its first round if
+        it is ever asked again.
+        """
+        status = self.status[number] = Status.UNKNOWN if error.unknown else Status.FAILED
+        again = not error.unknown and (error.transient or not isinstance(error, AttemptError))
+        ended = (schema.CONCLUDE, (status, int(again), error.kind, error.message, label, time.time(), number))
+        over = status is Status.FAILED and not again
+        return [ended, *(self.close_rounds(number) if over else ())]
+
+    def close_rounds(self, number: int) -> list[Statement]:
+        """Let a request's rounds, if it has any, be the past: it is answered, or cannot go on."""
+        if number not in self.rounds:
+            return []
+        self.rounds.discard(number)
+        return [(schema.CLOSE_ROUNDS, (number,))]
 
     @property
     def untied(self) -> bool:

@@ -31,15 +31,18 @@ from pipeline.checkpoint.store import (
     opened,
     pack,
     prepare,
+    read_rounds,
 )
 from pipeline.checkpoint.writer import Writer
-from pipeline.errors import AttemptError, RowError, Sent
-from pipeline.records import STATUS_FACTS, Claim, Outcome, Reply, Request, Status, Usage
+from pipeline.errors import RowError, Sent
+from pipeline.records import STATUS_FACTS, Attempt, Claim, Outcome, Reply, Request, Status, Usage
 from pipeline.wire.decode import slim
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from pipeline.checkpoint.store import Statement
 
 _STATES = {Sent.NEVER: "never", Sent.MAYBE: "unknown", Sent.ANSWERED: "refused"}
 
@@ -101,10 +104,10 @@ class Journal:
         query = schema.ROWS_WITH_STATUS.format(marks=", ".join("?" * len(statuses)))
         with opened(self._path, read_only=True) as connection:
             rows = connection.execute(query, (self._plan, *statuses)).fetchall()
-        self._index.standing = {row: request for row, request in rows if request is not None}
+        self._index.standing = {(row, sample): request for row, sample, request in rows if request is not None}
         vain = {*statuses, Status.FAILED, Status.CANCELLED}  # also where it is the changed request that ended so before
         self._index.status = {number: known for number, known in self._index.status.items() if known not in vain}
-        return {row for row, _ in rows}
+        return {row for row, _, _ in rows}
 
     def finish(self, *, names_files: bool = False) -> None:
         """Make everything durable and close the journal; nothing is in flight any more. Raises ``DiskFailed`` where that fails.
@@ -129,9 +132,9 @@ class Journal:
         index = self._index
         if not self._dedupe:
             request = replace(request, fingerprint=index.own(request.fingerprint, request.row))
-        number, ties = index.tie(request.row, request.fingerprint, self._plan)
+        number, ties = index.tie(request, self._plan)
         self._writer.post(*ties)
-        standing = index.standing.get(request.row, number)
+        standing = index.standing.get((request.row, request.sample), number)
         if (status := index.status.get(number)) is not None:
             self._writer.post(*index.stand_in(number, [standing]))
             yield Claim(request, ours=False, known=status)
@@ -142,12 +145,13 @@ class Journal:
             yield Claim(request, ours=False)
             return
         self._replaced[number] = [standing]
-        claim = index.asking[number] = Claim(request, ours=True)
+        asked = replace(request, rounds=read_rounds(self._path, number)) if number in index.rounds else request
+        claim = index.asking[number] = Claim(asked, ours=True)
         try:
             yield claim
         except RowError as error:
             if error.scope == "row":
-                self._conclude(number, error)
+                self._writer.post(*index.conclude(number, error, self._label))
             raise
         finally:
             del index.asking[number]
@@ -165,57 +169,65 @@ class Journal:
                 request if self._dedupe else replace(request, fingerprint=index.own(request.fingerprint, request.row))
             )
             if index.numbers.get(asked.fingerprint) in index.status:
-                self._writer.post(*index.tie(asked.row, asked.fingerprint, self._plan)[1])
-
-    def _conclude(self, number: int, error: RowError) -> None:
-        """Record that a request ended without an answer. What waiting or a mended picture may help is asked again by the next run."""
-        status = self._index.status[number] = (
-            Status.UNKNOWN if error.unknown else Status.FAILED
-        )  # also for twins yet to come
-        again = not error.unknown and (error.transient or not isinstance(error, AttemptError))
-        values = (status, int(again), error.kind, error.message, self._label, time.time(), number)
-        self._writer.post((schema.CONCLUDE, values))
+                self._writer.post(*index.tie(asked, self._plan)[1])
 
     def note(self, row: int, status: Status, error: RowError) -> None:
         """Record a row that asks nothing: its prompt failed, or it is skipped. An answer that it has from before stands."""
-        if row in self._index.standing:
+        if (row, 0) in self._index.standing:
             return
-        self._writer.post((schema.NOTE, (row, self._plan, status, error.kind, error.message)))
+        self._writer.post((schema.NOTE, (row, 0, self._plan, status, error.kind, error.message)))
 
     # -- an attempt leaves and ends ---------------------------------------------------------------------------------------------
 
-    async def intend(self, request: Request) -> int:
-        """Make it durable that an attempt is about to leave, and return the attempt's number. Raises ``DiskFailed``."""
+    async def intend(self, request: Request) -> Attempt:
+        """Make it durable that an attempt is about to leave, and return it. Raises ``DiskFailed``.
+
+        Where the provider works on an attempt of an earlier process, that one is returned, once: its answer is there to be fetched.
+        """
+        number = self._index.numbers[request.fingerprint]
+        if (submitted := self._index.submitted.pop(number, None)) is not None:
+            return submitted
         self._attempts += 1
-        attempt, number = self._attempts, self._index.numbers[request.fingerprint]
-        intent = (schema.INTEND, (attempt, number, request.row, self._session, time.time()))
+        intent = (schema.INTEND, (self._attempts, number, request.row, self._session, time.time()))
+        attempt = Attempt(self._attempts)
         await self._writer.write(intent, (schema.COUNT_ATTEMPT, (number,)))
         return attempt
 
-    async def settle(self, request: Request, attempt: int, outcome: Outcome) -> None:
-        """Make the outcome of an attempt durable; a reply finishes the request. Raises ``DiskFailed``."""
+    async def submitted(self, attempt: Attempt, response_id: str) -> None:
+        """Make durable under which id the provider works on an attempt: from now on its answer is fetched. Raises ``DiskFailed``."""
+        await self._writer.write((schema.SUBMIT, (response_id, attempt.number)))
+
+    async def settle(self, request: Request, attempt: Attempt, outcome: Outcome) -> None:
+        """Make the outcome of an attempt durable; a reply without a turn finishes the request. Raises ``DiskFailed``."""
         number, error = self._index.numbers[request.fingerprint], outcome.error
-        reply = outcome.reply or (error.reply if error is not None else None)
-        state = _STATES[error.sent] if error is not None else "answered"
-        spent = _usage_values(reply.usage if reply is not None else Usage())
+        state = _state(outcome)
         unsent = error is not None and error.sent is Sent.NEVER and error.http_status is None
-        usage = (*spent, int(state == "unknown"), int(unsent), number)
-        statements = [
-            (schema.SETTLE_ATTEMPT, (state, outcome.latency_s, *_attempt_values(reply, error), attempt)),
+        usage = (*_usage_values(outcome.spent), int(state == "unknown"), int(unsent), number)
+        statements: list[Statement] = [
+            (schema.SETTLE_ATTEMPT, (state, outcome.latency_s, *_attempt_values(outcome), attempt.number)),
             (schema.ADD_USAGE, usage),
         ]
-        if outcome.reply is not None:
-            answer = _answer_values(outcome.reply, self._label)
-            times = (outcome.latency_s, outcome.reply.first_token_s, time.time())
-            statements.append((schema.ANSWER, (*answer, *times, number)))
+        answer = outcome.reply if outcome.reply is not None and outcome.reply.turn is None else None
+        if answer is not None:
+            times = (outcome.latency_s, answer.first_token_s, time.time())
+            statements += [(schema.ANSWER, (*_answer_values(answer, self._label), *times, number))]
+            statements += self._index.close_rounds(number)
         if (
             state == "unknown" and not self._ambiguous and error is not None
         ):  # in the same commit: a kill must not ask it again
             ended = (Status.UNKNOWN, 0, "unknown_outcome", error.message, self._label, time.time(), number)
             statements.append((schema.CONCLUDE, ended))
         await self._writer.write(*statements)
-        if outcome.reply is not None:
-            self._index.status[number] = outcome.reply.status
+        if answer is not None:
+            self._index.status[number] = answer.status
+        elif state == "round":
+            self._index.rounds.add(number)
+
+
+def _state(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return _STATES[outcome.error.sent]
+    return "round" if outcome.reply is not None and outcome.reply.turn is not None else "answered"
 
 
 def _answer_values(reply: Reply, label: str) -> tuple[object, ...]:
@@ -236,8 +248,9 @@ def _answer_values(reply: Reply, label: str) -> tuple[object, ...]:
     )
 
 
-def _attempt_values(reply: Reply | None, error: AttemptError | None) -> tuple[object, ...]:
-    raw = pack(slim(reply.raw)) if reply is not None and reply.raw else None
+def _attempt_values(outcome: Outcome) -> tuple[object, ...]:
+    reply, error = outcome.told, outcome.error
+    raw = pack(_kept(reply)) if reply is not None and reply.raw else None
     return (
         reply.status if reply is not None else None,
         error.kind if error is not None else None,
@@ -248,6 +261,11 @@ def _attempt_values(reply: Reply | None, error: AttemptError | None) -> tuple[ob
         reply.usage.total_tokens if reply is not None else None,
         raw,
     )
+
+
+def _kept(reply: Reply) -> Mapping[str, object]:
+    """What of a body is kept: all of it while it is needed to go on, else all but its pictures."""
+    return slim(reply.raw) if reply.turn is None else reply.raw
 
 
 def _usage_values(usage: Usage) -> tuple[int | None, ...]:

@@ -25,6 +25,7 @@ class Totals:
 
     ``usage`` and ``attempts`` are what the table's rows carry; ``superseded`` is what the journal paid for answers that no row of the
     table uses any more. Together they are the provider's bill, but for ``maybe_paid``: attempts that left and whose end is not known.
+    ``to_fetch`` counts attempts that the provider works on or has finished in the background, and whose answers are not here yet.
     ``unknown_usage`` counts the answered rows whose tokens the provider did not report.
     """
 
@@ -35,6 +36,7 @@ class Totals:
     superseded: Usage
     attempts: int
     maybe_paid: int
+    to_fetch: int = 0
     unknown_usage: int = 0
 
 
@@ -65,10 +67,10 @@ class Reader:
         """Return the results of the rows from ``first`` to ``last``, in order, as ``schema.RESULTS`` lists them."""
         return self._connection.execute(schema.RESULTS, (self.plan, first, last)).fetchall()
 
-    def finished_rows(self) -> bytearray:
-        """Return one byte per row number, 1 where the row needs no asking; it ends with the last row that is known."""
+    def finished_rows(self, samples: int = 1) -> bytearray:
+        """Return one byte per row number, 1 where none of the row's samples needs asking; it ends with the last row that is known."""
         finished = bytearray(self._connection.execute(schema.ROWS_KNOWN, (self.plan,)).fetchone()[0])
-        for (row,) in self._connection.execute(schema.ROWS_FINISHED, (self.plan,)):
+        for (row,) in self._connection.execute(schema.ROWS_FINISHED, (self.plan, samples)):
             finished[row] = 1
         return finished
 
@@ -91,7 +93,7 @@ class Reader:
                 by_error.setdefault(status, {})[kind] = count
         *carried, unknown_usage = self._connection.execute(schema.CARRIED, (self.plan,)).fetchone()
         spent = self._connection.execute(schema.SPENT).fetchone()
-        left = self._connection.execute(schema.COUNT_SENT).fetchone()[0] if self._abandoned else 0
+        left, submitted = self._connection.execute(schema.COUNT_SENT).fetchone()
         beside = [None if whole is None else whole - (part or 0) for whole, part in zip(spent, carried, strict=True)]
         return Totals(
             rows=sum(by_status.values()),
@@ -100,15 +102,15 @@ class Reader:
             usage=Usage(*carried[:5]),
             superseded=Usage(*beside[:5]),
             attempts=spent[5] or 0,
-            maybe_paid=(spent[6] or 0) + left,
+            maybe_paid=(spent[6] or 0) + ((left or 0) if self._abandoned else 0),
+            to_fetch=submitted or 0,
             unknown_usage=unknown_usage or 0,
         )
 
     def maybe_paid_rows(self, limit: int = 20) -> list[int]:
         """Return the first rows that have an attempt which may have been paid without an answer."""
-        query = (
-            "SELECT DISTINCT row FROM attempts WHERE state = 'unknown' OR (? AND state = 'sent') ORDER BY row LIMIT ?"
-        )
+        query = """SELECT DISTINCT row FROM attempts WHERE state = 'unknown' OR (? AND state = 'sent' AND response_id IS NULL)
+            ORDER BY row LIMIT ?"""
         return [row for (row,) in self._connection.execute(query, (self._abandoned, limit))]
 
     def row(self, number: int) -> Mapping[str, object]:
@@ -145,7 +147,10 @@ class Reader:
             "total_tokens",
         )
         attempts = [
-            {**dict(zip(columns, line[:-1], strict=True)), "reply": unpack(line[-1]) if line[-1] is not None else None}
+            {
+                **dict(zip(columns, line[:-1], strict=True)),
+                "reply": unpack(line[-1]) if line[-1] is not None else None,
+            }
             for line in self._connection.execute(query, (number, self.plan))
         ]
         return {**dict(zip(names, found[0], strict=False)), "attempts": attempts}

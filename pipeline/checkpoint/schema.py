@@ -3,8 +3,10 @@
 ``plans``     one line for each state of job and input that was run; rows belong to the newest.
 ``sessions``  one line for each time a process worked on the run.
 ``requests``  one line for each distinct question: its fingerprint, its standing answer, and what it has cost over all attempts.
-``rows``      which question each input row asks, or why it asks none.
-``attempts``  one line for each request that left, written before it leaves; ``state`` is ``sent`` until its outcome is known.
+``rows``      which question each input row asks, or why it asks none; with k samples a row asks k.
+``attempts``  one line for each request that left, written before it leaves. ``state`` is ``sent`` until its outcome is known: ``answered``,
+              ``refused``, ``unknown``, ``never``, or ``round`` where the reply wanted another round and the last one is not finished. One
+              that is ``sent`` and has a ``response_id`` is worked on by the provider, and its answer can be fetched.
 """
 
 from __future__ import annotations
@@ -29,8 +31,9 @@ CREATE TABLE requests(
   input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, total_tokens INTEGER
 );
 CREATE TABLE rows(
-  row INTEGER PRIMARY KEY, plan INTEGER NOT NULL, request INTEGER, status TEXT, error_kind TEXT, error_message TEXT
-);
+  row INTEGER NOT NULL, sample INTEGER NOT NULL, plan INTEGER NOT NULL, request INTEGER, status TEXT, error_kind TEXT, error_message TEXT,
+  PRIMARY KEY (row, sample)
+) WITHOUT ROWID;
 CREATE TABLE attempts(
   id INTEGER PRIMARY KEY, request INTEGER NOT NULL, row INTEGER NOT NULL, session INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'sent',
   sent_at REAL NOT NULL, latency_s REAL, status TEXT, error_kind TEXT, error_message TEXT, http_status INTEGER, request_id TEXT,
@@ -38,15 +41,16 @@ CREATE TABLE attempts(
 );
 CREATE INDEX attempts_of ON attempts(request);
 CREATE INDEX attempts_open ON attempts(state) WHERE state = 'sent';
+CREATE INDEX attempts_rounds ON attempts(request) WHERE state = 'round';
 """
 
 ADD_REQUEST = "INSERT INTO requests(id, fingerprint) VALUES (?, ?)"
 
-TIE = "INSERT OR REPLACE INTO rows(row, plan, request) VALUES (?, ?, ?)"
+TIE = "INSERT OR REPLACE INTO rows(row, sample, plan, request) VALUES (?, ?, ?, ?)"
 
 CARRY = "UPDATE requests SET carrier = ?, carrier_plan = ? WHERE id = ?"
 
-NOTE = "INSERT OR REPLACE INTO rows(row, plan, request, status, error_kind, error_message) VALUES (?, ?, NULL, ?, ?, ?)"
+NOTE = "INSERT OR REPLACE INTO rows(row, sample, plan, request, status, error_kind, error_message) VALUES (?, ?, ?, NULL, ?, ?, ?)"
 
 NOTE_FILES = "UPDATE plans SET names_files = 1 WHERE id = ?"
 
@@ -64,15 +68,29 @@ WHERE r.plan = ? AND q.status NOT IN ('pending', 'failed', 'unknown', 'cancelled
 
 ROWS_KNOWN = "SELECT COALESCE(MAX(row), -1) + 1 FROM rows WHERE plan = ?"
 
-ROWS_FINISHED = "SELECT r.row FROM rows AS r JOIN requests AS q ON q.id = r.request WHERE r.plan = ? AND q.again = 0"
+# Rows all of whose samples need no asking.
+ROWS_FINISHED = """
+SELECT r.row FROM rows AS r JOIN requests AS q ON q.id = r.request WHERE r.plan = ? AND q.again = 0 GROUP BY r.row HAVING COUNT(*) = ?
+"""
 
 ROWS_WITH_STATUS = """
-SELECT r.row, q.id FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request
+SELECT r.row, r.sample, q.id FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request
 LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
 WHERE r.plan = ? AND COALESCE(a.status, r.status) IN ({marks})
 """
 
 INTEND = "INSERT INTO attempts(id, request, row, session, sent_at) VALUES (?, ?, ?, ?, ?)"
+
+SUBMIT = "UPDATE attempts SET response_id = ? WHERE id = ?"
+
+SUBMITTED = "SELECT request, id, response_id FROM attempts WHERE state = 'sent' AND response_id IS NOT NULL"
+
+WITH_ROUNDS = "SELECT DISTINCT request FROM attempts WHERE state = 'round'"
+
+ROUNDS = "SELECT raw FROM attempts WHERE request = ? AND state = 'round' ORDER BY id"
+
+# The rounds of an answer that is complete now, or of a conversation that cannot go on.
+CLOSE_ROUNDS = "UPDATE attempts SET state = 'answered' WHERE request = ? AND state = 'round'"
 
 # Counted before it leaves; one that never left is taken back when it is settled.
 COUNT_ATTEMPT = "UPDATE requests SET attempts = attempts + 1 WHERE id = ?"
@@ -82,23 +100,28 @@ UPDATE attempts SET state = ?, latency_s = ?, status = ?, error_kind = ?, error_
   response_id = ?, total_tokens = ?, raw = ? WHERE id = ?
 """
 
-# Attempts that a dead process left behind: their end is not known, and they may have been paid.
+# Attempts that a dead process left behind, and that cannot be fetched: their end is not known, and they may have been paid.
 COUNT_OPEN = """
-UPDATE requests SET maybe_paid = maybe_paid + (SELECT COUNT(*) FROM attempts WHERE request = requests.id AND state = 'sent')
-WHERE id IN (SELECT request FROM attempts WHERE state = 'sent')
+UPDATE requests SET maybe_paid = maybe_paid + (
+  SELECT COUNT(*) FROM attempts WHERE request = requests.id AND state = 'sent' AND response_id IS NULL)
+WHERE id IN (SELECT request FROM attempts WHERE state = 'sent' AND response_id IS NULL)
 """
 
-OPEN_REQUESTS = "SELECT id FROM requests WHERE again = 1 AND id IN (SELECT request FROM attempts WHERE state = 'sent')"
+OPEN_REQUESTS = """
+SELECT id FROM requests WHERE again = 1 AND id IN (SELECT request FROM attempts WHERE state = 'sent' AND response_id IS NULL)
+"""
 
-COUNT_SENT = "SELECT COUNT(*) FROM attempts WHERE state = 'sent'"
+COUNT_SENT = "SELECT SUM(response_id IS NULL), SUM(response_id IS NOT NULL) FROM attempts WHERE state = 'sent'"
 
 # Where a request is not sent twice, one that left and has no answer ends there.
 CONCLUDE_OPEN = """
 UPDATE requests SET status = 'unknown', again = 0, error_kind = 'killed', error_message = ?, provider = ?, finished_at = ?
-WHERE again = 1 AND id IN (SELECT request FROM attempts WHERE state = 'sent')
+WHERE again = 1 AND id IN (SELECT request FROM attempts WHERE state = 'sent' AND response_id IS NULL)
 """
 
-CLOSE_OPEN = "UPDATE attempts SET state = 'unknown', error_kind = 'killed', error_message = ? WHERE state = 'sent'"
+CLOSE_OPEN = """
+UPDATE attempts SET state = 'unknown', error_kind = 'killed', error_message = ? WHERE state = 'sent' AND response_id IS NULL
+"""
 
 ADD_USAGE = """
 UPDATE requests SET

@@ -17,7 +17,7 @@ from pipeline.checkpoint.durable import move
 from pipeline.errors import DiskFailed, RunDirectoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -139,7 +139,7 @@ def check_version(version: int, path: Path) -> None:
 
 
 def closing(label: str, *, ambiguous: bool) -> list[tuple[str, tuple[object, ...]]]:
-    """Return the statements that count attempts without an end as perhaps paid.
+    """Return the statements that count attempts without an end as perhaps paid, but for those whose answer can be fetched.
 
     With ``ambiguous`` false they end their requests as ``unknown``, too, so that these are not asked again.
     """
@@ -186,17 +186,26 @@ def end_session(path: Path, exit_code: int) -> None:
         connection.execute(schema.END_SESSION, (time.time(), exit_code))
 
 
-def pack(raw: object) -> bytes:
+def read_rounds(path: Path, request: int) -> tuple[Mapping[str, object], ...]:
+    """Return the bodies of a request's finished rounds, where it was cut off between two."""
+    with opened(path, read_only=True) as connection:
+        return tuple(unpack(raw) for (raw,) in connection.execute(schema.ROUNDS, (request,)))
+
+
+def pack(raw: Mapping[str, object]) -> bytes:
     """Compress a reply's body: its length as 4 bytes, then zstd (Arrow's codec, so that it costs no further dependency)."""
     body = orjson.dumps(raw)
     packed: bytes = pa.compress(body, codec="zstd", asbytes=True)
     return len(body).to_bytes(4, "big") + packed
 
 
-def unpack(packed: bytes) -> object:
-    """Return what ``pack`` packed."""
+def unpack(packed: bytes) -> dict[str, object]:
+    """Return the body that ``pack`` packed."""
     size = int.from_bytes(packed[:4], "big")
-    return orjson.loads(pa.decompress(packed[4:], decompressed_size=size, codec="zstd", asbytes=True))
+    body: dict[str, object] = orjson.loads(
+        pa.decompress(packed[4:], decompressed_size=size, codec="zstd", asbytes=True)
+    )
+    return body
 
 
 def _quoted(path: Path) -> str:

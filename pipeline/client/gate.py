@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """Counts what is in flight, by row and since when (seconds of the loop's clock)."""
+    """Counts what is in flight, by row and sample and since when (seconds of the loop's clock)."""
 
     def __init__(self) -> None:
-        self._out: dict[int, float] = {}
+        self._out: dict[tuple[int, int], float] = {}
         self._closed = False
         self._empty = anyio.Event()
 
@@ -40,7 +40,7 @@ class Gate:
     def older_than(self, seconds: float) -> tuple[int, ...]:
         """Return the rows that have been out for longer than ``seconds``."""
         before = anyio.current_time() - seconds
-        return tuple(row for row, since in self._out.items() if since < before)
+        return tuple(dict.fromkeys(row for (row, _), since in self._out.items() if since < before))
 
     def gated(self, post: Post) -> Post:
         """Return a layer that lets attempts out while the gate is open; those that come later wait to be cancelled."""
@@ -48,11 +48,12 @@ class Gate:
         async def pass_through(request: Request) -> Reply:
             if self._closed:
                 await anyio.sleep_forever()
-            self._out[request.row] = anyio.current_time()
+            place = (request.row, request.sample)
+            self._out[place] = anyio.current_time()
             try:
                 return await post(request)
             finally:
-                del self._out[request.row]
+                del self._out[place]
                 if self._closed and not self._out:
                     self._empty.set()
 

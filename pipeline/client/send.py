@@ -109,23 +109,24 @@ def journaled(post: Post, journal: Journal) -> Post:
     A cancelled attempt is left as an intent without an outcome: it may have been paid, and the journal says so.
     """
 
-    async def settle(request: Request, number: int, outcome: Outcome) -> None:
+    async def settle(request: Request, outcome: Outcome) -> None:
         with anyio.CancelScope(shield=True):  # an answer that is here is paid: it is kept, whatever ends the run now
-            await journal.settle(request, number, outcome)
+            assert request.attempt is not None
+            await journal.settle(request, request.attempt, outcome)
 
     async def attempt(request: Request) -> Reply:
-        number = await journal.intend(request)
+        request = replace(request, attempt=await journal.intend(request))
         start = anyio.current_time()
         try:
             reply = await post(request)
         except AttemptError as error:
-            await settle(request, number, Outcome(_since(start), error=error))
+            await settle(request, Outcome(_since(start), error=error))
             raise
         except RowError as error:  # a picture or a value that cannot be sent, found when its bytes were loaded
             unsent = AttemptError(error.message, kind=error.kind, sent=Sent.NEVER, transient=error.transient)
-            await settle(request, number, Outcome(_since(start), error=unsent))
+            await settle(request, Outcome(_since(start), error=unsent))
             raise
-        await settle(request, number, Outcome(_since(start), reply=reply))
+        await settle(request, Outcome(_since(start), reply=reply))
         return reply
 
     return attempt

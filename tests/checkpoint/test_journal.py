@@ -62,7 +62,7 @@ def test_an_intent_is_on_disk_before_its_attempt_leaves(bench: Bench) -> None:
     journal = bench.open()
     with journal.claim(bench.request(3, "a")) as claim:
         attempt = bench.wait(journal.intend(claim.request))
-        assert stored(bench, "SELECT id, state, row FROM attempts") == [(attempt, "sent", 3)]
+        assert stored(bench, "SELECT id, state, row FROM attempts") == [(attempt.number, "sent", 3)]
         assert stored(bench, "SELECT r.row, q.status, q.attempts FROM rows r JOIN requests q ON q.id = r.request") == [
             (3, "pending", 1)
         ]

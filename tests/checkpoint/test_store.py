@@ -89,7 +89,7 @@ def test_an_error_in_the_middle_closes_the_connection(tmp_path: Path) -> None:
     def half() -> None:
         with opened(tmp_path / "j") as connection:
             connection.execute("BEGIN")
-            connection.execute("INSERT INTO rows(row, plan) VALUES (1, 1)")
+            connection.execute("INSERT INTO rows(row, sample, plan) VALUES (1, 0, 1)")
             connection.execute("SELECT * FROM elsewhere")
 
     with pytest.raises(RunDirectoryError, match="no such table: elsewhere"):
