@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pipeline.client.addresses import Place
-    from pipeline.spec.job import Deadlines
+    from pipeline.spec.rules import Deadlines
 
 MAX_BODY_BYTES = 64 * 1024 * 1024  # of an answer, decoded; a long answer with logprobs has some megabytes
 CONNECT_S = 10.0  # to one address of a picture's server; there may be more addresses to try

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pipeline.records import Media
-    from pipeline.spec.job import MediaRules
+    from pipeline.spec.rules import MediaRules
     from pipeline.wire.dialect import Dialect
 
 KEPT_BYTES = 128 * 1024 * 1024

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.client.throttle import Permit, Throttle
     from pipeline.records import Post, Reply, Request
-    from pipeline.spec.job import Retry
+    from pipeline.spec.rules import Retry
 
 THROTTLES = frozenset({"rate_limit", "overloaded"})
 """Kinds of failure that concern the whole endpoint: everyone waits, not one row."""

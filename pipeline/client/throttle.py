@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from pipeline.spec.job import Limits
+    from pipeline.spec.rules import Limits
     from pipeline.wire.signals import RateHeaders
 
 Cause = Literal["pause", "allowance", "concurrency", "tokens", "pace"]

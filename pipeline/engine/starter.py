@@ -16,7 +16,7 @@ from pipeline.checkpoint.columns import OURS, holds_bytes
 from pipeline.media.sniff import image_type
 from pipeline.rows.columns import cells
 from pipeline.rows.source import open_source
-from pipeline.spec.job import Input
+from pipeline.spec.input import Input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

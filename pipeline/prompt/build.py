@@ -23,7 +23,8 @@ from pipeline.wire.parameters import check_parameters, identity_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.spec.job import Job, Part
+    from pipeline.spec.job import Job
+    from pipeline.spec.prompt import Part
     from pipeline.wire.dialect import Endpoint
 
 FINGERPRINT_BYTES = 16  # 128 bits: among 10^9 requests a collision has a chance below 10^-20

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from pipeline.spec.job import Input
+    from pipeline.spec.input import Input
 
 _DELIMITERS: Mapping[str, str] = {".tsv": "\t"}
 _DEFAULT_DELIMITER = ","

@@ -17,7 +17,7 @@ from pipeline.rows.door import translated
 from pipeline.rows.images import images_below
 
 if TYPE_CHECKING:
-    from pipeline.spec.job import Input
+    from pipeline.spec.input import Input
 
 _IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".gif", ".webp"))
 _FORMATS: Mapping[str, str] = {

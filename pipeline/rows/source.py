@@ -34,7 +34,7 @@ from pipeline.rows.table import MAX_ROWS, TARGET_BYTES, Reader, Reading, Span, W
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.spec.job import Input
+    from pipeline.spec.input import Input
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.spec.fields import FieldsError
-from pipeline.spec.job import PATTERNS
+from pipeline.spec.group import PATTERNS
 from pipeline.spec.paths import Path, dotted
 from pipeline.spec.problems import Report
 from pipeline.spec.request import ParameterErrors

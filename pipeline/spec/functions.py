@@ -174,7 +174,7 @@ def _place(function: Callable[..., object]) -> str:
 
 class _Schemas(GenerateJsonSchema):
     # A default that is no JSON is nobody's mistake: the function keeps it, the model is not told.
-    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - as pydantic has it
+    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}
 
 
 _NO_NAMES: Mapping[object, str] = {

@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from pipeline.spec.fields import Fields
-from pipeline.spec.job import Job, Settings
+from pipeline.spec.group import Settings
+from pipeline.spec.job import Job
 from pipeline.spec.paths import Path, dotted
 from pipeline.spec.settings import is_group, item_of, options, paths, settings_at
 

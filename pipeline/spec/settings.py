@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from types import UnionType
 from typing import Any, TypeGuard, Union, get_args, get_origin
 
-from pipeline.spec.job import Job, Settings
+from pipeline.spec.group import Settings
+from pipeline.spec.job import Job
 from pipeline.spec.paths import Path
 
 

@@ -19,7 +19,7 @@ import pytest
 from pipeline.client import http as module
 from pipeline.client.http import MAX_BODY_BYTES, Answer, StockHttp, translated
 from pipeline.errors import AttemptError, Sent
-from pipeline.spec.job import Deadlines
+from pipeline.spec.rules import Deadlines
 
 pytestmark = pytest.mark.anyio
 Clock = Callable[[], float]

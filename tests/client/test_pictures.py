@@ -16,7 +16,7 @@ from pipeline.errors import MediaError
 from pipeline.media import cache
 from pipeline.media.prepare import ImagePlan, ImageRules, PreparedImage, carry_out
 from pipeline.records import Media
-from pipeline.spec.job import MediaRules
+from pipeline.spec.rules import MediaRules
 from pipeline.wire.dialect import DIALECTS
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pipeline.client.throttle import Throttle
 from pipeline.errors import AttemptError, MediaError, Sent
 from pipeline.events import AttemptFailed
 from pipeline.records import Post, Reply, Request, Status, Usage
-from pipeline.spec.job import Limits, Retry
+from pipeline.spec.rules import Limits, Retry
 from pipeline.wire.signals import KINDS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("virtual_time")]

@@ -24,7 +24,8 @@ from pipeline.client.send import conforming, journaled, media_of, sending, seria
 from pipeline.errors import AttemptError, DiskFailed, MediaError, PromptError, RowError, Sent
 from pipeline.records import Claim, Media, Outcome, Post, Reply, Request, Status, Usage
 from pipeline.spec.fields import Fields
-from pipeline.spec.job import MediaRules, Provider
+from pipeline.spec.provider import Provider
+from pipeline.spec.rules import MediaRules
 from pipeline.wire.dialect import DIALECTS, Endpoint
 from pipeline.wire.signals import RateHeaders
 

@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.client.concurrency import START
 from pipeline.client.throttle import BELIEVED, Throttle, seconds_until_room
-from pipeline.spec.job import Limits
+from pipeline.spec.rules import Limits
 from pipeline.wire.signals import RateHeaders
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("virtual_time")]

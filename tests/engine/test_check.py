@@ -12,7 +12,8 @@ from pipeline import api
 from pipeline.engine.check import Prepared, check_key, first_requests, is_loopback, prepare
 from pipeline.errors import DataError, RowError, SpecError
 from pipeline.records import Request
-from pipeline.spec.job import Job, Provider
+from pipeline.spec.job import Job
+from pipeline.spec.provider import Provider
 from pipeline.wire.dialect import Endpoint
 
 DELIVERIES = ("plain", "stream")

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.rows.columns import cells
 from pipeline.rows.source import Source, open_source
-from pipeline.spec.job import Input
+from pipeline.spec.input import Input
 
 
 @dataclass

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline.rows.columns import cells, suggest, to_python
 from pipeline.rows.source import open_source
-from pipeline.spec.job import Input
+from pipeline.spec.input import Input
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=6)
 MOMENTS = st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1))

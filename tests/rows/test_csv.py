@@ -16,7 +16,7 @@ from pipeline.errors import DataError
 from pipeline.rows.columns import cells
 from pipeline.rows.csv import CsvReader
 from pipeline.rows.table import MAX_ROWS, Reading
-from pipeline.spec.job import Input
+from pipeline.spec.input import Input
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8) | st.text(
     "\",;\r\n \t'é", max_size=6

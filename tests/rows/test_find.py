@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.rows.find import find
-from pipeline.spec.job import Input
+from pipeline.spec.input import Input
 
 
 def make(folder: Path, *names: str) -> None:

@@ -19,13 +19,13 @@ from pipeline.errors import DataError
 from pipeline.rows.columns import cells
 from pipeline.rows.source import open_source
 from pipeline.rows.table import MAX_ROWS
-from pipeline.spec.job import Input
+from pipeline.spec.input import Input
 
 PEAK = """
 import resource, sys
 from pathlib import Path
 from pipeline.rows.source import open_source
-from pipeline.spec.job import Input
+from pipeline.spec.input import Input
 
 def read(name):
     rows = sum(len(batch.numbers) for batch in open_source(Input(path=name), Path.cwd()).batches(target_bytes=2**21))

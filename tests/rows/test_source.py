@@ -17,7 +17,7 @@ from pipeline.errors import DataError
 from pipeline.rows.columns import cells
 from pipeline.rows.select import sampled
 from pipeline.rows.source import open_source
-from pipeline.spec.job import Input, Sample
+from pipeline.spec.input import Input, Sample
 
 
 def write_all(folder: Path, parts: list[list[int]]) -> None:

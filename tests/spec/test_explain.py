@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from pipeline.spec.job import PATTERNS
+from pipeline.spec.group import PATTERNS
 from pipeline.spec.settings import paths, settings_at
 
 Mistakes = Callable[..., list[str]]

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.spec.job import Job, Provider, Sample
+from pipeline.spec.input import Sample
+from pipeline.spec.job import Job
+from pipeline.spec.provider import Provider
 
 Load = Callable[..., Job]
 Mistakes = Callable[..., list[str]]
