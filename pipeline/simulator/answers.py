@@ -17,6 +17,7 @@ from pipeline.simulator import tokens
 from pipeline.simulator.calling import Call, calls_of
 from pipeline.simulator.evidence import Evidence
 from pipeline.simulator.filling import Filler
+from pipeline.simulator.hosted import Ran, run_hosted
 from pipeline.simulator.images import Facts
 from pipeline.simulator.reading import Asked, Medium
 
@@ -60,8 +61,8 @@ class Answer:
     text: str
     usage: Usage
     calls: tuple[Call, ...] = ()
-    searches: tuple[str, ...] = ()
-    """Hosted tools that ran inside the answer."""
+    hosted: tuple[Ran, ...] = ()
+    """The provider's own tools that ran inside the answer."""
     status: str = "completed"
     reason: str | None = None
     error: tuple[str, str] | None = None
@@ -86,15 +87,21 @@ def answer(
     ``repeat`` counts how often the same was asked, from 1; ``rounds`` is the script's number of tool rounds.
     """
     digest = _digest(asked, facts, seed)
+    repeat = 1 if asked.temperature == 0 else repeat
     spent = count_input(asked, facts)
     thinking = REASONING_TOKENS.get(asked.effort, 0)
     calls = calls_of(asked, digest, rounds)
-    text = "" if calls else _text(asked, facts, digest, 1 if asked.temperature == 0 else repeat)
+    hosted = () if calls else run_hosted(asked, digest)
+    waits = bool(calls) or any(ran.waits for ran in hosted)
+    sentence = OPENINGS[(repeat - 1) % len(OPENINGS)] + " ".join(
+        [_sentence(asked, facts, digest), *(ran.said for ran in hosted if ran.said)]
+    )
+    text = "" if waits else _text(asked, sentence, digest, repeat)
     said = (
         sum(tokens.count_text(f"{call.name} {call.arguments}") for call in calls) if calls else tokens.count_text(text)
     )
     usage = Usage(spent, thinking + said, thinking, min(cached, spent))
-    whole = Answer(text, usage, calls, () if calls else _searches(asked))
+    whole = Answer(text, usage, calls, hosted)
     if asked.max_tokens is None or usage.output <= asked.max_tokens:
         return whole
     thinking = min(thinking, asked.max_tokens)
@@ -148,8 +155,7 @@ def _digest(asked: Asked, facts: Mapping[str, Facts], seed: int) -> str:
     return hashlib.sha256("\x1e".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
-def _text(asked: Asked, facts: Mapping[str, Facts], digest: str, repeat: int) -> str:
-    sentence = OPENINGS[(repeat - 1) % len(OPENINGS)] + _sentence(asked, facts, digest)
+def _text(asked: Asked, sentence: str, digest: str, repeat: int) -> str:
     if asked.schema is not None:
         outputs = "\n".join(asked.outputs)
         evidence = Evidence(outputs, named_only=True) if outputs else None
@@ -223,12 +229,3 @@ def _file_kind(data: str) -> str:
     if data.startswith("data:"):
         return data[5:].partition(";")[0].rpartition("/")[2].upper()
     return "PDF" if data.startswith("JVBER") else "data"
-
-
-def _searches(asked: Asked) -> tuple[str, ...]:
-    """Hosted tools run when they are forced, or when the user says `search`."""
-    choice = asked.tool_choice
-    forced = choice.get("type") if isinstance(choice, Mapping) else None
-    wanted = "search" in asked.text.casefold() and choice != "none"
-    kinds = [tool.type for tool in asked.tools if tool.type.startswith(("web_search", "file_search"))]
-    return tuple(kind for kind in kinds if wanted or kind == forced)

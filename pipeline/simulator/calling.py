@@ -19,7 +19,7 @@ from pipeline.simulator.evidence import Evidence
 from pipeline.simulator.filling import Filler
 from pipeline.simulator.reading import Asked, Tool
 
-__all__ = ["CLIENT_TOOLS", "Call", "allowed", "calls_of", "is_required"]
+__all__ = ["CLIENT_TOOLS", "Call", "allowed", "calls_of", "family", "is_required"]
 
 CLIENT_TOOLS = frozenset({"function", "custom"})
 """What the client executes; every other tool runs at the provider's."""
@@ -110,10 +110,10 @@ def _is_meant(tool: Tool, option: Mapping[str, Any]) -> bool:
         return option.get("server_label") == tool.server or (
             option.get("type") == tool.type and "server_label" not in option
         )
-    return _family(str(option.get("type"))) == _family(tool.type)
+    return family(str(option.get("type"))) == family(tool.type)
 
 
-def _family(kind: str) -> str:
+def family(kind: str) -> str:
     """A dated or preview tool is of the same family as the plain one."""
     return "web_search" if kind.startswith("web_search") else kind
 

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import secrets
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pipeline.simulator.answers import answer, count_input
+from pipeline.simulator.answers import Usage, answer, count_input
 from pipeline.simulator.cache import PrefixCache
 from pipeline.simulator.delivery import pause
 from pipeline.simulator.faults import Fault
 from pipeline.simulator.images import Facts, FactsCache, look
+from pipeline.simulator.keeping import POLL_HINT, Handler, Keeping, poll_hint
 from pipeline.simulator.ledger import Ledger
 from pipeline.simulator.limits import Window
 from pipeline.simulator.reading import Asked, input_items, read
 from pipeline.simulator.replay import check_replay
 from pipeline.simulator.routes import Work, record_of
 from pipeline.simulator.script import Script
+from pipeline.simulator.seals import seal
 from pipeline.simulator.sender import Sender
-from pipeline.simulator.shapes import Reply, usage_object
-from pipeline.simulator.store import Store, Stored, view
+from pipeline.simulator.shapes import Reply, unfinished, usage_object
+from pipeline.simulator.store import Store, Stored
 from pipeline.simulator.tally import Tally
+from pipeline.simulator.tokens import count_text
 from pipeline.simulator.validate import check_request
 
-__all__ = ["HANDLERS", "Endpoints"]
+__all__ = ["Endpoints"]
+
+COMPACTED_CHARS = 2000
 
 MODELS = ("gpt-5.4-mini", "gpt-5.4", "gpt-5", "gpt-4o", "gemini-2.5-pro")
 
@@ -43,10 +48,17 @@ class Endpoints:
         self._send = sender
         self._facts = FactsCache()
         self._prefixes = PrefixCache()
-        self._store = Store()
+        self._store = Store(script.background.kept_s)
         self._repeats: Counter[bytes] = Counter()
         """How often each body was executed, counted when the script asks for variation."""
         self.workers = ThreadPoolExecutor(2, "image")
+        self.handlers: Mapping[str, Handler] = {
+            "create": self.create,
+            "compact": self.compact,
+            "input_tokens": self.input_tokens,
+            "models": self.models,
+            **Keeping(script, self._store, ledger, sender).handlers,
+        }
 
     async def create(self, work: Work, fault: Fault | None) -> None:
         """Execute one request: check, look, think, wait, write it down, answer."""
@@ -64,41 +76,33 @@ class Endpoints:
         stream = bool(work.body.get("stream"))
         if not work.background:
             await pause(wait / 2 if stream else wait)
-        await self._ledger.write(self._execution(work, reply, fault))
+        await self._ledger.write(self._execution(work, reply.id, said.usage, fault))
         self._keep(work, reply, items, wait if work.background else 0.0)
         if fault is not None and fault.instead:
             await self._send.fault(work, fault)
         elif work.background and not stream:
-            accepted = view(self._store.get(reply.id), -math.inf)  # queued, however short the wait
-            await self._send.json(work, accepted, fault)
+            hint = {POLL_HINT: poll_hint(self._script.background, wait)}
+            await self._send.json(work, unfinished(reply, "queued"), fault, hint)
         else:
-            await self._send.answer(work, reply, fault, wait / 2)
+            await self._send.answer(work, reply, fault, wait if work.background else wait / 2)
 
-    async def retrieve(self, work: Work, fault: Fault | None) -> None:
-        """A stored response as it is now."""
-        await self._send.json(work, view(self._store.get(work.target), asyncio.get_running_loop().time()), fault)
-
-    async def cancel(self, work: Work, fault: Fault | None) -> None:
-        """Stop a background response; repeating it changes nothing."""
-        now = asyncio.get_running_loop().time()
-        stored = self._store.cancel(work.target, now)
-        self._ledger.note({"event": "cancelled", "response_id": work.target, "effective": stored.cancelled})
-        await self._send.json(work, view(stored, now), fault)
-
-    async def delete(self, work: Work, fault: Fault | None) -> None:
-        """Forget a stored response."""
-        self._store.delete(work.target)
-        await self._send.json(work, {"id": work.target, "object": "response.deleted", "deleted": True}, fault)
-
-    async def input_items(self, work: Work, fault: Fault | None) -> None:
-        """The input of a stored response, the last item first."""
-        items = [
-            {"id": f"item_{work.target[5:]}{index}", "type": "message", **item}
-            for index, item in enumerate(self._store.get(work.target).items)
-        ][::-1]
-        first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)
-        listed = {"object": "list", "data": items, "first_id": first, "last_id": last, "has_more": False}
-        await self._send.json(work, listed, fault)
+    async def compact(self, work: Work, fault: Fault | None) -> None:
+        """The user's messages as they are, and the rest of the conversation sealed into one item."""
+        asked, items, facts = await self._understand(work)
+        sealed = "\n".join([*asked.history, *asked.outputs])[:COMPACTED_CHARS]
+        stem = secrets.token_hex(16)
+        kept = [
+            {"type": "message", "id": f"msg_{stem}{index}", "status": "completed", **item, "content": _parts(item)}
+            for index, item in enumerate(items)
+            if item.get("role") == "user"
+        ]
+        compaction = {"type": "compaction", "id": f"cmp_{stem}", "encrypted_content": seal(sealed)}
+        usage = Usage(count_input(asked, facts), count_text(sealed))
+        self._window.admit(asyncio.get_running_loop().time(), usage.total)
+        await self._ledger.write(self._execution(work, f"resp_{stem}", usage, fault))
+        compacted = {"id": f"resp_{stem}", "object": "response.compaction", "created_at": int(time.time())}
+        output = [*kept, compaction]
+        await self._send.json(work, {**compacted, "output": output, "usage": usage_object(usage)}, fault)
 
     async def input_tokens(self, work: Work, fault: Fault | None) -> None:
         """The input tokens a request would cost."""
@@ -136,7 +140,7 @@ class Endpoints:
             self._facts.put(uri, known)
         return known
 
-    def _execution(self, work: Work, reply: Reply, fault: Fault | None) -> dict[str, Any]:
+    def _execution(self, work: Work, response_id: str, used: Usage, fault: Fault | None) -> dict[str, Any]:
         """Count the execution and make its record."""
         charged = fault is None or fault.charged
         self._tally.counts["executed"] += 1
@@ -144,8 +148,7 @@ class Endpoints:
         if fault is not None:
             self._tally.errors[f"fault:{fault.name}"] += 1
         record = record_of(work, f"fault:{fault.name}" if fault else "executed", fault.status if fault else 200)
-        usage = usage_object(reply.answer.usage)
-        return record | {"executed": True, "charged": charged, "usage": usage, "response_id": reply.id}
+        return record | {"executed": True, "charged": charged, "usage": usage_object(used), "response_id": response_id}
 
     def _keep(self, work: Work, reply: Reply, items: list[dict[str, Any]], wait: float) -> None:
         if not work.dialect.stores:
@@ -154,15 +157,11 @@ class Endpoints:
         if work.background or work.body.get("store") is not False:
             now = asyncio.get_running_loop().time()
             size = len(work.exchange.body)
-            self._store.keep(Stored(reply, items, size, now + wait / 4, now + wait, work.background))
+            polls = self._script.background.polls if work.background else None
+            self._store.keep(Stored(reply, items, size, now + wait / 4, now + wait, work.background, polls=polls))
 
 
-HANDLERS: Mapping[str, Callable[[Endpoints, Work, Fault | None], Awaitable[None]]] = {
-    "create": Endpoints.create,
-    "retrieve": Endpoints.retrieve,
-    "cancel": Endpoints.cancel,
-    "delete": Endpoints.delete,
-    "input_items": Endpoints.input_items,
-    "input_tokens": Endpoints.input_tokens,
-    "models": Endpoints.models,
-}
+def _parts(message: Mapping[str, Any]) -> list[Any]:
+    """The message's content in parts, as replies show it."""
+    content = message["content"]
+    return [{"type": "input_text", "text": content}] if isinstance(content, str) else content

@@ -94,7 +94,7 @@ KINDS: Mapping[str, Kind] = {
 def _failed(answer: Answer, options: Mapping[str, Any]) -> Answer:
     code = options.get("code", "server_error")
     message = options.get("message", f"The request failed: {code}.")
-    return replace(answer, status="failed", error=(code, message), usage_form="null", text="", calls=(), searches=())
+    return replace(answer, status="failed", error=(code, message), usage_form="null", text="", calls=(), hosted=())
 
 
 def _incomplete(answer: Answer, options: Mapping[str, Any]) -> Answer:  # noqa: ARG001 - one signature for all changes
@@ -112,7 +112,7 @@ def _refusal(answer: Answer, options: Mapping[str, Any]) -> Answer:
 
 
 def _in_progress(answer: Answer, options: Mapping[str, Any]) -> Answer:  # noqa: ARG001
-    return replace(answer, status="in_progress", usage_form="null", text="", calls=(), searches=())
+    return replace(answer, status="in_progress", usage_form="null", text="", calls=(), hosted=())
 
 
 def _no_usage(answer: Answer, options: Mapping[str, Any]) -> Answer:  # noqa: ARG001

@@ -25,6 +25,7 @@ class Ledger:
 
     def __init__(self, path: Path | None) -> None:
         self.records: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
+        self.events: deque[Mapping[str, Any]] = deque(maxlen=REMEMBERED)
         self._file = None if path is None else path.open("ab", buffering=0)
         self._waiting: list[tuple[bytes, asyncio.Future[None] | None]] = []
         self._writing = False
@@ -40,6 +41,7 @@ class Ledger:
 
     def note(self, event: Mapping[str, Any]) -> None:
         """Write an event after the fact; nobody waits for it."""
+        self.events.append(event)
         if self._file is not None:
             self._append(event, None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +100,7 @@ def check_parameters(body: Mapping[str, Any], dialect: Dialect) -> None:
         raise RequestError(
             "The 'stream_options' parameter is only allowed when 'stream' is enabled.", param="stream_options"
         )
+    _check_include(body.get("include") or ())
     _check_metadata(body.get("metadata") or {})
     _check_effort(body.get("reasoning") or {})
 
@@ -137,6 +138,13 @@ def _range(name: str, value: float, side: str, sign: str, bound: float) -> Reque
         code=f"{kind}_{side.replace('minimum', 'min').replace('maximum', 'max').replace(' ', '_')}_value",
         param=name,
     )
+
+
+def _check_include(include: Sequence[Any]) -> None:
+    for index, name in enumerate(include):
+        if not isinstance(name, str):
+            place = f"include[{index}]"
+            raise RequestError(f"Invalid type for '{place}': expected a string.", code="invalid_type", param=place)
 
 
 def _check_metadata(metadata: Mapping[str, Any]) -> None:

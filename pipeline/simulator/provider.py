@@ -7,12 +7,12 @@ import logging
 
 from pipeline.simulator.connection import Connection, Exchange
 from pipeline.simulator.dialects import DIALECTS, dialect_of
-from pipeline.simulator.endpoints import HANDLERS, Endpoints
+from pipeline.simulator.endpoints import Endpoints
 from pipeline.simulator.faults import Fault, FaultBook
 from pipeline.simulator.ledger import Ledger
 from pipeline.simulator.limits import Limits, Window
 from pipeline.simulator.problems import RequestError
-from pipeline.simulator.routes import Work, endpoint_of, parse, record_of
+from pipeline.simulator.routes import PAID, Work, endpoint_of, parse, record_of
 from pipeline.simulator.script import Script
 from pipeline.simulator.sender import Sender
 from pipeline.simulator.tally import Stats, Tally
@@ -80,7 +80,7 @@ class Provider:
 
     async def _answer(self, work: Work) -> None:
         """Read the request, let the script interfere, and do the endpoint's work."""
-        handler = HANDLERS.get(work.endpoint)
+        handler = self._endpoints.handlers.get(work.endpoint)
         if work.exchange.too_large:
             raise RequestError("The request body is too large.", status=413, code="request_too_large")
         if handler is None:
@@ -91,7 +91,7 @@ class Provider:
         if fault is not None and not fault.executed:
             await self._strike(work, fault)
         else:
-            await handler(self._endpoints, work, fault)
+            await handler(work, fault)
 
     def _check_key(self, work: Work) -> None:
         expected = self._script.api_keys.get(work.dialect.name)
@@ -103,12 +103,12 @@ class Provider:
     async def _strike(self, work: Work, fault: Fault) -> None:
         """A fault that comes instead of any execution."""
         self._tally.errors[f"fault:{fault.name}"] += 1
-        if work.endpoint == "create":
+        if work.endpoint in PAID:
             await self._ledger.write(record_of(work, f"fault:{fault.name}", fault.status))
         await self._send.fault(work, fault)
 
     async def _refuse(self, work: Work, error: RequestError) -> None:
         self._tally.errors[error.code or str(error.status)] += 1
-        if work.endpoint == "create":
+        if work.endpoint in PAID:
             await self._ledger.write(record_of(work, "refused", error.status) | {"error": error.message})
         await self._send.error(work, error)

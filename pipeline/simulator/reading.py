@@ -61,6 +61,8 @@ class Asked:
     """The functions called since the last user message."""
     approvals: dict[str, bool] = field(default_factory=dict)
     """What the client said to requests for approval, by their ids."""
+    requested: dict[str, str] = field(default_factory=dict)
+    """The servers those requests are about."""
     media: list[Medium] = field(default_factory=list)
     messages: int = 0
     tools: tuple[Tool, ...] = ()
@@ -191,6 +193,8 @@ def _read_item(item: Mapping[str, Any], asked: Asked, place: str) -> None:
     elif kind in _OUTPUTS:
         asked.outputs.append(_read_content(item["output"], asked, f"{place}.output"))
         asked.messages += 1
+    elif kind == "mcp_approval_request":
+        asked.requested[str(item.get("id"))] = str(item.get("server_label"))
     elif kind == "mcp_approval_response":
         asked.approvals[item["approval_request_id"]] = item["approve"]
     elif kind == "compaction":

@@ -14,7 +14,10 @@ from pipeline.simulator.connection import Exchange
 from pipeline.simulator.dialects import Dialect
 from pipeline.simulator.problems import RequestError
 
-__all__ = ["Work", "endpoint_of", "parse", "record_of"]
+__all__ = ["PAID", "Work", "endpoint_of", "parse", "record_of"]
+
+PAID = frozenset({"create", "compact"})
+"""The endpoints where the model runs, so that the ledger has a record of each request."""
 
 DEEPEST = 100
 
@@ -56,6 +59,7 @@ def record_of(work: Work, outcome: str, status: int | None) -> dict[str, Any]:
         "request_text": work.text[:200],
         "images": work.images,
         "model": work.body.get("model"),
+        "background": work.background,
         "outcome": outcome,
         "executed": False,
         "charged": False,
@@ -109,6 +113,7 @@ def _words(node: Any) -> list[str]:
 _ENDPOINTS: tuple[tuple[str, re.Pattern[str], str, bool], ...] = (
     ("POST", re.compile(r"/responses()\Z"), "create", False),
     ("POST", re.compile(r"/responses/input_tokens()\Z"), "input_tokens", True),
+    ("POST", re.compile(r"/responses/compact()\Z"), "compact", True),
     ("GET", re.compile(r"/responses/([^/]+)\Z"), "retrieve", True),
     ("DELETE", re.compile(r"/responses/([^/]+)\Z"), "delete", True),
     ("POST", re.compile(r"/responses/([^/]+)/cancel\Z"), "cancel", True),
@@ -118,7 +123,7 @@ _ENDPOINTS: tuple[tuple[str, re.Pattern[str], str, bool], ...] = (
 """Method, path after the prefix, name, and whether only a dialect that stores responses has it."""
 
 
-_WITH_BODY = frozenset({"create", "input_tokens"})
+_WITH_BODY = frozenset({"create", "input_tokens", "compact"})
 
 
 def endpoint_of(method: str, rest: str, dialect: Dialect) -> tuple[str, str]:

@@ -17,11 +17,11 @@ from pipeline.simulator.faults import KINDS, Rule
 from pipeline.simulator.limits import Limits
 from pipeline.simulator.shapes import SHAPES
 
-__all__ = ["Latency", "Script", "ScriptError", "load_script", "read_script"]
+__all__ = ["Background", "Latency", "Script", "ScriptError", "load_script", "read_script"]
 
 Z95 = 1.6448536269514722  # the normal distribution's 95th percentile
 
-ENDPOINTS = ("create", "retrieve", "cancel", "delete", "input_items", "input_tokens", "models")
+ENDPOINTS = ("create", "compact", "retrieve", "cancel", "delete", "input_items", "input_tokens", "models")
 
 
 class ScriptError(ValueError):
@@ -44,6 +44,18 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class Background:
+    """How background responses go on; without `polls` they take the time that `latency_s` says."""
+
+    polls: int | None = None
+    """The fetch with this number finds the answer, whatever the clock says."""
+    poll_after_ms: float | None = None
+    """What `openai-poll-after-ms` advises; None: the time that is left, a second at most."""
+    kept_s: float | None = None
+    """How long a finished response can be fetched before it is 404; None: as long as the simulator lives."""
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """How the provider behaves."""
 
@@ -59,6 +71,7 @@ class Script:
     truth value is that of the first answer in seven of ten cases, and free text is put differently."""
     tool_rounds: float | None = None
     """In how many rounds the client's functions are called, `always` for without end; None: those the text asks for."""
+    background: Background = field(default_factory=Background)
     faults: tuple[Rule, ...] = ()
 
 
@@ -81,7 +94,18 @@ def read_script(given: Mapping[str, object] | None) -> Script:
     said: Mapping[str, Any] = given or {}
     _known(
         said,
-        {"seed", "latency_s", "limits", "api_key", "shape", "cache", "variation", "tool_rounds", "faults"},
+        {
+            "seed",
+            "latency_s",
+            "limits",
+            "api_key",
+            "shape",
+            "cache",
+            "variation",
+            "tool_rounds",
+            "background",
+            "faults",
+        },
         "script",
     )
     shape = said.get("shape", "documented")
@@ -96,6 +120,7 @@ def read_script(given: Mapping[str, object] | None) -> Script:
         cache=_bool(said.get("cache", False), "cache"),
         variation=_bool(said.get("variation", False), "variation"),
         tool_rounds=_rounds(said.get("tool_rounds")),
+        background=_background(said.get("background")),
         faults=tuple(_rule(rule, f"faults[{index}]") for index, rule in enumerate(_list(said.get("faults"), "faults"))),
     )
 
@@ -134,6 +159,15 @@ def _limits(said: Any) -> Limits | None:
     values = {name: _positive(value, f"limits.{name}") for name, value in numbers.items()}
     window = float(values.pop("window_s", 60.0))
     return Limits(**{name: int(value) for name, value in values.items()}, window_s=window, headers=headers)
+
+
+def _background(said: Any) -> Background:
+    if said is None:
+        return Background()
+    _known(said, {"polls", "poll_after_ms", "kept_s"}, "background")
+    numbers = {name: _number(value, f"background.{name}") for name, value in said.items() if value is not None}
+    polls = _int(said["polls"], "background.polls") if "polls" in numbers else None
+    return Background(polls, numbers.get("poll_after_ms"), numbers.get("kept_s"))
 
 
 def _rounds(said: Any) -> float | None:

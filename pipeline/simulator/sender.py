@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -14,7 +14,7 @@ from pipeline.simulator.faults import Fault
 from pipeline.simulator.ledger import Ledger
 from pipeline.simulator.limits import Window
 from pipeline.simulator.problems import RequestError, error_body
-from pipeline.simulator.routes import Work
+from pipeline.simulator.routes import PAID, Work
 from pipeline.simulator.script import Script
 from pipeline.simulator.shapes import Reply, plain_body, shape_of
 from pipeline.simulator.streams import DONE, chat_chunks, response_events
@@ -37,9 +37,17 @@ class Sender:
         make = self._stream if work.body.get("stream") else self._plain
         await self._deliver(work, make(work, reply, fault, spread_s), fault)
 
-    async def json(self, work: Work, value: Mapping[str, Any], fault: Fault | None) -> None:
+    async def json(
+        self, work: Work, value: Mapping[str, Any], fault: Fault | None, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Any JSON object."""
-        parcel = plain_parcel(200, self._headers(work, "application/json"), orjson.dumps(value))
+        told = self._headers(work, "application/json") | dict(headers or {})
+        await self._deliver(work, plain_parcel(200, told, orjson.dumps(value)), fault)
+
+    async def events(self, work: Work, events: Sequence[bytes], fault: Fault | None) -> None:
+        """A stream, or what was missed of one; the last event ends it."""
+        headers = self._headers(work, "text/event-stream; charset=utf-8")
+        parcel = stream_parcel(headers, events, unfinished=1, spread_s=0.0, gap_s=_gap(fault))
         await self._deliver(work, parcel, fault)
 
     async def error(self, work: Work, error: RequestError, fault: Fault | None = None) -> None:
@@ -96,7 +104,7 @@ class Sender:
         wire = WIRES[fault.kind.wire if fault else "whole"]
         if await wire(work.exchange, parcel):
             self._tally.counts["answered"] += 1
-            if work.endpoint == "create":
+            if work.endpoint in PAID:
                 self._ledger.note({"n": work.n, "event": "answered"})
 
 

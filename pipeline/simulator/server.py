@@ -87,6 +87,10 @@ class Simulator:
         """The ledger's records, oldest first; the last 100,000 are kept."""
         return list(self._ledger.records)
 
+    def events(self) -> list[Mapping[str, Any]]:
+        """What became of the answers, oldest first: `answered`, and `fetched`, `cancelled`, `deleted` by response id."""
+        return list(self._ledger.events)
+
     def _run(self, listening: socket.socket, ready: threading.Event) -> None:
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(self._main(listening, ready))

@@ -11,14 +11,22 @@ import orjson
 
 from pipeline.simulator.answers import Answer, Usage
 from pipeline.simulator.dialects import Dialect
+from pipeline.simulator.items import output_items
 from pipeline.simulator.reading import Asked
-from pipeline.simulator.seals import seal
 
-__all__ = ["FINISH", "SHAPES", "Reply", "chat_usage", "plain_body", "response_object", "shape_of", "usage_object"]
+__all__ = [
+    "FINISH",
+    "SHAPES",
+    "Reply",
+    "chat_usage",
+    "plain_body",
+    "response_object",
+    "shape_of",
+    "unfinished",
+    "usage_object",
+]
 
 FINISH: Mapping[str | None, str] = {"max_output_tokens": "length", "content_filter": "content_filter"}
-
-SEARCH_URL = "https://example.com/simulated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,72 +45,7 @@ class Reply:
     def make(cls, answer: Answer, asked: Asked, body: Mapping[str, Any], dialect: Dialect, created: int) -> Reply:
         """Give the answer its ids; they are new for each execution, as a provider's are."""
         stem = secrets.token_hex(16)
-        return cls(answer, asked, body, dialect, f"resp_{stem}", created, tuple(_items(answer, asked, stem)))
-
-
-def _items(answer: Answer, asked: Asked, stem: str) -> list[dict[str, Any]]:
-    """The output items, in the order a model makes them: thoughts, searches, calls or words."""
-    if answer.status in ("failed", "in_progress", "queued", "cancelled"):
-        return []
-    items: list[dict[str, Any]] = []
-    if answer.usage.reasoning:
-        items.append(_reasoning(asked, stem))
-    items += [_search(kind, asked, f"{stem}{index}") for index, kind in enumerate(answer.searches)]
-    for index, call in enumerate(answer.calls):
-        common = {"call_id": f"call_{stem[:20]}{index}", "name": call.name}
-        if call.custom:
-            items.append({"type": "custom_tool_call", "id": f"ctc_{stem}{index}", **common, "input": call.arguments})
-        else:
-            made = {"type": "function_call", "id": f"fc_{stem}{index}", **common, "arguments": call.arguments}
-            items.append({**made, "status": "completed"})
-    if not answer.calls and (answer.text or answer.refusal or answer.status == "completed"):
-        items.append(_message(answer, stem))
-    return items
-
-
-def _reasoning(asked: Asked, stem: str) -> dict[str, Any]:
-    summary = [{"type": "summary_text", "text": "Looked at what was sent."}] if asked.summary else []
-    item: dict[str, Any] = {"type": "reasoning", "id": f"rs_{stem}", "summary": summary}
-    if "reasoning.encrypted_content" in asked.include:
-        item["encrypted_content"] = seal(item["id"])
-    return item
-
-
-def _search(kind: str, asked: Asked, stem: str) -> dict[str, Any]:
-    query = asked.text.strip().rpartition("\n")[2][:80]
-    if kind == "file_search":
-        return {
-            "type": "file_search_call",
-            "id": f"fs_{stem}",
-            "status": "completed",
-            "queries": [query],
-            "results": None,
-        }
-    action: dict[str, Any] = {"type": "search", "query": query}
-    if "web_search_call.action.sources" in asked.include:
-        action["sources"] = [{"type": "url", "url": SEARCH_URL}]
-    return {"type": "web_search_call", "id": f"ws_{stem}", "status": "completed", "action": action}
-
-
-def _message(answer: Answer, stem: str) -> dict[str, Any]:
-    content: list[dict[str, Any]]
-    if answer.refusal is not None:
-        content = [{"type": "refusal", "refusal": answer.refusal}]
-    else:
-        notes = [_citation(answer.text)] if any(kind.startswith("web_search") for kind in answer.searches) else []
-        content = [{"type": "output_text", "text": answer.text, "annotations": notes}]
-    status = "incomplete" if answer.status == "incomplete" else "completed"
-    return {"type": "message", "id": f"msg_{stem}", "status": status, "role": "assistant", "content": content}
-
-
-def _citation(text: str) -> dict[str, Any]:
-    return {
-        "type": "url_citation",
-        "start_index": 0,
-        "end_index": len(text),
-        "url": SEARCH_URL,
-        "title": "A simulated source",
-    }
+        return cls(answer, asked, body, dialect, f"resp_{stem}", created, tuple(output_items(answer, asked, stem)))
 
 
 def usage_object(usage: Usage, form: str = "whole") -> dict[str, Any] | None:
@@ -156,6 +99,13 @@ def response_object(reply: Reply) -> dict[str, Any]:
     return made
 
 
+def unfinished(reply: Reply, status: str) -> dict[str, Any]:
+    """The response while there is nothing to read in it, or after it was cancelled."""
+    whole = {**response_object(reply), "status": status, "output": []}
+    whole.pop("completed_at", None)
+    return whole | {"usage": None, "error": None, "incomplete_details": None}
+
+
 def _echo(body: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
     """The request's settings with their defaults, as the documents' replies echo them."""
     reasoning = body.get("reasoning") or {}
@@ -168,11 +118,26 @@ def _echo(body: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
     echo["reasoning"] = {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")}
     echo["service_tier"] = "default" if tier in (None, "auto") else tier
     echo["text"] = {**text, "format": text.get("format") or {"type": "text"}}
-    echo["tools"] = body.get("tools") or []
+    echo["tools"] = [_echoed_tool(tool) for tool in body.get("tools") or ()]
+    conversation = body.get("conversation")
+    echo["conversation"] = {"id": conversation} if isinstance(conversation, str) else conversation
+    echo |= {name: body[name] for name in ECHOED_WHEN_SENT if body.get(name) is not None}
     echo.update(dialect.extra_echo)
     if not dialect.reads_instructions:
         echo["instructions"] = None
     return echo
+
+
+ECHOED_WHEN_SENT = ("context_management", "prompt", "prompt_cache_retention")
+
+SECRETS = frozenset({"authorization", "headers", "auth_token", "domain_secrets"})
+
+
+def _echoed_tool(node: Any) -> Any:
+    """A tool as it was sent, without what must not be told again."""
+    if isinstance(node, Mapping):
+        return {key: _echoed_tool(value) for key, value in node.items() if key not in SECRETS}
+    return [_echoed_tool(member) for member in node] if isinstance(node, list) else node
 
 
 ECHOED: tuple[tuple[str, Any], ...] = (

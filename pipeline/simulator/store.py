@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.simulator.problems import RequestError
-from pipeline.simulator.shapes import Reply, response_object
+from pipeline.simulator.shapes import Reply, response_object, unfinished
 
 __all__ = ["Store", "Stored", "view"]
 
@@ -30,30 +31,39 @@ class Stored:
     ready_at: float = 0.0
     background: bool = False
     cancelled: bool = False
+    polls: int | None = None
+    """The fetch that finds the answer, where the clock does not decide."""
+    fetched: int = 0
 
     def status(self, now: float) -> str:
         """The state at this moment."""
         if self.cancelled:
             return "cancelled"
-        if now < self.queued_until:
-            return "queued"
-        return "in_progress" if now < self.ready_at else self.reply.answer.status
+        if self.is_ready(now):
+            return self.reply.answer.status
+        is_queued = now < self.queued_until if self.polls is None else not self.fetched
+        return "queued" if is_queued else "in_progress"
+
+    def is_ready(self, now: float) -> bool:
+        """Whether the model has finished."""
+        return now >= self.ready_at if self.polls is None else self.fetched >= self.polls
+
+    def is_over(self, now: float) -> bool:
+        """Whether the state will not change any more."""
+        return self.cancelled or self.is_ready(now)
 
 
 def view(stored: Stored, now: float) -> dict[str, Any]:
     """The response as a fetch at this moment shows it."""
-    whole = response_object(stored.reply)
     status = stored.status(now)
-    if status != stored.reply.answer.status:
-        whole |= {"status": status, "output": [], "usage": None, "error": None, "incomplete_details": None}
-        whole.pop("completed_at", None)
-    return whole
+    return response_object(stored.reply) if status == stored.reply.answer.status else unfinished(stored.reply, status)
 
 
 class Store:
     """The kept responses, the oldest forgotten first."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_s: float | None = None) -> None:
+        self._kept_s = math.inf if kept_s is None else kept_s
         self._kept: OrderedDict[str, Stored] = OrderedDict()
         self._items: dict[str, dict[str, Any]] = {}
         self._bytes = 0
@@ -73,25 +83,33 @@ class Store:
         for item in gone.reply.output:
             self._items.pop(item["id"], None)
 
-    def get(self, response_id: str) -> Stored:
+    def get(self, response_id: str, now: float) -> Stored:
         """The kept response, or 404."""
         stored = self._kept.get(response_id)
+        if stored is not None and stored.background and stored.is_over(now) and now >= stored.ready_at + self._kept_s:
+            self._drop(response_id)
+            stored = None
         if stored is None:
             raise RequestError(f"Response with id '{response_id}' not found.", status=404)
         return stored
 
-    def delete(self, response_id: str) -> None:
+    def fetch(self, response_id: str, now: float) -> Stored:
+        """The kept response after one more look at it, or 404."""
+        if response_id in self._kept:
+            self._kept[response_id].fetched += 1
+        return self.get(response_id, now)
+
+    def delete(self, response_id: str, now: float) -> None:
         """Forget a response, or 404."""
-        self.get(response_id)
+        self.get(response_id, now)
         self._drop(response_id)
 
     def cancel(self, response_id: str, now: float) -> Stored:
         """Cancel a background response; one that is over stays as it is."""
-        stored = self.get(response_id)
+        stored = self.get(response_id, now)
         if not stored.background:
             raise RequestError("Cannot cancel a synchronous response.")
-        if now < stored.ready_at:
-            stored.cancelled = True
+        stored.cancelled = stored.cancelled or not stored.is_ready(now)
         return stored
 
     def history(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:

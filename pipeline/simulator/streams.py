@@ -8,11 +8,26 @@ from typing import Any
 
 import orjson
 
-from pipeline.simulator.shapes import FINISH, Reply, chat_usage, response_object, tool_calls
+from pipeline.simulator.shapes import FINISH, Reply, chat_usage, response_object, tool_calls, unfinished
 
 __all__ = ["DONE", "Events", "chat_chunks", "response_events"]
 
 DONE = b"data: [DONE]\n\n"
+
+_CALLS: Mapping[str, tuple[str, str]] = {
+    "function_call": ("arguments", "function_call_arguments"),
+    "custom_tool_call": ("input", "custom_tool_call_input"),
+}
+"""What a call holds, and how the events that bring it are called."""
+
+_STEPS: Mapping[str, tuple[str, ...]] = {
+    "web_search_call": ("in_progress", "searching"),
+    "file_search_call": ("in_progress", "searching"),
+    "code_interpreter_call": ("in_progress", "interpreting"),
+    "image_generation_call": ("in_progress", "generating"),
+    "mcp_call": ("in_progress",),
+}
+"""What a provider's tool goes through before its end."""
 
 _PIECE = re.compile(r"\s*\S+\s*?")
 
@@ -20,13 +35,13 @@ Event = dict[str, Any]
 Events = list[bytes]
 
 
-def response_events(reply: Reply) -> Events:
+def response_events(reply: Reply, *, cancelled: bool = False) -> Events:
     """The event sequence of the Responses stream; the last one (before any [DONE]) is the terminal event."""
     padded = (reply.body.get("stream_options") or {}).get(
         "include_obfuscation", True
     ) and reply.dialect.sequence_numbers
     encoded: Events = []
-    for number, event in enumerate(_sequence(reply)):
+    for number, event in enumerate(_sequence(reply, cancelled)):
         if padded and "delta" in event:
             event["obfuscation"] = "x" * (number % 7 + 1)
         if reply.dialect.sequence_numbers:
@@ -36,12 +51,19 @@ def response_events(reply: Reply) -> Events:
     return encoded
 
 
-def _sequence(reply: Reply) -> Iterator[Event]:
+def _sequence(reply: Reply, cancelled: bool) -> Iterator[Event]:
     whole = response_object(reply)
-    opening = {**whole, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None, "error": None}
-    opening.pop("completed_at", None)
-    yield {"type": "response.created", "response": opening}
+    opening = unfinished(reply, "in_progress")
+    if reply.body.get("background") and reply.dialect.stores:
+        queued = unfinished(reply, "queued")
+        yield {"type": "response.created", "response": queued}
+        yield {"type": "response.queued", "response": queued}
+    else:
+        yield {"type": "response.created", "response": opening}
     yield {"type": "response.in_progress", "response": opening}
+    if cancelled:
+        yield {"type": "response.cancelled", "response": unfinished(reply, "cancelled")}
+        return
     for index, item in enumerate(reply.output):
         yield from _item_events(item, index)
     status = reply.answer.status
@@ -56,14 +78,19 @@ def _item_events(item: Mapping[str, Any], index: int) -> Iterator[Event]:
         yield {"type": "response.output_item.added", **where, "item": {**item, "status": "in_progress", "content": []}}
         for number, part in enumerate(item["content"]):
             yield from _part_events(part, {"item_id": item["id"], **where, "content_index": number})
-    elif kind == "function_call":
-        opened = {**item, "status": "in_progress", "arguments": ""}
+    elif kind in _CALLS:
+        field, stem = _CALLS[kind]
+        opened = {**item, field: ""} | ({"status": "in_progress"} if "status" in item else {})
         yield {"type": "response.output_item.added", **where, "item": opened}
         place = {"item_id": item["id"], **where}
-        for piece in pieces(item["arguments"]):
-            yield {"type": "response.function_call_arguments.delta", **place, "delta": piece}
-        done = {"name": item["name"], "arguments": item["arguments"]}
-        yield {"type": "response.function_call_arguments.done", **place, **done}
+        for piece in pieces(item[field]):
+            yield {"type": f"response.{stem}.delta", **place, "delta": piece}
+        yield {"type": f"response.{stem}.done", **place, "name": item["name"], field: item[field]}
+    elif kind in _STEPS:
+        hidden = {name: None for name in ("result", "output", "outputs", "results") if name in item}
+        yield {"type": "response.output_item.added", **where, "item": {**item, **hidden, "status": "in_progress"}}
+        for step in (*_STEPS[kind], item["status"]):
+            yield {"type": f"response.{kind}.{step}", "item_id": item["id"], **where}
     else:
         yield {"type": "response.output_item.added", **where, "item": item}
     yield {"type": "response.output_item.done", **where, "item": item}

@@ -85,6 +85,12 @@ def check_sources(body: Mapping[str, Any], dialect: Dialect) -> None:
             code="mutually_exclusive_parameters",
         )
     check_ids(body)
+    if body.get("background") and body.get("store") is False:
+        raise RequestError(
+            "Invalid 'background': a background response must be stored, so 'store' cannot be false.",
+            code="invalid_value",
+            param="background",
+        )
 
 
 def check_ids(body: Mapping[str, Any]) -> None:

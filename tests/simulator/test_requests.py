@@ -213,16 +213,21 @@ def test_a_body_nested_without_sense_is_refused(provider, http, field, deep):
 
 
 KEYWORDS = [
+    *("encrypted_content", "variables", "filters", "allowed_domains", "allowed_tools", "require_approval", "never"),
+    *("server_label", "server_url", "remote_mcp", "url", "container", "max_num_results", "headers", "approve"),
     *("type", "role", "content", "text", "function", "name", "tools", "format", "schema", "enum", "$ref", "anyOf"),
     *("properties", "required", "items", "minimum", "maximum", "multipleOf", "minItems", "pattern", "const", "allOf"),
     *("image_url", "call_id", "output", "arguments", "tool_calls", "id", "summary", "effort", "parameters", "mode"),
 ]
+TYPES = ["web_search", "file_search", "code_interpreter", "image_generation", "mcp", "remote_mcp", "function", "custom",
+         "reasoning", "function_call", "function_call_output", "item_reference", "compaction", "mcp_approval_request",
+         "mcp_approval_response", "allowed_tools", "message.output_text.logprobs"]  # fmt: skip
 JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-5, 5)
     | st.text(max_size=5)
-    | st.sampled_from(["user", "message", "object"]),
+    | st.sampled_from(["user", "message", "object", *TYPES]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
@@ -244,6 +249,11 @@ FIELDS = [
     "conversation",
     "stream",
     "model",
+    "prompt",
+    "background",
+    "max_tool_calls",
+    "top_logprobs",
+    "previous_response_id",
 ]
 
 

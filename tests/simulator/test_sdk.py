@@ -24,6 +24,18 @@ def test_text(provider, sdk):
     assert response._request_id.startswith("req_")
 
 
+def test_an_image_and_a_file_in_one_message(provider, sdk, picture):
+    """Both are seen, in their order."""
+    parts = [
+        {"type": "input_text", "text": "Compare."},
+        {"type": "input_image", "image_url": picture("navy", (20, 10)), "detail": "low"},
+        {"type": "input_file", "file_url": "https://example.com/report.pdf"},
+    ]
+    response = sdk(provider).responses.create(model="gpt-5", input=[{"role": "user", "content": parts}])
+
+    assert response.output_text.startswith("A 20x10 PNG, mostly navy; a file named report.pdf")
+
+
 def test_an_image_as_data_uri(provider, sdk, shown, picture):
     """An image is seen."""
     response = sdk(provider).responses.create(**shown(picture("navy", (20, 10))))
@@ -91,6 +103,72 @@ def test_the_second_turn_of_a_function_tool(provider, sdk, stateful):
         second = client.responses.create(model="gpt-5", input=[*question, *first.output, output])
 
     assert '"19 EUR"' in second.output_text
+
+
+def test_the_second_turn_without_anything_stored(provider, sdk):
+    """The sealed thoughts go back with the call; nothing is kept in between."""
+    tool = {"type": "function", "name": "price", "parameters": {"type": "object", "properties": {}}, "strict": False}
+    question = [{"role": "user", "content": "What does it cost? Use price."}]
+    settings = {
+        "model": "gpt-5",
+        "tools": [tool],
+        "store": False,
+        "reasoning": {"effort": "low"},
+        "include": ["reasoning.encrypted_content"],
+    }
+    client = sdk(provider)
+    first = client.responses.create(input=question, **settings)
+    call = first.output[1]
+    output = {"type": "function_call_output", "call_id": call.call_id, "output": "19 EUR"}
+    second = client.responses.create(input=[*question, *first.output, output], **settings)
+
+    assert [item.type for item in first.output] == ["reasoning", "function_call"]
+    assert '"19 EUR"' in second.output_text
+    bare = first.output[0].model_copy(update={"encrypted_content": None})
+    with pytest.raises(openai.NotFoundError, match="Items are not persisted"):
+        client.responses.create(input=[*question, bare, call, output], **settings)
+
+
+def test_sources_of_a_web_search(provider, sdk):
+    """The client reads the search, its sources and the citations."""
+    response = sdk(provider).responses.create(
+        model="gpt-5",
+        input="Is tea healthy?",
+        tools=[{"type": "web_search"}],
+        include=["web_search_call.action.sources"],
+    )
+    search, message = response.output
+    cited = [note.url for note in message.content[0].annotations if note.type == "url_citation"]
+
+    assert [source.url for source in search.action.sources] == cited != []
+
+
+def test_a_conversation_is_compacted(provider, sdk):
+    """The compacted items are the next request's input."""
+    client = sdk(provider)
+    history = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Good day"}]
+    compacted = client.responses.compact(model="gpt-5", input=history)
+    items = [item.model_dump(exclude_none=True, warnings=False) for item in compacted.output]
+
+    assert [item.type for item in compacted.output] == ["message", "compaction"]
+    assert client.responses.create(model="gpt-5", input=[*items, history[0]]).output_text
+
+
+def test_a_background_stream_is_resumed(provider, sdk):
+    """What was missed comes again under its numbers, up to the end."""
+    client = sdk(provider)
+    begun = list(client.responses.create(model="gpt-5", input="Hello there", background=True, stream=True))
+    seen = begun[4].sequence_number
+    rest = list(client.responses.retrieve(begun[0].response.id, stream=True, starting_after=seen))
+
+    assert [event.sequence_number for event in rest] == list(range(seen + 1, len(begun)))
+    assert rest[-1].response.output_text == begun[-1].response.output_text != ""
+
+
+def test_a_background_response_must_be_stored(provider, sdk):
+    """The client's own error for it."""
+    with pytest.raises(openai.BadRequestError, match="must be stored"):
+        sdk(provider).responses.create(model="gpt-5", input="Hello", background=True, store=False)
 
 
 def test_a_background_response_ends_completed(provider, sdk):
