@@ -103,13 +103,13 @@ class Brake:
 
 
 class Stop:
-    """Why and how urgently a run ends before its rows do. The first reason stands."""
+    """Why and how urgently a run ends before its rows do. The first reason stands; ``urgent`` is set where nothing is waited for."""
 
     def __init__(self, gate: Gate, feed: Feed, observe: Observer) -> None:
         self.reason: RunError | None = None
         self.requested = anyio.Event()
         self.urgent = anyio.Event()
-        self._gate = gate
+        self.gate = gate
         self._feed = feed
         self._observe = observe
 
@@ -117,8 +117,8 @@ class Stop:
         """Start nothing new; what is on its way may still come home."""
         if self.reason is None:
             self.reason = reason
-            self._observe(Stopping(self._gate.in_flight, reason.message))
-            self._gate.close()
+            self._observe(Stopping(self.gate.in_flight, reason.message))
+            self.gate.close()
             self._feed.close()
             self.requested.set()
 
@@ -135,7 +135,7 @@ class Stop:
         with anyio.move_on_after(DRAIN_S):
             async with anyio.create_task_group() as group:
                 group.start_soon(_cancel_after, self.urgent, group.cancel_scope)
-                await self._gate.drained()
+                await self.gate.drained()
                 group.cancel_scope.cancel()
         workers.cancel()
 
@@ -151,7 +151,7 @@ async def ask_all(
         loop = asyncio.get_running_loop()
         brake.attach(partial(loop.call_soon_threadsafe, stop.interrupt, signal.SIGINT))
         async with StockHttp(job.deadlines) as http, Pictures(job.media, prepared.endpoint.dialect) as pictures:
-            client = client_of(prepared, journal, http, pictures, key, gate, observe, urgent=stop.urgent.is_set)
+            client = client_of(prepared, journal, http, pictures, key, stop, observe)
             run = Run(journal, client, job.on_null)
             async with anyio.create_task_group() as helpers:
                 helpers.start_soon(feed.read)
@@ -173,12 +173,10 @@ def client_of(
     http: Http,
     pictures: Pictures,
     key: Secret,
-    gate: Gate,
+    stop: Stop,
     observe: Observer,
-    *,
-    urgent: Callable[[], bool],
 ) -> Post:
-    """Compose what a request passes on its way out, innermost first; ``urgent`` tells whether the run is to end at once."""
+    """Compose what a request passes on its way out, innermost first."""
     job = prepared.job
     throttles: dict[str, Throttle] = {}
 
@@ -200,10 +198,10 @@ def client_of(
 
     post = sending(http, prepared.endpoint, key, job.extra_body, pictures, feedback)
     stored = Stored(http, prepared.endpoint, key, feedback)
-    post = fetching(post, stored, journal, job.deadlines.background_s, urgent=urgent)
+    post = fetching(post, stored, journal, job.deadlines.background_s, urgent=stop.urgent.is_set)
     post = conforming(post, job.output.fields)
     post = journaled(post, journal)
-    post = gate.gated(post)
+    post = stop.gate.gated(post)
     post = throttled(post, for_request)
     breaker = Breaker(job.stop_after)
     post = watched(post, breaker, job.retry.attempts)

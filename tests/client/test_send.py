@@ -299,6 +299,9 @@ async def test_a_plain_answer_is_not_listened_to(virtual_time: Callable[[], floa
 # -- in the journal --------------------------------------------------------------------------------------------------
 
 
+FIRST = Attempt(7)
+
+
 @dataclass
 class Log:
     """A journal that writes down what it is told, in order, and may fail or be slow."""
@@ -307,7 +310,7 @@ class Log:
     outcomes: list[Outcome] = field(default_factory=list)
     full: str = ""
     slow: bool = False
-    attempt: Attempt = Attempt(7)
+    attempt: Attempt = FIRST
 
     def claim(self, request: Request) -> AbstractContextManager[Claim]:
         """Not part of these tests."""
