@@ -162,7 +162,8 @@ class ToolCall:
 class Reply:
     """A reply in one normal form, whatever shape it came in. ``raw`` is the body as it was decoded, without its envelope.
 
-    ``first_token_s`` is the seconds from sending to the first piece of text, known only of a stream that was asked for.
+    ``first_token_s`` is the seconds from sending to the first piece of text, known only of a stream that was asked for; ``poll_after_s`` is
+    how many seconds the provider wants to be left alone before it is asked for the rest of an unfinished one.
     With a ``turn`` it is not the request's answer: another round follows.
     """
 
@@ -183,6 +184,7 @@ class Reply:
     request_id: str | None = None
     simulated: bool = False
     first_token_s: float | None = None
+    poll_after_s: float | None = None
     turn: Turn | None = None
     raw: Mapping[str, object] = field(default_factory=dict, repr=False)
 

@@ -131,7 +131,7 @@ class Reader:
             "output",
         )
         query = """SELECT a.id, a.state, a.sent_at, a.latency_s, a.status, a.error_kind, a.error_message, a.http_status, a.request_id,
-            a.total_tokens, a.raw FROM attempts AS a WHERE a.request IN (
+            a.response_id, a.total_tokens, a.raw FROM attempts AS a WHERE a.request IN (
             SELECT COALESCE(q.answered_by, q.id) FROM rows AS r JOIN requests AS q ON q.id = r.request WHERE r.row = ?1 AND r.plan = ?2
             UNION SELECT r.request FROM rows AS r WHERE r.row = ?1 AND r.plan = ?2) ORDER BY a.id"""
         columns = (
@@ -144,6 +144,7 @@ class Reader:
             "error_message",
             "http_status",
             "request_id",
+            "response_id",
             "total_tokens",
         )
         attempts = [

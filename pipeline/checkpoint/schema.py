@@ -97,7 +97,7 @@ COUNT_ATTEMPT = "UPDATE requests SET attempts = attempts + 1 WHERE id = ?"
 
 SETTLE_ATTEMPT = """
 UPDATE attempts SET state = ?, latency_s = ?, status = ?, error_kind = ?, error_message = ?, http_status = ?, request_id = ?,
-  response_id = ?, total_tokens = ?, raw = ? WHERE id = ?
+  response_id = COALESCE(?, response_id), total_tokens = ?, raw = ? WHERE id = ?
 """
 
 # Attempts that a dead process left behind, and that cannot be fetched: their end is not known, and they may have been paid.

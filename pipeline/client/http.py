@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -22,7 +23,7 @@ import httpx
 from pipeline.errors import AttemptError, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
     from types import TracebackType
 
     from pipeline.client.addresses import Place
@@ -51,6 +52,9 @@ class Http(Protocol):
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, hear: Hear | None = None) -> Answer:
         """Send one request and return the whole answer, or raise ``AttemptError`` saying how far it got."""
+
+    async def call(self, method: str, url: str, headers: Mapping[str, str]) -> Answer:
+        """Send a request that has no body and costs nothing, and return the whole answer, or raise ``AttemptError``."""
 
 
 _Line = tuple[str, str, int, str]  # scheme, host, port, address
@@ -108,9 +112,22 @@ class StockHttp(AbstractAsyncContextManager["StockHttp"]):
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, hear: Hear | None = None) -> Answer:
         """Send one request and return the whole answer; raises ``AttemptError``."""
+        with self._lent() as client:
+            timer = _Timer(self._deadlines)
+            request = partial(client.build_request, "POST", url, headers=dict(headers), content=body)
+            return await _exchanged(client, request, timer, hear)
+
+    async def call(self, method: str, url: str, headers: Mapping[str, str]) -> Answer:
+        """Send a request without a body, such as a GET, and return the whole answer; raises ``AttemptError``, never as perhaps paid."""
+        with self._lent() as client:
+            timer = _Timer(self._deadlines, free=True)
+            return await _exchanged(client, partial(client.build_request, method, url, headers=dict(headers)), timer)
+
+    @contextmanager
+    def _lent(self) -> Iterator[httpx.AsyncClient]:
         client = self._idle.pop() if self._idle else self._new_client()
         try:
-            return await self._exchange(client, url, headers, body, hear)
+            yield client
         finally:
             self._idle.append(client)
 
@@ -121,42 +138,48 @@ class StockHttp(AbstractAsyncContextManager["StockHttp"]):
         self._all.append(client)
         return client
 
-    async def _exchange(
-        self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str], body: bytes, hear: Hear | None
-    ) -> Answer:
-        timer = _Timer(self._deadlines)
-        with timer.scope:
+
+async def _exchanged(
+    client: httpx.AsyncClient, build: Callable[..., httpx.Request], timer: _Timer, hear: Hear | None = None
+) -> Answer:
+    with timer.scope:
+        try:
+            response = await client.send(build(extensions={"trace": timer.hear}), stream=True)
             try:
-                request = client.build_request(
-                    "POST", url, headers=dict(headers), content=body, extensions={"trace": timer.hear}
-                )
-                response = await client.send(request, stream=True)
-                try:
-                    chunks = [chunk async for chunk in _chunks(response, timer, hear)]
-                    return Answer(response.status_code, _lowered(response.headers), b"".join(chunks))
-                finally:
-                    await response.aclose()
-            except _FOREIGN as error:
-                raise translated(error, left=timer.left) from error
-        raise timer.late()
+                chunks = [chunk async for chunk in _chunks(response, timer, hear)]
+                return Answer(response.status_code, _lowered(response.headers), b"".join(chunks))
+            finally:
+                await response.aclose()
+        except _FOREIGN as error:
+            raise translated(error, left=timer.sent is Sent.MAYBE) from error
+    raise timer.late()
 
 
 class _Timer:
-    """The one timer of an attempt: set to whatever deadline comes next, and never beyond that of the whole attempt."""
+    """The one timer of an attempt: set to whatever deadline comes next, and never beyond that of the whole attempt.
 
-    def __init__(self, deadlines: Deadlines) -> None:
+    With ``free`` the request costs nothing, however far it gets.
+    """
+
+    def __init__(self, deadlines: Deadlines, *, free: bool = False) -> None:
         self._deadlines = deadlines
+        self._free = free
         self._start = anyio.current_time()
         self._end = self._start + deadlines.total_s
         self.scope = anyio.CancelScope()
-        self.left = False  # True once a byte of the request may have left
+        self._left = False  # True once a byte of the request may have left
         self._begin("connection", 2 * deadlines.connect_s)
 
     async def hear(self, event: str, info: Mapping[str, object]) -> None:
         """Hear httpx say what it does. Before our request, a proxy may get one of its own (CONNECT)."""
-        if event.endswith("send_request_headers.started") and getattr(info["request"], "method", None) == b"POST":
-            self.left = True
+        if event.endswith("send_request_headers.started") and getattr(info["request"], "method", None) != b"CONNECT":
+            self._left = True
             self._begin("first byte", self._deadlines.first_byte_s)
+
+    @property
+    def sent(self) -> Sent:
+        """How far the request got, if it ends now without an answer."""
+        return Sent.MAYBE if self._left and not self._free else Sent.NEVER
 
     def piece(self) -> None:
         """A piece of the answer is here; the next one is due."""
@@ -167,8 +190,8 @@ class _Timer:
         phase = "whole attempt" if self.scope.deadline >= self._end else self._phase
         return AttemptError(
             f"no answer within the deadline for the {phase}, after {self.scope.deadline - self._start:g} s",
-            kind="timeout" if self.left else "connect",
-            sent=Sent.MAYBE if self.left else Sent.NEVER,
+            kind="timeout" if self._left else "connect",
+            sent=self.sent,
             transient=True,
         )
 
@@ -187,7 +210,7 @@ async def _chunks(response: httpx.Response, timer: _Timer, hear: Hear | None) ->
             raise AttemptError(
                 f"the answer is larger than {MAX_BODY_BYTES // 2**20} MiB",
                 kind="bad_body",
-                sent=Sent.MAYBE,
+                sent=timer.sent,
                 transient=False,
             )
         if hear is not None:

@@ -63,10 +63,11 @@ def sending(
         first_token = _FirstToken()
         hear = first_token.hear if body.get("stream") is True else None
         secret = key()
-        answer = _without(secret, await http.post(endpoint.url, _headers(endpoint, secret), content, hear))
+        answer = without(secret, await http.post(endpoint.url, headers_of(endpoint, secret), content, hear))
         feedback(request.model, rate_headers(answer.headers))
         try:
-            reply = read_answer(answer.status, answer.headers, answer.content, now=time.time())
+            unfinished = body.get("background") is True  # then an answer that is still to be made is a good one
+            reply = read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=unfinished)
         except AttemptError as error:
             if error.kind == "image_download":
                 pictures.could_not_download(media.url for media in media_of(body) if media.url is not None)
@@ -106,7 +107,8 @@ def media_of(value: object) -> Iterator[Media]:
 def journaled(post: Post, journal: Journal) -> Post:
     """Return a layer that makes the intent durable before an attempt leaves, and its outcome before anybody hears of it.
 
-    A cancelled attempt is left as an intent without an outcome: it may have been paid, and the journal says so.
+    A cancelled attempt is left as an intent without an outcome: it may have been paid, and the journal says so; or its answer can be
+    fetched. How long an attempt took that an earlier process sent is not known.
     """
 
     async def settle(request: Request, outcome: Outcome) -> None:
@@ -114,9 +116,10 @@ def journaled(post: Post, journal: Journal) -> Post:
             assert request.attempt is not None
             await journal.settle(request, request.attempt, outcome)
 
-    async def attempt(request: Request) -> Reply:
-        request = replace(request, attempt=await journal.intend(request))
-        start = anyio.current_time()
+    async def ask(request: Request) -> Reply:
+        attempt = await journal.intend(request)
+        request = replace(request, attempt=attempt)
+        start = anyio.current_time() if attempt.response_id is None else None
         try:
             reply = await post(request)
         except AttemptError as error:
@@ -129,12 +132,12 @@ def journaled(post: Post, journal: Journal) -> Post:
         await settle(request, Outcome(_since(start), reply=reply))
         return reply
 
-    return attempt
+    return ask
 
 
-def _since(start: float) -> float:
+def _since(start: float | None) -> float | None:
     """Seconds since ``start``, to the millisecond: what uvloop's clock tells."""
-    return round(anyio.current_time() - start, 3)
+    return None if start is None else round(anyio.current_time() - start, 3)
 
 
 def conforming(post: Post, fields: Fields | None) -> Post:
@@ -193,7 +196,7 @@ def _spliced(skeleton: bytes, token: str, images: Sequence[PreparedImage]) -> by
     return b"".join(out)
 
 
-def _without(key: str | None, answer: Answer) -> Answer:
+def without(key: str | None, answer: Answer) -> Answer:
     """Return the answer with our key starred out: what echoes it must reach neither journal nor table."""
     if key is None or len(key) < _SHORTEST_KEY:
         return answer
@@ -201,7 +204,8 @@ def _without(key: str | None, answer: Answer) -> Answer:
     return replace(answer, headers=headers, content=answer.content.replace(key.encode(), b"***"))
 
 
-def _headers(endpoint: Endpoint, key: str | None) -> dict[str, str]:
+def headers_of(endpoint: Endpoint, key: str | None) -> dict[str, str]:
+    """Return the headers of a request to the endpoint, with the key if there is one."""
     headers = {
         "content-type": "application/json",
         "accept": "application/json",

@@ -114,11 +114,16 @@ def _check_address(job: Job, endpoint: Endpoint) -> None:
 
 
 def _check_delivery(job: Job, endpoint: Endpoint) -> None:
-    """Refuse a delivery that the dialect does not have. Raises ``SpecError``."""
+    """Refuse a delivery that the dialect does not have, or that another setting rules out. Raises ``SpecError``."""
     dialect = endpoint.dialect
     if job.delivery not in dialect.deliveries:
         message = f"{dialect.name} has no delivery {job.delivery}; it has {', '.join(sorted(dialect.deliveries))}"
-        raise SpecError([job.problem("delivery", message)], source=job.source)
+        hint = "if this server has it nevertheless, list it in provider.overrides: {deliveries: […]}"
+        raise SpecError([job.problem("delivery", message)], source=job.source, hint=hint)
+    for place, body in (("request.store", job.request), ("extra_body.store", job.extra_body)):
+        if job.delivery == "background" and body.get("store") is False:
+            message = "a background answer can only be fetched where it is stored; leave store out"
+            raise SpecError([job.problem(place, message)], source=job.source)
 
 
 def is_loopback(url: str) -> bool:

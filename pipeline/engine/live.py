@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from pipeline.client.background import CANCEL_S, fetching
 from pipeline.client.breaker import Breaker, guarded, watched
 from pipeline.client.gate import Gate
 from pipeline.client.http import StockHttp
 from pipeline.client.pictures import Pictures
 from pipeline.client.retry import retrying, throttled
 from pipeline.client.send import conforming, journaled, sending
+from pipeline.client.stored import Stored
 from pipeline.client.throttle import Throttle
 from pipeline.engine.feed import Feed, questions
 from pipeline.errors import Crashed, Interrupted, NullCell, RowError, RunError
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from pipeline.engine.feed import Question, Selection
     from pipeline.events import Observer
     from pipeline.records import Journal, Post, Request
+    from pipeline.spec.job import Job
     from pipeline.wire.signals import RateHeaders
 
 DRAIN_S = 30.0  # how long answers on their way are waited for when a run is told to stop
@@ -100,13 +103,13 @@ class Brake:
 
 
 class Stop:
-    """Why and how urgently a run ends before its rows do. The first reason stands."""
+    """Why and how urgently a run ends before its rows do. The first reason stands; ``urgent`` is set where nothing is waited for."""
 
     def __init__(self, gate: Gate, feed: Feed, observe: Observer) -> None:
         self.reason: RunError | None = None
         self.requested = anyio.Event()
         self.urgent = anyio.Event()
-        self._gate = gate
+        self.gate = gate
         self._feed = feed
         self._observe = observe
 
@@ -114,8 +117,8 @@ class Stop:
         """Start nothing new; what is on its way may still come home."""
         if self.reason is None:
             self.reason = reason
-            self._observe(Stopping(self._gate.in_flight, reason.message))
-            self._gate.close()
+            self._observe(Stopping(self.gate.in_flight, reason.message))
+            self.gate.close()
             self._feed.close()
             self.requested.set()
 
@@ -132,7 +135,7 @@ class Stop:
         with anyio.move_on_after(DRAIN_S):
             async with anyio.create_task_group() as group:
                 group.start_soon(_cancel_after, self.urgent, group.cancel_scope)
-                await self._gate.drained()
+                await self.gate.drained()
                 group.cancel_scope.cancel()
         workers.cancel()
 
@@ -148,10 +151,11 @@ async def ask_all(
         loop = asyncio.get_running_loop()
         brake.attach(partial(loop.call_soon_threadsafe, stop.interrupt, signal.SIGINT))
         async with StockHttp(job.deadlines) as http, Pictures(job.media, prepared.endpoint.dialect) as pictures:
-            run = Run(journal, client_of(prepared, journal, http, pictures, key, gate, observe), job.on_null)
+            client = client_of(prepared, journal, http, pictures, key, stop, observe)
+            run = Run(journal, client, job.on_null)
             async with anyio.create_task_group() as helpers:
                 helpers.start_soon(feed.read)
-                helpers.start_soon(_watch, gate, job.deadlines.total_s + WATCH_S, observe)
+                helpers.start_soon(_watch, gate, longest_s(job), observe)
                 if threading.current_thread() is threading.main_thread():
                     helpers.start_soon(_listen, stop)
                 async with anyio.create_task_group() as workers:
@@ -164,9 +168,15 @@ async def ask_all(
 
 
 def client_of(
-    prepared: Prepared, journal: Journal, http: Http, pictures: Pictures, key: Secret, gate: Gate, observe: Observer
+    prepared: Prepared,
+    journal: Journal,
+    http: Http,
+    pictures: Pictures,
+    key: Secret,
+    stop: Stop,
+    observe: Observer,
 ) -> Post:
-    """Compose what a request passes on its way out, outermost first."""
+    """Compose what a request passes on its way out, innermost first."""
     job = prepared.job
     throttles: dict[str, Throttle] = {}
 
@@ -187,9 +197,11 @@ def client_of(
         return throttle_of(request.model)
 
     post = sending(http, prepared.endpoint, key, job.extra_body, pictures, feedback)
+    stored = Stored(http, prepared.endpoint, key, feedback)
+    post = fetching(post, stored, journal, job.deadlines.background_s, urgent=stop.urgent.is_set)
     post = conforming(post, job.output.fields)
     post = journaled(post, journal)
-    post = gate.gated(post)
+    post = stop.gate.gated(post)
     post = throttled(post, for_request)
     breaker = Breaker(job.stop_after)
     post = watched(post, breaker, job.retry.attempts)
@@ -208,6 +220,12 @@ async def _work(feed: Feed, run: Run, stop: Stop, observe: Observer) -> None:
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not throw away what others have paid for
             stop.request(Crashed(error))
             return
+
+
+def longest_s(job: Job) -> float:
+    """Return for how many seconds an attempt may be out by the job's deadlines, with some to spare."""
+    background_s = job.deadlines.background_s + CANCEL_S if job.delivery == "background" else 0.0
+    return job.deadlines.total_s + background_s + WATCH_S
 
 
 async def _watch(gate: Gate, limit_s: float, observe: Observer) -> None:

@@ -299,6 +299,12 @@ def _closing_notes(totals: Totals, maybe_paid: list[int]) -> tuple[str, ...]:
         notes.append(
             f"{totals.maybe_paid} attempts left and their end is not known; they may have been paid (rows {rows})"
         )
+    if totals.to_fetch == 1:
+        notes.append("1 background response is still with the provider; the same command fetches it")
+    elif totals.to_fetch:
+        notes.append(
+            f"{totals.to_fetch:,} background responses are still with the provider; the same command fetches them"
+        )
     if totals.superseded.total_tokens:
         notes.append(f"{totals.superseded.total_tokens:,} tokens went into answers that the table no longer uses")
     return tuple(notes)

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 FINGERPRINT_BYTES = 16  # 128 bits: among 10^9 requests a collision has a chance below 10^-20
 _PLAIN = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS  # else orjson writes Media itself
 _CANONICAL = _PLAIN | orjson.OPT_SORT_KEYS
+_DELIVERED: Mapping[str, Mapping[str, object]] = {
+    "plain": {},
+    "stream": {"stream": True},
+    "background": {"background": True},
+}
 
 
 class RequestBuilder:
@@ -77,8 +82,7 @@ class RequestBuilder:
         if (fields := self._job.output.fields) is not None:
             text = body.get("text")
             body["text"] = {**(text if isinstance(text, Mapping) else {}), "format": fields.text_format()}
-        if self._job.delivery == "stream":
-            body["stream"] = True
+        body.update(_DELIVERED[self._job.delivery])
         return Request(
             row=row.number,
             model=model,

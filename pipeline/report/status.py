@@ -100,6 +100,8 @@ def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:
         yield labelled("tokens", tokens(totals.usage, totals.unknown_usage))
     if _is_spent(totals.superseded):
         yield labelled("besides", f"{tokens(totals.superseded)}, for answers that no row uses any more")
+    if totals.to_fetch:
+        yield labelled("to fetch", f"{counted(totals.to_fetch, 'background response')} still with the provider")
     if totals.maybe_paid:
         named = f": {listed(maybe_paid_rows)}" if maybe_paid_rows else ""
         yield labelled("unclear", f"{counted(totals.maybe_paid, 'attempt')} perhaps paid without an answer{named}")
@@ -135,6 +137,8 @@ def _attempt(attempt: Mapping[str, object], title: str) -> Iterator[str]:
     took = f", {latency:.2f} s" if isinstance(latency, int | float) else ""
     sent = _moment(attempt.get("sent_at"), UTC)
     yield f"{title}: {visible(str(attempt.get('state')))}, sent {sent}{took}"
-    yield from _facts(attempt, ("status", "http_status", "error_kind", "error_message", "request_id", "total_tokens"))
+    yield from _facts(
+        attempt, ("status", "http_status", "error_kind", "error_message", "request_id", "response_id", "total_tokens")
+    )
     if (reply := attempt.get("reply")) is not None:
         yield indent(pretty(reply), "  ")

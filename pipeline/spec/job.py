@@ -66,8 +66,8 @@ class Job(Settings):
     """Parameters that are not in the documents; sent verbatim, and they win over everything."""
     output: Output
     """Where the table goes, and its columns."""
-    delivery: Literal["plain", "stream"] = "plain"
-    """How answers come: whole, or as a stream of events, which shows early whether an answer is on its way."""
+    delivery: Literal["plain", "stream", "background"] = "plain"
+    """How answers come: whole, as a stream of events, or made in the `background` at the provider and fetched once they are there."""
     limits: Limits = Limits()
     """What the provider allows."""
     retry: Retry = Retry()

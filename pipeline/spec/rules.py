@@ -41,7 +41,9 @@ class Deadlines(Settings):
     idle_s: float = Field(60.0, gt=0)
     """Between two pieces of the answer."""
     total_s: float = Field(600.0, gt=0)
-    """For the whole attempt."""
+    """For the whole attempt; with `delivery: background`, to hand the request in."""
+    background_s: float = Field(3600.0, gt=0)
+    """From then until a background answer is there; what takes longer is cancelled at the provider."""
 
 
 class MediaRules(Settings):

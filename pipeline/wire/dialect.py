@@ -143,7 +143,7 @@ class Endpoint:
     """How the endpoint speaks."""
 
 
-_DELIVERIES = frozenset({"plain", "stream"})
+_DELIVERIES = frozenset({"plain", "stream"})  # no gateway documents the calls by which a background answer is fetched
 _IMAGE_FORMATS = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _TWENTY_MEGABYTES = 20 * 1024 * 1024
 _GATEWAY_PARAMETERS = frozenset({"model", "input", "tools", "temperature", "max_output_tokens", "stream"})
@@ -159,7 +159,7 @@ _OPENAI = Dialect(
     mcp_tool="mcp",
     instructions="field",
     expand_string_input=False,
-    deliveries=_DELIVERIES,
+    deliveries=_DELIVERIES | {"background"},
     explicit_stream_false=False,
     undocumented="send",
     documented=frozenset(PARAMETERS),

@@ -51,6 +51,12 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     return None
 
 
+def poll_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return how many seconds to wait before an unfinished response is looked at again (``openai-poll-after-ms``), or None."""
+    wait = _seconds(lowered(headers).get("openai-poll-after-ms", ""), 0.001)
+    return wait if wait is not None and 0 < wait <= _LONGEST_WAIT_S else None
+
+
 def rate_headers(headers: Mapping[str, str]) -> RateHeaders:
     """Return what the ``x-ratelimit-*`` headers say."""
     by_name = lowered(headers)

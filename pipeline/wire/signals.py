@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pipeline.errors import AttemptError, Scope, Sent
 from pipeline.records import Reply
-from pipeline.wire.headers import RateHeaders, lowered, rate_headers, retry_after_s
+from pipeline.wire.headers import RateHeaders, lowered, poll_after_s, rate_headers, retry_after_s
 from pipeline.wire.tolerant import mapping_at, text_at
 from pipeline.wire.wording import presentable
 
@@ -54,6 +54,10 @@ KINDS: Mapping[str, Kind] = {
     "conflict": Kind(transient=True),
     "in_progress": Kind(transient=True),
     "stream_cut": Kind(transient=True),
+    "gone": Kind(
+        transient=True, hint="run the same command sooner: providers keep background answers for a while only"
+    ),
+    "cancelled": Kind(transient=True),
     "image_download": Kind(
         transient=True, hint="the provider could not fetch the picture; give a local file instead of a URL"
     ),
@@ -260,6 +264,8 @@ def with_headers(error: AttemptError, http_status: int, headers: Mapping[str, st
 
 
 def stamped(reply: Reply, headers: Mapping[str, str]) -> Reply:
-    """Return the reply with what the headers, by their lower-case names, say about where it comes from."""
+    """Return the reply with what the headers, by their lower-case names, say of where it comes from and when to look again."""
     simulated = headers.get("x-simulated", "").strip().lower() == "true"
-    return replace(reply, request_id=headers.get("x-request-id"), simulated=simulated)
+    return replace(
+        reply, request_id=headers.get("x-request-id"), simulated=simulated, poll_after_s=poll_after_s(headers)
+    )

@@ -39,7 +39,7 @@ class Server:
     async def read(self, reader: asyncio.StreamReader) -> None:
         """Read one request to its end."""
         head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        length = int((*head.lower().split(b"content-length:"), b"0")[1].split(b"\r\n")[0])
         self.requests.append(head + await reader.readexactly(length))
 
     async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -345,6 +345,51 @@ async def test_a_server_that_hangs_up_on_a_large_body_may_have_been_paid() -> No
 
     async with serving(of) as server:
         assert (await failing(server.url, b" " * 2**24)).sent is Sent.MAYBE
+
+
+# -- what costs nothing ----------------------------------------------------------------------------------------------
+
+
+async def call(method: str, url: str, **deadlines: float) -> Answer:
+    """Send a request without a body."""
+    async with StockHttp(Deadlines.model_validate(deadlines)) as http:
+        return await http.call(method, url, {"authorization": "Bearer k"})
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_request_without_a_body_goes_the_same_way(method: str) -> None:
+    """With its headers, on a connection that is used again, and every status is an answer."""
+    async with (
+        serving(saying(OK.replace(b"200 OK", b"404 Gone"), then="again")) as server,
+        StockHttp(Deadlines()) as http,
+    ):
+        await http.post(server.url, {}, b"{}")
+        answer = await http.call(method, f"{server.url}/resp_1", {"authorization": "Bearer k"})
+    assert (answer.status, answer.content, server.connections) == (404, b"{}", 1)
+    head = server.requests[1].lower()
+    assert head.startswith(f"{method} /v1/responses/resp_1 http/1.1\r\n".lower().encode())
+    assert b"authorization: bearer k\r\n" in head
+    assert head.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "then"), [((), "close"), ((), "reset"), ((OK[:-1],), "close"), ((b"no http\r\n\r\n",), "close")]
+)
+async def test_a_request_that_costs_nothing_was_never_paid(pieces: tuple[bytes, ...], then: str) -> None:
+    """However far it got, asking again is free."""
+    async with serving(saying(*pieces, then=then)) as server:
+        with pytest.raises(AttemptError) as failed:
+            await call("GET", server.url)
+    assert (failed.value.kind, failed.value.sent, failed.value.transient) == ("disconnected", Sent.NEVER, True)
+
+
+async def test_a_request_that_costs_nothing_has_the_same_deadlines(virtual_time: Clock) -> None:
+    """They are counted from the moment it leaves, and passing them costs nothing either."""
+    async with serving(saying()) as server:
+        with pytest.raises(AttemptError) as failed:
+            await call("GET", server.url, first_byte_s=30)
+        assert virtual_time() == pytest.approx(30, abs=0.5)
+    assert (failed.value.kind, failed.value.sent, failed.value.transient) == ("timeout", Sent.NEVER, True)
 
 
 # -- how long it may take --------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from pipeline.client.http import Answer, Hear
 from pipeline.client.pictures import Pictures
 from pipeline.client.send import conforming, journaled, media_of, sending, serialized
 from pipeline.errors import AttemptError, DiskFailed, MediaError, PromptError, RowError, Sent
-from pipeline.records import Claim, Media, Outcome, Post, Reply, Request, Status, Usage
+from pipeline.records import Attempt, Claim, Media, Outcome, Post, Reply, Request, Status, Usage
 from pipeline.spec.fields import Fields
 from pipeline.spec.provider import Provider
 from pipeline.spec.rules import MediaRules
@@ -299,6 +299,9 @@ async def test_a_plain_answer_is_not_listened_to(virtual_time: Callable[[], floa
 # -- in the journal --------------------------------------------------------------------------------------------------
 
 
+FIRST = Attempt(7)
+
+
 @dataclass
 class Log:
     """A journal that writes down what it is told, in order, and may fail or be slow."""
@@ -307,6 +310,7 @@ class Log:
     outcomes: list[Outcome] = field(default_factory=list)
     full: str = ""
     slow: bool = False
+    attempt: Attempt = FIRST
 
     def claim(self, request: Request) -> AbstractContextManager[Claim]:
         """Not part of these tests."""
@@ -316,14 +320,18 @@ class Log:
         """Not part of these tests."""
         raise NotImplementedError
 
-    async def intend(self, request: Request) -> int:
+    async def intend(self, request: Request) -> Attempt:
         """Write down an intent."""
         await self._write("intend")
-        return 7
+        return self.attempt
 
-    async def settle(self, request: Request, attempt: int, outcome: Outcome) -> None:
+    async def submitted(self, attempt: Attempt, response_id: str) -> None:
+        """Is not asked for here."""
+        raise NotImplementedError
+
+    async def settle(self, request: Request, attempt: Attempt, outcome: Outcome) -> None:
         """Write down an outcome."""
-        assert attempt == 7
+        assert attempt == self.attempt
         await self._write("settle")
         self.outcomes.append(outcome)
 
@@ -420,6 +428,14 @@ async def test_an_outcome_that_is_here_is_kept_whatever_ends_the_run(
         except RowError:
             scope.cancel()
     assert log.told == ["intend", "send", "settle"]
+
+
+@pytest.mark.anyio
+async def test_how_long_an_attempt_of_an_earlier_process_took_is_not_known(virtual_time: Callable[[], float]) -> None:
+    """It was sent by another clock."""
+    log = Log(attempt=Attempt(7, "resp_1"))
+    assert await journaled(ending(log, OK), log)(REQUEST) is OK
+    assert log.outcomes == [Outcome(None, reply=OK)]
 
 
 @pytest.mark.anyio

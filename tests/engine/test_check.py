@@ -236,10 +236,40 @@ def test_a_delivery_that_the_dialect_has_not_is_found_with_its_line(folder: Path
 
 def test_a_delivery_that_there_is_not_is_found(folder: Path) -> None:
     """The ones there are stand in the message."""
-    said = refused(folder, delivery="background")
+    said = refused(folder, delivery="pigeon")
     assert "delivery" in said
     assert "plain" in said
     assert "stream" in said
+
+
+@pytest.mark.parametrize("dialect", ["qingbo", "apimart"])
+def test_a_gateway_has_no_background_unless_the_job_says_that_it_has(folder: Path, dialect: str) -> None:
+    """None documents the calls that fetch an answer, so nothing is handed in that could not be fetched."""
+    provider: dict[str, object] = {"base_url": "http://127.0.0.1:1/v1", "dialect": dialect}
+    with pytest.raises(SpecError) as error:
+        checked(folder, provider=provider, delivery="background")
+    assert f"{dialect} has no delivery background; it has plain, stream" in error.value.problems[0].message
+    assert "provider.overrides" in str(error.value.hint)
+    provider["overrides"] = {"deliveries": ["plain", "background"]}
+    job = checked(folder, provider=provider, delivery="background")
+    (_, asked) = next(first_requests(job, 1))
+    assert isinstance(asked, Request)
+    assert job.body(asked)["background"] is True
+
+
+@pytest.mark.parametrize("place", ["request", "extra_body"])
+def test_what_is_not_stored_cannot_be_made_in_the_background(folder: Path, place: str) -> None:
+    """Its answer could not be fetched; where the job says nothing, storing is left to the provider."""
+    with pytest.raises(SpecError) as error:
+        checked(folder, delivery="background", **{place: {"store": False}})
+    (problem,) = error.value.problems
+    assert (problem.where, problem.line is not None) == (f"{place}.store", True)
+    assert not checked(folder, delivery="plain", **{place: {"store": False}}).notes
+    job = checked(folder, delivery="background")
+    (_, asked) = next(first_requests(job, 1))
+    assert isinstance(asked, Request)
+    body = job.body(asked)
+    assert ("store" in body, body["background"]) == (False, True)
 
 
 def test_stream_options_go_only_with_a_stream(folder: Path) -> None:

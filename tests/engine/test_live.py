@@ -12,7 +12,7 @@ from pipeline.checkpoint.journal import Journal
 from pipeline.checkpoint.store import Start
 from pipeline.client.gate import Gate
 from pipeline.engine.feed import Feed, Question
-from pipeline.engine.live import DRAIN_S, Run, Stop, answer
+from pipeline.engine.live import DRAIN_S, Run, Stop, answer, longest_s
 from pipeline.errors import (
     AttemptError,
     DiskFailed,
@@ -25,6 +25,7 @@ from pipeline.errors import (
     Sent,
 )
 from pipeline.records import Reply, Request, Result, Status, Usage
+from pipeline.spec.job import Job
 
 pytestmark = pytest.mark.anyio
 Clock = Callable[[], float]
@@ -168,6 +169,15 @@ async def test_a_stop_does_not_wait_for_ever(virtual_time: Clock) -> None:
     seconds, home = await stopped(1000)
     assert seconds == pytest.approx(DRAIN_S, abs=0.1)
     assert home == []
+
+
+@pytest.mark.parametrize(("delivery", "seconds"), [("plain", 25), ("stream", 25), ("background", 130)])
+async def test_the_watchdog_knows_how_long_an_answer_may_take(delivery: str, seconds: float) -> None:
+    """One in the background is handed in first, made then, and cancelled at last."""
+    settings = {"provider": "openai", "model": "m", "input": "t.csv", "prompt": "p", "output": "o.parquet"}
+    deadlines = {"total_s": 10, "background_s": 100}
+    job = Job.model_validate({**settings, "delivery": delivery, "deadlines": deadlines})
+    assert longest_s(job) == seconds
 
 
 async def test_an_urgent_stop_waits_for_nothing(virtual_time: Clock) -> None:

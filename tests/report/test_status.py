@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from pipeline.checkpoint.reader import Totals
 from pipeline.records import Usage
 from pipeline.report.status import render_row, render_status
@@ -63,6 +65,13 @@ def test_rows_whose_tokens_were_not_reported_are_counted() -> None:
     lacking = replace(totals(ok=30), unknown_usage=20)
     screen = render_status(SESSION, lacking, running=False, planned=30, maybe_paid_rows=[])
     assert screen.endswith("  tokens     1,200 in (0 cached) + 80 out = 1,280 + 20 rows unknown")
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 background response"), (1200, "1,200 background responses")])
+def test_answers_that_wait_at_the_provider_are_counted(count: int, said: str) -> None:
+    """They are paid, and need only be fetched."""
+    screen = render_status(SESSION, replace(totals(ok=3), to_fetch=count), running=False, planned=3, maybe_paid_rows=[])
+    assert screen.endswith(f"  to fetch   {said} still with the provider")
 
 
 def test_a_killed_run_says_that_it_can_go_on() -> None:

@@ -19,7 +19,7 @@ FACTS = {
         "mcp_tool": "mcp",
         "instructions": "field",
         "expand_string_input": False,
-        "deliveries": {"plain", "stream"},
+        "deliveries": {"plain", "stream", "background"},
         "explicit_stream_false": False,
         "undocumented": "send",
         "parts": {"input_text", "input_image", "input_file"},

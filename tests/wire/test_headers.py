@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.wire.headers import duration_s
+from pipeline.wire.headers import duration_s, poll_after_s
 from pipeline.wire.signals import RateHeaders, rate_headers, retry_after_s
 
 NOW = 1763600000.0  # Thu, 20 Nov 2025 00:53:20 GMT
@@ -114,6 +114,15 @@ def test_a_limit_that_cannot_be_true_is_unknown(limit: str, remaining: str, rese
     }
 
     assert rate_headers(headers) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("1500", 1.5), (" 20 ", 0.02), ("0", None), ("-5", None), ("soon", None), ("1e3", None)]
+)
+def test_the_provider_says_when_to_look_again(said: str, seconds: float | None) -> None:
+    """In milliseconds; what makes no sense is not said."""
+    assert poll_after_s({"OpenAI-Poll-After-Ms": said}) == seconds
+    assert poll_after_s({}) is None
 
 
 def test_without_headers_nothing_is_known() -> None:

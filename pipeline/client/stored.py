@@ -1,0 +1,52 @@
+"""Responses that are kept at the provider: look at one, cancel one. Neither costs anything."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from pipeline.client.send import headers_of, without
+from pipeline.wire.decode import read_answer
+from pipeline.wire.signals import rate_headers
+
+if TYPE_CHECKING:
+    from pipeline.client.http import Http
+    from pipeline.client.send import Feedback, Secret
+    from pipeline.records import Reply
+    from pipeline.wire.dialect import Endpoint
+
+# Ids are opaque and come from outside: they are quoted wherever they stand in an address. These would lead elsewhere, or nowhere.
+_ABSURD = re.compile(r"\.{0,2}|.*[^!-~].*|.{257,}", re.DOTALL)
+
+
+def is_usable(response_id: str | None) -> bool:
+    """Tell whether a response can be found again by its id: 1 to 256 visible characters of ASCII that are no step in a path."""
+    return response_id is not None and not _ABSURD.fullmatch(response_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where an endpoint keeps its responses, and with which key one gets there. ``feedback`` hears the rate headers of every answer."""
+
+    http: Http
+    endpoint: Endpoint
+    key: Secret
+    feedback: Feedback
+
+    async def look(self, model: str, response_id: str) -> Reply:
+        """Return a model's response as it is now, finished or not; raises ``AttemptError``."""
+        return await self._call("GET", model, quote(response_id, safe=""))
+
+    async def cancel(self, model: str, response_id: str) -> Reply:
+        """End a response that is being made, and return what became of it; raises ``AttemptError``."""
+        return await self._call("POST", model, quote(response_id, safe="") + "/cancel")
+
+    async def _call(self, method: str, model: str, place: str) -> Reply:
+        secret = self.key()
+        answer = await self.http.call(method, f"{self.endpoint.url}/{place}", headers_of(self.endpoint, secret))
+        answer = without(secret, answer)
+        self.feedback(model, rate_headers(answer.headers))
+        return read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=True)
