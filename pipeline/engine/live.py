@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from pipeline.checkpoint.gallery import gallery
+from pipeline.client.artifacts import illustrated
 from pipeline.client.breaker import Breaker, guarded, watched
 from pipeline.client.gate import Gate
 from pipeline.client.http import StockHttp
@@ -188,6 +190,7 @@ def client_of(
 
     post = sending(http, prepared.endpoint, key, job.extra_body, pictures, feedback)
     post = conforming(post, job.output.fields)
+    post = illustrated(post, gallery(job.output_path))
     post = journaled(post, journal)
     post = gate.gated(post)
     post = throttled(post, for_request)
