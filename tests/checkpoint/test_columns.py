@@ -147,7 +147,8 @@ def test_a_row_has_what_its_call_says() -> None:
     cells = row(columns(), 3, result())
     assert cells == {
         "output": "yes", "status": "ok", "error_kind": None, "error_message": None, "provider": "p", "model": "m-1", "service_tier": "flex",
-        "response_id": "id", "refusal": None, "input_tokens": 10, "cache_write_tokens": None, "cached_tokens": 2, "output_tokens": 5, "reasoning_tokens": 1,
+        "response_id": "id", "refusal": None, "input_tokens": 10, "cached_tokens": 2, "cache_write_tokens": None,
+         "output_tokens": 5, "reasoning_tokens": 1,
         "total_tokens": 15, "attempts": 2, "latency_s": 0.5, "shared_from": None,
         "finished_at": datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC),
     }  # fmt: skip
