@@ -49,7 +49,7 @@ STATUS_FACTS: Mapping[Status, StatusFact] = {
     Status.REFUSED: StatusFact("the model declined; its words are in `refusal`", answered=True),
     Status.TRUNCATED: StatusFact("cut off by max_output_tokens; the partial text is kept", answered=True),
     Status.FILTERED: StatusFact("stopped by the provider's content filter; the partial text is kept", answered=True),
-    Status.EMPTY: StatusFact("answered without text, refusal or calls", answered=True),
+    Status.EMPTY: StatusFact("answered without text, picture, refusal or calls", answered=True),
     Status.INVALID: StatusFact("the answer does not fit output.fields; the raw text is kept", answered=True),
     Status.TOOL_CALLS: StatusFact("the model asked for tools and gave no final text", answered=True),
     Status.FAILED: StatusFact("no usable answer; error_kind and error_message say why"),

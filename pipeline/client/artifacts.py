@@ -12,6 +12,7 @@ import anyio.to_thread
 import pybase64
 
 from pipeline.media.sniff import image_type
+from pipeline.records import Status
 from pipeline.wire.items import distinct, found_in
 
 if TYPE_CHECKING:
@@ -56,10 +57,21 @@ def illustrated(post: Post, keep: Keep) -> Post:
             shield=True
         ):  # the answer is here and paid: it reaches the journal, whatever ends the run now
             album = await anyio.to_thread.run_sync(_kept, request, pictures, keep)
-        notes = (*reply.notes, *album.notes)
-        return replace(reply, pictures=tuple(album.left), images=tuple(album.images), notes=notes)
+        return _with(album, reply)
 
     return answer
+
+
+def _with(album: _Album, reply: Reply) -> Reply:
+    """Return the reply with its album; one that was nothing but pictures, all of which turn out to be none, is empty."""
+    vain = reply.status is Status.OK and not (reply.text.strip() or album.images or album.left)
+    return replace(
+        reply,
+        status=Status.EMPTY if vain else reply.status,
+        pictures=tuple(album.left),
+        images=tuple(album.images),
+        notes=(*reply.notes, *album.notes),
+    )
 
 
 def _kept(request: Request, pictures: Sequence[str], keep: Keep) -> _Album:

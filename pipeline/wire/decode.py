@@ -169,7 +169,7 @@ def _status(state: str, found: Found, reason: str | None) -> Status:
 def _completed(found: Found) -> Status:
     if found.refusal is not None:
         return Status.REFUSED
-    if found.text.strip():
+    if found.content:
         return Status.OK
     return Status.TOOL_CALLS if found.calls else Status.EMPTY
 

@@ -97,6 +97,14 @@ def test_what_is_no_picture_leaves_a_note_beside_the_answer(tmp_path: Path, spoi
     assert [path.split("-")[1] for path in reply.images] == ["2"]
 
 
+def test_an_answer_of_nothing_but_spoilt_pictures_is_empty(tmp_path: Path) -> None:
+    """It would be a success with nothing to show; any other status stands, and one picture is enough."""
+    output = tmp_path / "o.parquet"
+    assert drawn(output, answered("spoilt", text=" ")).status is Status.EMPTY
+    assert drawn(output, answered("spoilt", text="", status=Status.TRUNCATED)).status is Status.TRUNCATED
+    assert drawn(output, answered("spoilt", picture(), text="")).status is Status.OK
+
+
 def test_base64_may_be_wrapped_or_a_data_uri(tmp_path: Path) -> None:
     """As some servers write it; all mean the same picture."""
     whole = picture()

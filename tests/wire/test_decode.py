@@ -554,7 +554,7 @@ def test_a_call_that_needs_us_is_recorded(item: dict[str, object], expected: Too
         {"type": "mcp_call", "name": "n", "error": {"odd": 1}},
         {"type": "mcp_list_tools", "tools": []},
         {"type": "code_interpreter_call", "outputs": None},
-        {"type": "image_generation_call", "result": "aGk="},
+        {"type": "image_generation_call", "result": None},
         {"type": "shell_call", "environment": {"type": "container_reference"}},
         {"type": "tool_search_call", "execution": "server"},
         {"type": "function_call_output", "call_id": "c"},

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.records import Reply, Source
+from pipeline.records import Reply, Source, Status
 from pipeline.wire.decode import decode, read_answer
 from pipeline.wire.items import distinct
 
@@ -136,6 +136,14 @@ def test_generated_pictures_are_kept_in_order_as_they_came() -> None:
     results = ["aGk=", None, 5, "", {"a": 1}, "not base64"]
     items = [{"type": "image_generation_call", "result": result} for result in results]
     assert read(*items).pictures == ("aGk=", "not base64")
+
+
+def test_a_picture_is_an_answer_without_a_word() -> None:
+    """Many models draw and say nothing; a refusal beside it still is one."""
+    drawn = {"type": "image_generation_call", "result": "aGk="}
+    assert read(drawn).status is Status.OK
+    assert read(drawn, {"type": "message", "content": [{"type": "refusal", "refusal": "no"}]}).status is Status.REFUSED
+    assert read({**drawn, "result": None}).status is Status.EMPTY
 
 
 # -- confidence --------------------------------------------------------------------------------------------------------------
