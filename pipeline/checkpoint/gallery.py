@@ -12,12 +12,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def folder_of(output: Path) -> Path:
+    """Return the folder of the pictures that belong to the table at ``output``."""
+    return output.with_name(f"{output.stem}.images")
+
+
 def gallery(output: Path) -> Callable[[str, bytes], str]:
     """Return the function that makes a picture durable under a name, and returns its path from the folder of the ``output``.
 
     It blocks, may be called from any thread, by one at a time for each name, and raises ``OSError``. The first call makes the folder.
     """
-    folder = output.with_name(f"{output.stem}.images")
+    folder = folder_of(output)
 
     @cache
     def prepare() -> None:

@@ -19,6 +19,7 @@ from PIL import Image
 
 import pipeline
 from pipeline.cli import cli
+from pipeline.errors import DataError
 
 if TYPE_CHECKING:
     from tests.e2e.bench import Bench, Provider
@@ -158,17 +159,26 @@ def test_a_picture_is_an_answer_without_a_text(bench: Callable[..., Bench], resu
     assert (row["output"], bool(row["images"])) == ("", status == "ok")
 
 
-def test_a_folder_that_takes_no_pictures_costs_no_answer(bench: Callable[..., Bench]) -> None:
-    """The run goes on, each row says why its picture has no file, and the journal has it."""
-    with serving(drew(picture()), said("Here.")) as server:
-        job = bench(rows=2, request=DRAWS, provider={"base_url": server.base})
+def test_pictures_without_a_place_are_found_out_before_anything_is_sent(bench: Callable[..., Bench]) -> None:
+    """A file in the way of their folder, say."""
+    with serving(drew(picture())) as server:
+        job = bench(rows=1, request=DRAWS, provider={"base_url": server.base})
         (job.folder / "out.images").write_text("in the way")
-        assert job.run().by_status == {"ok": 2}
-    assert job.column("images") == [None, None]
-    assert all(
-        note.startswith("generated picture 1: not written, and kept in the journal: ")
-        for (note,) in job.column("notes")
-    )
+        with pytest.raises(DataError, match=r"out\.images, cannot be written: Not a directory"):
+            job.run()
+        assert server.asked == 0
+
+
+def test_a_picture_that_cannot_be_written_costs_no_answer(bench: Callable[..., Bench]) -> None:
+    """The row is ok and says why there is no file, also where the job did not ask to draw; the journal has the picture."""
+    with serving(drew(picture()), said("Here.")) as server:
+        job = bench(rows=1, provider={"base_url": server.base})
+        (job.folder / "out.images").write_text("in the way")
+        assert job.run().by_status == {"ok": 1}
+    shown = pipeline.show(job.job, 0)
+    assert (shown["output"], shown["images"]) == ("Here.", None)
+    (note,) = shown["notes"]
+    assert note.startswith("generated picture 1: not written, and kept in the journal: ")
 
 
 # -- the rest ----------------------------------------------------------------------------------------------------------------
