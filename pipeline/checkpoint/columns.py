@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline.checkpoint.asked import (
+from pipeline.checkpoint.schema import RESULT, USAGE
+from pipeline.errors import DataError, Problem, SpecError
+from pipeline.records import Status
+from pipeline.rows.columns import suggest
+from pipeline.spec.asked import (
     asks_logprobs,
     asks_summary,
     has_tools,
@@ -22,10 +26,6 @@ from pipeline.checkpoint.asked import (
     may_draw,
     may_search,
 )
-from pipeline.checkpoint.schema import RESULT, USAGE
-from pipeline.errors import DataError, Problem, SpecError
-from pipeline.records import Status
-from pipeline.rows.columns import suggest
 from pipeline.spec.columns import Enum, FieldsError, FieldType, ListOf, Scalar, Struct
 
 if TYPE_CHECKING:

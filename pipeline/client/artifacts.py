@@ -53,9 +53,7 @@ def illustrated(post: Post, keep: Keep) -> Post:
         pictures = [*(picture for found in rounds for picture in found.pictures), *reply.pictures]
         if not pictures:
             return reply
-        with anyio.CancelScope(
-            shield=True
-        ):  # the answer is here and paid: it reaches the journal, whatever ends the run now
+        with anyio.CancelScope(shield=True):  # as for the journal: an answer that is here is paid
             album = await anyio.to_thread.run_sync(_kept, request, pictures, keep)
         return _with(album, reply)
 

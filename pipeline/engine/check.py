@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from pipeline.checkpoint.asked import may_draw
 from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.gallery import folder_of
 from pipeline.engine.feed import everything, questions
 from pipeline.errors import DataError, NullCell, Problem, PromptError, RowError, SpecError
 from pipeline.prompt.build import RequestBuilder
 from pipeline.rows.source import open_source
+from pipeline.spec.asked import may_draw
 from pipeline.wire.encode import cautions, encode, refusals
 from pipeline.wire.parameters import advise, identity_of
 

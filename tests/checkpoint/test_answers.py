@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pipeline.checkpoint.reader import reading
 from pipeline.checkpoint.schema import RESULT
 from pipeline.checkpoint.store import unpack
 from pipeline.checkpoint.table import write_csv, write_table
+from pipeline.errors import AttemptError
 from pipeline.records import Outcome, Reply, Source, Status, Turn, Usage
 from pipeline.rows.source import open_source
 from pipeline.spec.job import Job
@@ -113,7 +115,7 @@ def test_a_better_answer_takes_the_place_of_all_that_the_old_one_carried(bench: 
 
 
 def test_the_raw_body_is_that_of_the_answering_attempt_without_pictures(bench: Bench) -> None:
-    """Not that of an attempt that failed before, nor of a round before the last."""
+    """Not that of an attempt that failed before, nor of a round before the last, nor of a conversation that was broken off."""
     journal = bench.open()
     with journal.claim(bench.request(0, "a")) as claim:
         bench.fail(journal, claim.request, bench.failure(transient=True, reply=bench.reply("failed", Status.FAILED)))
@@ -121,13 +123,17 @@ def test_the_raw_body_is_that_of_the_answering_attempt_without_pictures(bench: B
             attempt = bench.wait(journal.intend(claim.request))
             bench.wait(journal.settle(claim.request, attempt, Outcome(0.5, reply=reply)))
     bench.ask(journal, 1, "b", bench.failure(reply=bench.reply("no", Status.FAILED)))
+    with suppress(AttemptError), journal.claim(bench.request(2, "c")) as claim:
+        attempt = bench.wait(journal.intend(claim.request))
+        bench.wait(journal.settle(claim.request, attempt, Outcome(0.5, reply=whole(bench, turn=Turn.TOOLS))))
+        raise bench.fail(journal, claim.request)
     bench.close()
-    answered, failed = results(bench, raw=True)
+    answered, failed, broken_off = results(bench, raw=True)
     assert json.loads(str(answered["raw"])) == {
         "output_text": "A",
         "picture": "data:image/png;base64,[26 characters removed]",
     }
-    assert failed["raw"] is None
+    assert (failed["raw"], broken_off["raw"]) == (None, None)
 
 
 @pytest.mark.parametrize("pictures", [(), ("AAAA",)])

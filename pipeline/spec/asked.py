@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pipeline.wire.shape import is_template
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -41,7 +43,7 @@ def may_draw(job: Job) -> bool:
 def asks_summary(job: Job) -> bool:
     """Whether reasoning is to be summed up."""
     return any(
-        _is_template(reasoning)
+        is_template(reasoning)
         or (isinstance(reasoning, Mapping) and bool(reasoning.get("summary") or reasoning.get("generate_summary")))
         for reasoning in _given(job, "reasoning")
     )
@@ -50,7 +52,7 @@ def asks_summary(job: Job) -> bool:
 def asks_logprobs(job: Job) -> bool:
     """Whether the probabilities of tokens are asked for, under the name of either exchange."""
     included = [each for include in _given(job, "include") for each in _members(include)]
-    listed = any(each == _LOGPROBS or _is_template(each) for each in included)
+    listed = any(each == _LOGPROBS or is_template(each) for each in included)
     return listed or any(any(_given(job, name)) for name in ("top_logprobs", "logprobs"))
 
 
@@ -58,7 +60,7 @@ def _may_use(job: Job, *kinds: str) -> bool:
     """Whether one of the tools is of such a kind; newer versions of a tool only lengthen its name."""
     tools = [tool for tools in _given(job, "tools") for tool in _members(tools)]
     named = [tool.get("type") if isinstance(tool, Mapping) else tool for tool in tools]
-    return any(isinstance(name, str) and (name.startswith(kinds) or _is_template(name)) for name in named)
+    return any(isinstance(name, str) and (name.startswith(kinds) or is_template(name)) for name in named)
 
 
 def _given(job: Job, name: str) -> Iterator[object]:
@@ -68,7 +70,3 @@ def _given(job: Job, name: str) -> Iterator[object]:
 
 def _members(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
-
-
-def _is_template(value: object) -> bool:
-    return isinstance(value, str) and ("{{" in value or "{%" in value)
