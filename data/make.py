@@ -52,6 +52,27 @@ FILMS_PER_GENRE = 50
 NON_ASCII_PER_GENRE = 10
 FILM_COLUMNS = ("title", "year", "director", "country", "genre")
 
+CLAIMS = (
+    ("The Danube flows through more countries than any other river.", "supported"),
+    ("Mount Everest stands on the border between Nepal and China.", "supported"),
+    ("The Great Wall of China can be seen from the Moon with the naked eye.", "refuted"),
+    ("Honey bees dance to tell each other where food is.", "supported"),
+    ("Lightning never strikes the same place twice.", "refuted"),
+    ("The capital of Australia is Sydney.", "refuted"),
+    ("Marie Curie won Nobel Prizes in two different sciences.", "supported"),
+    ("Bats are blind.", "refuted"),
+    ("Water boils at a lower temperature on a high mountain than at sea level.", "supported"),
+    ("A goldfish remembers nothing for longer than three seconds.", "refuted"),
+    ("The Eiffel Tower is taller in summer than in winter.", "supported"),
+    ("Wild penguins live around the North Pole.", "refuted"),
+    ("Venus takes longer to turn once than to go once around the Sun.", "supported"),
+    ("People use only a tenth of their brains.", "refuted"),
+    ("The word robot comes from a Czech play.", "supported"),
+    ("Dolphins are fish.", "refuted"),
+    ("The number of stars in the Milky Way is even.", "unclear"),
+    ("The poems of Homer are all the work of one man.", "unclear"),
+)
+
 SIDEWAYS = 6  # the EXIF orientation of a photo that a viewer has to turn a quarter clockwise
 ORIENTATION_TAG = 0x0112
 
@@ -248,6 +269,8 @@ of this folder again, this text included; its first lines say how.
 | row groups of 4 rows, zstd |
 | `films.csv` | {film_count} films with a known genre | {film_bytes} | bokeh_sampledata {bokeh}, `movies.db` \
 | Wikidata contributors | [{cc0}]({cc0_page}) | a choice of rows and columns, see below |
+| `claims.csv` | {claim_count} claims with a known verdict | {claim_bytes} | written for this project | the pipeline authors \
+| MIT, as the project | none |
 
 ## Photos
 
@@ -279,6 +302,11 @@ with the most reviews, but first of all up to {non_ascii} whose title or directo
 sorted by title. Several directors or countries are separated by commas. Nothing was corrected: Wikidata has its slips,
 and it gives one genre to films for which a reader may well name another, so that even a perfect reader will not agree
 with all {film_count}.
+
+## Claims
+
+`claims.csv` is UTF-8 with a header and the columns `claim` and `known`. The verdict is what encyclopedias agree on:
+supported or refuted; the last two claims nobody can decide, so they are unclear.
 """
 
 
@@ -346,6 +374,14 @@ def write_films() -> None:
         writer.writerows(films)
 
 
+def write_claims() -> None:
+    """Write the claims with what is known of them."""
+    with (HERE / "claims.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("claim", "known"))
+        writer.writerows(CLAIMS)
+
+
 def photo_row(photo: Photo) -> str:
     """Return the row of README.md that names the photo's source, author and licence."""
     content = (HERE / "photos" / photo.file).read_bytes()
@@ -369,6 +405,8 @@ def write_readme() -> None:
         photo_bytes=sum(path.stat().st_size for path in (HERE / "photos").iterdir()),
         parquet_bytes=(HERE / "photos.parquet").stat().st_size,
         film_bytes=(HERE / "films.csv").stat().st_size,
+        claim_bytes=(HERE / "claims.csv").stat().st_size,
+        claim_count=len(CLAIMS),
         film_count=FILMS_PER_GENRE * len(GENRES),
         per_genre=FILMS_PER_GENRE,
         non_ascii=NON_ASCII_PER_GENRE,
@@ -385,4 +423,5 @@ if __name__ == "__main__":
     check_versions()
     write_photos()
     write_films()
+    write_claims()
     write_readme()

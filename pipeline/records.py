@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -49,7 +49,7 @@ STATUS_FACTS: Mapping[Status, StatusFact] = {
     Status.REFUSED: StatusFact("the model declined; its words are in `refusal`", answered=True),
     Status.TRUNCATED: StatusFact("cut off by max_output_tokens; the partial text is kept", answered=True),
     Status.FILTERED: StatusFact("stopped by the provider's content filter; the partial text is kept", answered=True),
-    Status.EMPTY: StatusFact("answered without text, refusal or calls", answered=True),
+    Status.EMPTY: StatusFact("answered without text, picture, refusal or calls", answered=True),
     Status.INVALID: StatusFact("the answer does not fit output.fields; the raw text is kept", answered=True),
     Status.TOOL_CALLS: StatusFact("the model asked for tools and gave no final text", answered=True),
     Status.FAILED: StatusFact("no usable answer; error_kind and error_message say why"),
@@ -124,13 +124,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the provider reported them. ``cached`` is a part of ``input``, ``reasoning`` a part of ``output``."""
+    """Tokens as the provider reported them. ``cached`` and ``cache_write`` are parts of ``input``, ``reasoning`` is a part of ``output``.
+
+    ``vendor_cost`` is what the provider says the call cost, in a unit of its own: quota at qingbo, 500,000 to the dollar.
+    """
 
     input_tokens: int | None = None
     cached_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
     total_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    vendor_cost: float | None = None
 
     def __add__(self, other: Usage) -> Usage:
         """Add what is known; a figure neither side knows stays unknown."""
@@ -140,10 +145,15 @@ class Usage:
             _sum(self.output_tokens, other.output_tokens),
             _sum(self.reasoning_tokens, other.reasoning_tokens),
             _sum(self.total_tokens, other.total_tokens),
+            _sum(self.cache_write_tokens, other.cache_write_tokens),
+            _sum(self.vendor_cost, other.vendor_cost),
         )
 
 
-def _sum(left: int | None, right: int | None) -> int | None:
+_Figure = TypeVar("_Figure", int, float)
+
+
+def _sum(left: _Figure | None, right: _Figure | None) -> _Figure | None:
     return left if right is None else right if left is None else left + right
 
 
@@ -159,12 +169,31 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What an answer rests on: a page or a file.
+
+    ``kind`` is the provider's word for a citation (``url_citation``, ``file_citation``, …), or ``web_search`` and ``file_search`` for what
+    a search found and the answer does not cite.
+    """
+
+    kind: str
+    title: str | None = None
+    url: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """A reply in one normal form, whatever shape it came in. ``raw`` is the body as it was decoded, without its envelope.
 
     ``first_token_s`` is the seconds from sending to the first piece of text, known only of a stream that was asked for; ``poll_after_s`` is
     how many seconds the provider wants to be left alone before it is asked for the rest of an unfinished one.
     With a ``turn`` it is not the request's answer: another round follows.
+
+    ``searches`` counts the hosted searches that were completed, which is what providers bill. ``pictures`` are generated pictures that have
+    no file yet, in base64 as they came; ``images`` are the paths of those that have one, from the folder of the output. ``confidence`` is
+    the geometric mean of the probabilities of the text's tokens, from 0 to 1. ``notes`` say what went wrong beside an answer that stands.
     """
 
     status: Status
@@ -172,6 +201,13 @@ class Reply:
     refusal: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     annotations: tuple[Mapping[str, object], ...] = ()
+    sources: tuple[Source, ...] = ()
+    searches: int | None = None
+    pictures: tuple[str, ...] = field(default=(), repr=False)
+    images: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    confidence: float | None = None
+    phase: str | None = None
     reasoning_summary: str | None = None
     usage: Usage = field(default_factory=Usage)
     model: str | None = None

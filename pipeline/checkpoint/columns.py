@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline.checkpoint.schema import RESULT
+from pipeline.checkpoint.schema import RESULT, USAGE
 from pipeline.errors import DataError, Problem, SpecError
 from pipeline.records import Status
 from pipeline.rows.columns import suggest
+from pipeline.spec.asked import (
+    asks_logprobs,
+    asks_summary,
+    has_tools,
+    is_streamed,
+    may_cite,
+    may_draw,
+    may_search,
+)
 from pipeline.spec.columns import Enum, FieldsError, FieldType, ListOf, Scalar, Struct
 
 if TYPE_CHECKING:
@@ -35,14 +44,6 @@ class Ours:
     belongs: Callable[[Job], bool] = lambda _job: True
 
 
-def _has_tools(job: Job) -> bool:
-    return bool(job.request.get("tools") or job.extra_body.get("tools"))
-
-
-def _is_streamed(job: Job) -> bool:
-    return job.delivery == "stream"
-
-
 OURS = (
     Ours("status", pa.string(), "what became of the row, see the table of statuses"),
     Ours("error_kind", pa.string(), "why it is not ok, in one word; null where it is"),
@@ -56,7 +57,49 @@ OURS = (
         "tool_calls",
         pa.string(),
         "the calls the model asked for, as JSON; only where the job's request has tools",
-        _has_tools,
+        has_tools,
+    ),
+    Ours(
+        "sources",
+        pa.list_(pa.struct([(name, pa.string()) for name in ("kind", "title", "url", "file_id", "filename")])),
+        "what the answer cites, then what searches found beside it; only where the job's tools search or run code",
+        may_cite,
+    ),
+    Ours(
+        "searches",
+        pa.int32(),
+        "hosted searches that were completed, over all attempts; only where the job's tools search",
+        may_search,
+    ),
+    Ours(
+        "images",
+        pa.list_(pa.string()),
+        "generated pictures: their files' paths, from the folder of `output.path`; only where the job's tools draw",
+        may_draw,
+    ),
+    Ours(
+        "notes",
+        pa.list_(pa.string()),
+        "what went wrong beside the answer, such as a picture that is none; only where the job's tools draw",
+        may_draw,
+    ),
+    Ours(
+        "phase",
+        pa.string(),
+        "what the model calls its last message: `commentary` or `final_answer`; only where the job's request has tools",
+        has_tools,
+    ),
+    Ours(
+        "reasoning_summary",
+        pa.string(),
+        "the model's summary of its reasoning; only where `request.reasoning.summary` asks for it",
+        asks_summary,
+    ),
+    Ours(
+        "confidence",
+        pa.float64(),
+        "geometric mean of the tokens' probabilities, 0 to 1; only where `request.include` or `top_logprobs` asks for logprobs",
+        asks_logprobs,
     ),
     Ours(
         "input_tokens",
@@ -64,16 +107,23 @@ OURS = (
         "tokens of the request, over all attempts of the row; null where the provider did not say",
     ),
     Ours("cached_tokens", pa.int64(), "the part of `input_tokens` that came from the provider's prompt cache"),
+    Ours("cache_write_tokens", pa.int64(), "the part of `input_tokens` that was written into it"),
     Ours("output_tokens", pa.int64(), "tokens of the answer, reasoning included"),
     Ours("reasoning_tokens", pa.int64(), "the part of `output_tokens` that was reasoning"),
     Ours("total_tokens", pa.int64(), "input and output"),
+    Ours(
+        "vendor_cost",
+        pa.float64(),
+        "what the provider says it cost, over all attempts, in its own unit (qingbo: 500,000 to the dollar); only where it does",
+        lambda job: job.provider.facts.reports_cost,
+    ),
     Ours("attempts", pa.int32(), "requests that left for this row, over all runs"),
     Ours("latency_s", pa.float64(), "seconds that the answering attempt took"),
     Ours(
         "first_token_s",
         pa.float64(),
         "seconds until its first piece of text was here; only where the job's delivery is `stream`",
-        _is_streamed,
+        is_streamed,
     ),
     Ours("finished_at", pa.timestamp("ms", tz="UTC"), "when the answer was journaled"),
     Ours(
@@ -81,10 +131,16 @@ OURS = (
         pa.int64(),
         "number of the row that asked the same question and carries its tokens; they are 0 here then",
     ),
+    Ours(
+        "raw",
+        pa.string(),
+        "the reply that is the answer, as JSON, without pictures; only where `output.raw` is set",
+        lambda job: job.output.raw,
+    ),
 )
 
 # What a twin does not carry a second time, so that sums over the table are the bill.
-_CARRIED = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens", "attempts")
+_CARRIED = (*USAGE, "attempts")
 
 
 def arrow_type(type_: FieldType) -> pa.DataType:
@@ -125,6 +181,11 @@ class Columns:
                 hint=f'add this line under output in the spec: `prefix: "llm_{job.output.prefix}"`',
             )
         return Columns(tuple(field.name for field in kept), pa.schema([*kept, *added]), job)
+
+    @property
+    def raw(self) -> bool:
+        """Whether the results need the bodies of the replies."""
+        return self.job.output.raw
 
     def answers(self, results: Mapping[int, Sequence[object]], numbers: Sequence[int]) -> list[pa.Array]:
         """Return the columns that are not the input's, for these rows; a row without a result is pending."""

@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+def temporary(target: Path) -> Path:
+    """Return where this process writes a file before it puts it into its place."""
+    return target.with_name(f".{target.name}.{os.getpid()}.tmp")
+
+
+def remove_orphans(folder: Path, names: str) -> None:
+    """Remove the temporaries of files with such names (a glob) that processes have left behind which were killed while they wrote."""
+    for orphan in folder.glob(f".{names}.*.tmp"):
+        pid = orphan.name.split(".")[-2]
+        if pid.isdecimal() and not _is_alive(int(pid)):
+            orphan.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # asks, and sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def sync(path: Path) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import orjson
@@ -35,11 +35,11 @@ from pipeline.checkpoint.store import (
 )
 from pipeline.checkpoint.writer import Writer
 from pipeline.errors import RowError, Sent
-from pipeline.records import STATUS_FACTS, Attempt, Claim, Outcome, Reply, Request, Status, Usage
+from pipeline.records import STATUS_FACTS, Attempt, Claim, Outcome, Reply, Request, Status
 from pipeline.wire.decode import slim
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.checkpoint.store import Statement
@@ -202,7 +202,7 @@ class Journal:
         number, error = self._index.numbers[request.fingerprint], outcome.error
         state = _state(outcome)
         unsent = error is not None and error.sent is Sent.NEVER and error.http_status is None
-        usage = (*_usage_values(outcome.spent), int(state == "unknown"), int(unsent), number)
+        usage = (int(state == "unknown"), int(unsent), number, *_usage_values(outcome))
         statements: list[Statement] = [
             (schema.SETTLE_ATTEMPT, (state, outcome.latency_s, *_attempt_values(outcome), attempt.number)),
             (schema.ADD_USAGE, usage),
@@ -237,8 +237,13 @@ def _answer_values(reply: Reply, label: str) -> tuple[object, ...]:
         reply.status,
         reply.text,
         reply.refusal,
-        orjson.dumps(calls).decode() if calls else None,
+        _listed(calls),
         reply.reasoning_summary,
+        _listed([asdict(source) for source in reply.sources]),
+        _listed(reply.images),
+        _listed(reply.notes),
+        reply.confidence,
+        reply.phase,
         None if ok else reply.error_code or reply.incomplete_reason,
         None if ok else reply.error_message,
         "simulator" if reply.simulated else label,
@@ -248,9 +253,13 @@ def _answer_values(reply: Reply, label: str) -> tuple[object, ...]:
     )
 
 
+def _listed(values: Sequence[object]) -> str | None:
+    return orjson.dumps(values).decode() if values else None
+
+
 def _attempt_values(outcome: Outcome) -> tuple[object, ...]:
     reply, error = outcome.told, outcome.error
-    raw = pack(_kept(reply)) if reply is not None and reply.raw else None
+    raw = pack(_kept(outcome, reply)) if reply is not None and reply.raw else None
     return (
         reply.status if reply is not None else None,
         error.kind if error is not None else None,
@@ -263,10 +272,22 @@ def _attempt_values(outcome: Outcome) -> tuple[object, ...]:
     )
 
 
-def _kept(reply: Reply) -> Mapping[str, object]:
-    """What of a body is kept: all of it while it is needed to go on, else all but its pictures."""
-    return slim(reply.raw) if reply.turn is None else reply.raw
+def _kept(outcome: Outcome, reply: Reply) -> Mapping[str, object]:
+    """What of a body is kept: all of it while it is needed to go on, or holds pictures that found no other place; else all but pictures."""
+    needed = outcome.reply is not None and (reply.turn is not None or bool(reply.pictures))
+    return reply.raw if needed else slim(reply.raw)
 
 
-def _usage_values(usage: Usage) -> tuple[int | None, ...]:
-    return (usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens, usage.total_tokens)
+def _usage_values(outcome: Outcome) -> tuple[float | None, ...]:
+    """What an attempt adds to its request, in the order of ``schema.USAGE``."""
+    usage, told = outcome.spent, outcome.told
+    return (
+        usage.input_tokens,
+        usage.cached_tokens,
+        usage.output_tokens,
+        usage.reasoning_tokens,
+        usage.total_tokens,
+        usage.cache_write_tokens,
+        usage.vendor_cost,
+        told.searches if told is not None else None,
+    )

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from pipeline.checkpoint import schema
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.store import check_version, opened, unpack
 from pipeline.errors import RunDirectoryError
 from pipeline.records import Status, Usage
+from pipeline.wire.slim import slim
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -63,9 +67,12 @@ class Reader:
             raise RunDirectoryError("the run has not started yet", hint="run the job first")
         return {**dict(zip(names, found, strict=True)), "job": json.loads(found[0])}
 
-    def results(self, first: int, last: int) -> list[tuple[object, ...]]:
-        """Return the results of the rows from ``first`` to ``last``, in order, as ``schema.RESULTS`` lists them."""
-        return self._connection.execute(schema.RESULTS, (self.plan, first, last)).fetchall()
+    def results(self, first: int, last: int, *, raw: bool = False) -> list[tuple[object, ...]]:
+        """Return the results of the rows from ``first`` to ``last``, in order, as ``schema.RESULTS`` lists them.
+
+        With ``raw`` they hold the body of the answering reply too, as JSON.
+        """
+        return [_read(line) for line in self._connection.execute(schema.RESULTS, (self.plan, first, last, raw))]
 
     def finished_rows(self, samples: int = 1) -> bytearray:
         """Return one byte per row number, 1 where none of the row's samples needs asking; it ends with the last row that is known."""
@@ -99,8 +106,8 @@ class Reader:
             rows=sum(by_status.values()),
             by_status=by_status,
             by_error=by_error,
-            usage=Usage(*carried[:5]),
-            superseded=Usage(*beside[:5]),
+            usage=Usage(*carried[:5], *carried[7:]),
+            superseded=Usage(*beside[:5], *beside[7:]),
             attempts=spent[5] or 0,
             maybe_paid=(spent[6] or 0) + ((left or 0) if self._abandoned else 0),
             to_fetch=submitted or 0,
@@ -129,6 +136,15 @@ class Reader:
             "response_id",
             "refusal",
             "output",
+            "tool_calls",
+            "sources",
+            "searches",
+            "images",
+            "notes",
+            "confidence",
+            "phase",
+            "reasoning_summary",
+            "vendor_cost",
         )
         query = """SELECT a.id, a.state, a.sent_at, a.latency_s, a.status, a.error_kind, a.error_message, a.http_status, a.request_id,
             a.response_id, a.total_tokens, a.raw FROM attempts AS a WHERE a.request IN (
@@ -150,11 +166,32 @@ class Reader:
         attempts = [
             {
                 **dict(zip(columns, line[:-1], strict=True)),
-                "reply": unpack(line[-1]) if line[-1] is not None else None,
+                "reply": slim(unpack(line[-1])) if line[-1] is not None else None,
             }
             for line in self._connection.execute(query, (number, self.plan))
         ]
-        return {**dict(zip(names, found[0], strict=False)), "attempts": attempts}
+        values = dict(zip(schema.RESULT, found[0], strict=True))
+        return {**{name: values[name] for name in names}, "attempts": attempts}
+
+
+def _body(packed: bytes) -> str:
+    """Return a reply's body as JSON, without what is no text."""
+    return orjson.dumps(slim(unpack(packed))).decode()
+
+
+# Results that are stored in another form than they are read.
+_FORMS: Mapping[int, Callable[[Any], object]] = {
+    **{schema.RESULT.index(name): orjson.loads for name in ("sources", "images", "notes")},
+    schema.RESULT.index("raw"): _body,
+}
+
+
+def _read(line: Sequence[object]) -> tuple[object, ...]:
+    values = list(line)
+    for place, form in _FORMS.items():
+        if values[place] is not None:
+            values[place] = form(values[place])
+    return tuple(values)
 
 
 @contextmanager

@@ -26,9 +26,11 @@ CREATE TABLE requests(
   id INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL UNIQUE, status TEXT NOT NULL DEFAULT 'pending', again INTEGER NOT NULL DEFAULT 1,
   answered_by INTEGER, carrier INTEGER, carrier_plan INTEGER,
   text TEXT, refusal TEXT, tool_calls TEXT, reasoning TEXT, error_kind TEXT, error_message TEXT,
+  sources TEXT, images TEXT, notes TEXT, confidence REAL, phase TEXT,
   provider TEXT, model TEXT, service_tier TEXT, response_id TEXT, latency_s REAL, first_token_s REAL, finished_at REAL,
   attempts INTEGER NOT NULL DEFAULT 0, maybe_paid INTEGER NOT NULL DEFAULT 0,
-  input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, total_tokens INTEGER
+  input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, total_tokens INTEGER,
+  cache_write_tokens INTEGER, vendor_cost REAL, searches INTEGER
 );
 CREATE TABLE rows(
   row INTEGER NOT NULL, sample INTEGER NOT NULL, plan INTEGER NOT NULL, request INTEGER, status TEXT, error_kind TEXT, error_message TEXT,
@@ -123,20 +125,18 @@ CLOSE_OPEN = """
 UPDATE attempts SET state = 'unknown', error_kind = 'killed', error_message = ? WHERE state = 'sent' AND response_id IS NULL
 """
 
-ADD_USAGE = """
-UPDATE requests SET
-  input_tokens = CASE WHEN ?1 IS NULL THEN input_tokens ELSE COALESCE(input_tokens, 0) + ?1 END,
-  cached_tokens = CASE WHEN ?2 IS NULL THEN cached_tokens ELSE COALESCE(cached_tokens, 0) + ?2 END,
-  output_tokens = CASE WHEN ?3 IS NULL THEN output_tokens ELSE COALESCE(output_tokens, 0) + ?3 END,
-  reasoning_tokens = CASE WHEN ?4 IS NULL THEN reasoning_tokens ELSE COALESCE(reasoning_tokens, 0) + ?4 END,
-  total_tokens = CASE WHEN ?5 IS NULL THEN total_tokens ELSE COALESCE(total_tokens, 0) + ?5 END,
-  maybe_paid = maybe_paid + ?6, attempts = attempts - ?7 WHERE id = ?8
-"""
+# What adds up over all attempts of a request, in the order of its parameters; what neither side knows stays unknown.
+USAGE = (
+    *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens"),
+    *("cache_write_tokens", "vendor_cost", "searches"),
+)
+_ADDED = ", ".join(f"{name} = COALESCE({name} + ?{place}, {name}, ?{place})" for place, name in enumerate(USAGE, 4))
+ADD_USAGE = f"UPDATE requests SET maybe_paid = maybe_paid + ?1, attempts = attempts - ?2, {_ADDED} WHERE id = ?3"  # noqa: S608 - our own names
 
 ANSWER = """
-UPDATE requests SET status = ?, again = 0, answered_by = NULL, text = ?, refusal = ?, tool_calls = ?, reasoning = ?, error_kind = ?,
-  error_message = ?, provider = ?, model = ?, service_tier = ?, response_id = ?, latency_s = ?,
-  first_token_s = ?, finished_at = ? WHERE id = ?
+UPDATE requests SET status = ?, again = 0, answered_by = NULL, text = ?, refusal = ?, tool_calls = ?, reasoning = ?,
+  sources = ?, images = ?, notes = ?, confidence = ?, phase = ?, error_kind = ?, error_message = ?, provider = ?, model = ?,
+  service_tier = ?, response_id = ?, latency_s = ?, first_token_s = ?, finished_at = ? WHERE id = ?
 """
 
 # An answer that stands is not overwritten by a later failure to get a better one.
@@ -150,16 +150,22 @@ RESULT = (
     *("row", "status", "error_kind", "error_message", "provider", "model", "service_tier", "response_id"),
     *("refusal", "output", "tool_calls"),
     *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens", "attempts", "maybe_paid"),
-    *("latency_s", "first_token_s", "finished_at", "shared_from"),
+    *("latency_s", "first_token_s", "finished_at", "sources", "searches", "images", "notes", "confidence", "phase"),
+    *("reasoning_summary", "cache_write_tokens", "vendor_cost", "raw", "shared_from"),
 )
 
+
 # A row's answer may stand in another request since a retry with changes (answered_by); the row that caused a call carries its
-# usage, its twins carry 0.
+# usage, its twins carry 0. The answering reply's body is read only where it is asked for.
 RESULTS = """
 SELECT r.row, COALESCE(a.status, r.status, 'pending'), COALESCE(r.error_kind, a.error_kind), COALESCE(r.error_message, a.error_message),
   a.provider, a.model, a.service_tier, a.response_id, a.refusal, a.text, a.tool_calls,
   a.input_tokens, a.cached_tokens, a.output_tokens, a.reasoning_tokens, a.total_tokens, a.attempts, a.maybe_paid,
-  a.latency_s, a.first_token_s, a.finished_at, a.carrier
+  a.latency_s, a.first_token_s, a.finished_at, a.sources, a.searches, a.images, a.notes, a.confidence, a.phase,
+  a.reasoning, a.cache_write_tokens, a.vendor_cost,
+  CASE WHEN ?4 AND a.text IS NOT NULL THEN (
+    SELECT raw FROM attempts WHERE request = a.id AND state = 'answered' ORDER BY id DESC LIMIT 1) END,
+  a.carrier
 FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
 WHERE r.plan = ?1 AND r.row BETWEEN ?2 AND ?3 ORDER BY r.row
 """
@@ -173,13 +179,14 @@ WHERE r.plan = ? GROUP BY 1, 2
 # What the rows of a plan carry: each request once, through its carrier.
 CARRIED = """
 SELECT SUM(a.input_tokens), SUM(a.cached_tokens), SUM(a.output_tokens), SUM(a.reasoning_tokens), SUM(a.total_tokens),
-  SUM(a.attempts), SUM(a.maybe_paid),
+  SUM(a.attempts), SUM(a.maybe_paid), SUM(a.cache_write_tokens), SUM(a.vendor_cost),
   SUM(a.total_tokens IS NULL AND a.status NOT IN ('pending', 'failed', 'unknown', 'cancelled'))
 FROM rows AS r JOIN requests AS q ON q.id = r.request JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
 WHERE r.plan = ? AND a.carrier = r.row
 """
 
 SPENT = """
-SELECT SUM(input_tokens), SUM(cached_tokens), SUM(output_tokens), SUM(reasoning_tokens), SUM(total_tokens), SUM(attempts), SUM(maybe_paid)
+SELECT SUM(input_tokens), SUM(cached_tokens), SUM(output_tokens), SUM(reasoning_tokens), SUM(total_tokens),
+  SUM(attempts), SUM(maybe_paid), SUM(cache_write_tokens), SUM(vendor_cost)
 FROM requests
 """

@@ -7,7 +7,6 @@ number, batch by batch, so memory does not grow with the table.
 from __future__ import annotations
 
 import json
-import os
 from base64 import b64encode
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -19,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from pipeline.checkpoint.durable import move
+from pipeline.checkpoint.durable import move, remove_orphans, temporary
 from pipeline.errors import DataError, DiskFailed
 from pipeline.events import Writing
 from pipeline.rows.columns import to_python
@@ -54,7 +53,7 @@ def write_table(
     """
     schema = columns.schema.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
     written = 0
-    with _published(target) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with _published(target) as unfinished, pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
         for batch in batches(source, reader, columns):
             writer.write_batch(batch.replace_schema_metadata(schema.metadata))
             written += batch.num_rows
@@ -69,7 +68,7 @@ def write_csv(source: Source, reader: Reader, columns: Columns, target: Path) ->
     """
     written = 0
     schema = pa.schema([pa.field(_neutral(field.name), _csv_type(field.type)) for field in columns.schema])
-    with _published(target) as temporary, pa_csv.CSVWriter(temporary, schema) as writer:
+    with _published(target) as unfinished, pa_csv.CSVWriter(unfinished, schema) as writer:
         for batch in batches(source, reader, columns):
             arrays = [_flat(column, field.type) for column, field in zip(batch.columns, schema, strict=True)]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
@@ -91,7 +90,7 @@ def batches(source: Source, reader: Reader, columns: Columns) -> Iterator[pa.Rec
         numbers = list(batch.numbers)
         if not numbers:
             continue
-        found = {int(str(line[0])): line for line in reader.results(numbers[0], numbers[-1])}
+        found = {int(str(line[0])): line for line in reader.results(numbers[0], numbers[-1], raw=columns.raw)}
         kept = [batch.table.column(name) for name in columns.kept]
         yield pa.record_batch([*kept, *columns.answers(found, numbers)], schema=columns.schema)
 
@@ -99,12 +98,12 @@ def batches(source: Source, reader: Reader, columns: Columns) -> Iterator[pa.Rec
 @contextmanager
 def _published(target: Path) -> Iterator[Path]:
     """Give a temporary path; when the block ends well, make it durable and put it in the target's place in one step."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    written = temporary(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_orphans(target)
-        yield temporary
-        move(temporary, target)
+        remove_orphans(target.parent, escape(target.name))
+        yield written
+        move(written, target)
     except OSError as error:
         raise DiskFailed(
             f"cannot write {target}: {error.strerror or error}",
@@ -112,25 +111,7 @@ def _published(target: Path) -> Iterator[Path]:
         ) from error
     finally:
         with suppress(OSError):  # gone into the target's place, or in a folder that is none
-            temporary.unlink()
-
-
-def _remove_orphans(target: Path) -> None:
-    """Remove what processes that were killed while they wrote the target have left beside it."""
-    for orphan in target.parent.glob(f".{escape(target.name)}.*.tmp"):
-        pid = orphan.name.split(".")[-2]
-        if pid.isdecimal() and not _is_alive(int(pid)):
-            orphan.unlink(missing_ok=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)  # asks, and sends nothing
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+            written.unlink()
 
 
 def _csv_type(type_: pa.DataType) -> pa.DataType:

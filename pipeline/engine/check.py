@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 import orjson
 
 from pipeline.checkpoint.columns import Columns
+from pipeline.checkpoint.gallery import folder_of
 from pipeline.engine.feed import everything, questions
 from pipeline.errors import DataError, NullCell, Problem, PromptError, RowError, SpecError
 from pipeline.prompt.build import RequestBuilder
 from pipeline.rows.source import open_source
+from pipeline.spec.asked import may_draw
 from pipeline.wire.encode import cautions, encode, refusals
 from pipeline.wire.parameters import advise, identity_of
 
@@ -170,7 +172,7 @@ def replaces_input(target: Path, source: Source) -> bool:
 
 def _check_target(job: Job, source: Source) -> None:
     """Find out before the first paid call that the output cannot be written. Raises ``SpecError`` or ``DataError``."""
-    target = job.output_path
+    target, pictures = job.output_path, folder_of(job.output_path)
     try:
         if replaces_input(target, source):
             message = "is a file of the input, which the table would replace; name another one"
@@ -178,13 +180,21 @@ def _check_target(job: Job, source: Source) -> None:
         if target.is_dir():
             raise DataError(f"output.path {target} is a folder", hint="name a .parquet file in it")
         target.parent.mkdir(parents=True, exist_ok=True)
-        probe = target.with_name(f".{target.name}.probe")
-        probe.touch()
-        probe.unlink(missing_ok=True)  # another run of the same job may be looking, too
+        _probe(target.with_name(f".{target.name}.probe"))
     except OSError as error:
-        raise DataError(
-            f"output.path {target} cannot be written: {error.strerror}", hint="choose another folder"
-        ) from error
+        message = f"output.path {target} cannot be written: {error.strerror}"
+        raise DataError(message, hint="choose another folder") from error
+    try:
+        if may_draw(job) and pictures.exists():
+            _probe(pictures / ".probe")
+    except OSError as error:
+        message = f"the folder for pictures, {pictures}, cannot be written: {error.strerror}"
+        raise DataError(message, hint="make room for it, or choose another output.path") from error
+
+
+def _probe(file: Path) -> None:
+    file.touch()
+    file.unlink(missing_ok=True)  # another run of the same job may be looking, too
 
 
 def _check_first(prepared: Prepared) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from pipeline.checkpoint.gallery import gallery
+from pipeline.client.artifacts import illustrated
 from pipeline.client.background import CANCEL_S, fetching
 from pipeline.client.breaker import Breaker, guarded, watched
 from pipeline.client.gate import Gate
@@ -200,6 +202,7 @@ def client_of(
     stored = Stored(http, prepared.endpoint, key, feedback)
     post = fetching(post, stored, journal, job.deadlines.background_s, urgent=stop.urgent.is_set)
     post = conforming(post, job.output.fields)
+    post = illustrated(post, gallery(job.output_path))
     post = journaled(post, journal)
     post = stop.gate.gated(post)
     post = throttled(post, for_request)

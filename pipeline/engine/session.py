@@ -285,6 +285,8 @@ def metadata(job: Job, totals: Totals) -> dict[str, object]:
         "output_tokens": totals.usage.output_tokens,
         "reasoning_tokens": totals.usage.reasoning_tokens,
         "total_tokens": totals.usage.total_tokens,
+        "cache_write_tokens": totals.usage.cache_write_tokens,
+        "vendor_cost": totals.usage.vendor_cost,
         "superseded_total_tokens": totals.superseded.total_tokens,
         "attempts": totals.attempts,
         "maybe_paid_attempts": totals.maybe_paid,

@@ -111,19 +111,45 @@ def _is_spent(usage: Usage) -> bool:
     return any((usage.input_tokens, usage.output_tokens, usage.total_tokens))
 
 
+_ROW_FACTS = (
+    *("error_kind", "error_message", "provider", "model", "service_tier", "response_id", "refusal"),
+    *("phase", "confidence", "searches", "vendor_cost"),
+)
+# What takes lines of its own, by title.
+_ROW_TEXTS = (
+    ("output", "output"),
+    ("tool calls", "tool_calls"),
+    ("reasoning", "reasoning_summary"),
+    ("sources", "sources"),
+    ("images", "images"),
+    ("notes", "notes"),
+)
+
+
 def render_row(row: Mapping[str, object]) -> str:
     """Return everything the journal knows of one row: its result, then each attempt with the reply's body."""
     status = str(row.get("status"))
     meaning = f" - {STATUS_FACTS[Status(status)].meaning}" if status in set(Status) else ""
     lines = [f"row {row.get('row')}: {visible(status)}{meaning}"]
-    lines += _facts(row, ("error_kind", "error_message", "provider", "model", "service_tier", "response_id", "refusal"))
-    if output := row.get("output"):
-        lines += ["", "output", block(str(output), "  ")]
+    lines += _facts(row, _ROW_FACTS)
+    for title, name in _ROW_TEXTS:
+        if text := row.get(name):
+            lines += ["", title, block(_text(text), "  ")]
     found = row.get("attempts")
     attempts = found if isinstance(found, list) else []
     for number, attempt in enumerate(attempts, 1):
         lines += ["", *_attempt(attempt, f"attempt {number} of {len(attempts)}")]
     return "\n".join(lines)
+
+
+def _text(value: object) -> str:
+    return "\n".join(map(_member, value)) if isinstance(value, list) else str(value)
+
+
+def _member(value: object) -> str:
+    """Return one line on a source, in the order of its fields, or the text that a list holds."""
+    parts = value.values() if isinstance(value, Mapping) else [value]
+    return " · ".join(" ".join(str(part).split()) for part in parts if part is not None)
 
 
 def _facts(values: Mapping[str, object], names: Iterable[str]) -> list[str]:

@@ -36,6 +36,8 @@ class Output(Settings):
     """Put before the name of every column that is ours, where an input column has the same name."""
     keep: list[str] = []
     """Binary input columns to write too; by default they are left out."""
+    raw: bool = False
+    """Whether a column `raw` holds the reply that is the answer, as JSON, without pictures."""
 
     @field_validator("path")
     @classmethod

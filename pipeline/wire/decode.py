@@ -8,16 +8,15 @@ member that tells the shape must be there; everything else may be missing, null 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from pipeline.errors import AttemptError, Sent
-from pipeline.records import Reply, Status, ToolCall, Usage
-from pipeline.wire.calls import call_of_item, calls_of_message
+from pipeline.records import Reply, Status, Usage
 from pipeline.wire.headers import lowered
+from pipeline.wire.items import Found, found_in
 from pipeline.wire.signals import attempt_error, failure, refusal, said, stamped, with_headers
 from pipeline.wire.slim import slim
 from pipeline.wire.sse import EventReader, assemble
-from pipeline.wire.tolerant import NotJsonError, mapping_at, mappings_at, number_at, parse, tamed, text_at
+from pipeline.wire.tolerant import NotJsonError, mapping_at, number_at, parse, tamed, text_at
 
 __all__ = ["decode", "read_answer", "slim"]
 
@@ -72,14 +71,14 @@ def decode(body: object, *, background: bool = False) -> Reply:
     counts), where it is not finished (unless ``background``), and where it has no known shape.
     """
     answer = _unwrapped(tamed(body))
-    found = _found(answer)
+    found = found_in(answer)
     error = answer.get("error")
     # With an output or choices the status decides: one of OpenAI's examples is completed and yet shows an error.
     if error and not (isinstance(answer.get("output"), list) or isinstance(answer.get("choices"), list)):
-        reply = _reply(answer, _Found(state="failed"))
+        reply = _reply(answer, Found(state="failed"))
         raise refusal(answer, reply=reply if reply.response_id or reply.usage != Usage() else None)
     if found is None:
-        reply = _reply(answer, _Found(state="failed"))
+        reply = _reply(answer, Found(state="failed"))
         message = f"the answer has none of the known shapes: {said(answer).message}"
         raise attempt_error("unrecognised", message, sent=Sent.ANSWERED, reply=reply)
     reply = _reply(answer, found)
@@ -106,84 +105,7 @@ def _unwrapped(body: object) -> Body:
     return inner if isinstance(inner, dict) and wrapped else body
 
 
-@dataclass(slots=True)
-class _Found:
-    """What the reader of a shape found; ``state`` is in OpenAI's words, None where the shape says nothing."""
-
-    text: str = ""
-    refusal: str | None = None
-    calls: list[ToolCall] = field(default_factory=list)
-    annotations: list[Body] = field(default_factory=list)
-    reasoning_summary: str | None = None
-    state: str | None = None
-    reason: str | None = None
-
-    @property
-    def anything(self) -> bool:
-        """Whether there is something to show for the call."""
-        return bool(self.text.strip() or self.refusal or self.calls)
-
-
-def _found(answer: Body) -> _Found | None:
-    fallback = text_at(answer, "output_text")
-    if isinstance(answer.get("output"), list):
-        found = _from_items(answer)
-    elif isinstance(answer.get("choices"), list):
-        found = _from_choices(answer)
-    elif fallback is not None:
-        found = _Found()
-    else:
-        return None
-    found.text = found.text or fallback or ""
-    return found
-
-
-def _from_items(answer: Body) -> _Found:
-    """Read the Responses shape: ``output`` is a list of items of many kinds, in any order and of any length."""
-    found = _Found()
-    summaries: list[str] = []
-    for item in mappings_at(answer, "output"):
-        if item.get("type", "message") == "message":
-            _add_content(found, item)
-        elif item.get("type") == "reasoning":
-            summaries += (text_at(part, "text") or "" for part in mappings_at(item, "summary"))
-        elif call := call_of_item(item):
-            found.calls.append(call)
-    found.reasoning_summary = "\n".join(summaries) or None
-    return found
-
-
-# Why a chat-style choice ended, in the words of the Responses API. Everything else counts as completed.
-_FINISHED: Mapping[str, tuple[str, str]] = {
-    "length": ("incomplete", "max_output_tokens"),
-    "content_filter": ("incomplete", "content_filter"),
-}
-
-
-def _from_choices(answer: Body) -> _Found:
-    """Read the chat shape: the first of the ``choices``."""
-    choice = next(mappings_at(answer, "choices"), {})
-    message = mapping_at(choice, "message")
-    found = _Found(calls=list(calls_of_message(message)))
-    _add_content(found, message)
-    found.refusal = found.refusal or text_at(message, "refusal") or None
-    found.annotations += mappings_at(message, "annotations")
-    found.state, found.reason = _FINISHED.get(text_at(choice, "finish_reason") or "", (None, None))
-    return found
-
-
-def _add_content(found: _Found, message: Body) -> None:
-    """Add what a message says. Its content is a list of parts or, on some gateways, plain text."""
-    found.text += text_at(message, "content") or ""
-    for part in mappings_at(message, "content"):
-        if part.get("type", "text") in ("output_text", "text"):
-            found.text += text_at(part, "text") or ""
-            found.annotations += mappings_at(part, "annotations")
-        elif part.get("type") == "refusal":
-            found.refusal = (found.refusal or "") + (text_at(part, "refusal") or "")
-
-
-def _reply(answer: Body, found: _Found) -> Reply:
+def _reply(answer: Body, found: Found) -> Reply:
     state = _state(answer, found)
     status = _status(
         state, found, reason := found.reason or text_at(mapping_at(answer, "incomplete_details"), "reason")
@@ -197,6 +119,11 @@ def _reply(answer: Body, found: _Found) -> Reply:
         refusal=found.refusal,
         tool_calls=tuple(found.calls),
         annotations=tuple(found.annotations),
+        sources=found.sources,
+        searches=found.searches,
+        pictures=tuple(found.pictures),
+        confidence=found.confidence,
+        phase=found.phase,
         reasoning_summary=found.reasoning_summary,
         usage=_usage(answer),
         model=text_at(answer, "model"),
@@ -221,7 +148,7 @@ _STATES: Mapping[str, str] = {
 }
 
 
-def _state(answer: Body, found: _Found) -> str:
+def _state(answer: Body, found: Found) -> str:
     """Return the state of the response: a cut-off choice, else a known status, else what the content suggests."""
     known = _STATES.get(text_at(answer, "status") or "")
     if found.state is not None and known in (None, "completed"):
@@ -231,7 +158,7 @@ def _state(answer: Body, found: _Found) -> str:
     return "failed" if answer.get("error") and not found.anything else "completed"
 
 
-def _status(state: str, found: _Found, reason: str | None) -> Status:
+def _status(state: str, found: Found, reason: str | None) -> Status:
     if state == "completed":
         return _completed(found)
     if state == "incomplete":
@@ -239,10 +166,10 @@ def _status(state: str, found: _Found, reason: str | None) -> Status:
     return Status(state)
 
 
-def _completed(found: _Found) -> Status:
+def _completed(found: Found) -> Status:
     if found.refusal is not None:
         return Status.REFUSED
-    if found.text.strip():
+    if found.content:
         return Status.OK
     return Status.TOOL_CALLS if found.calls else Status.EMPTY
 
@@ -257,6 +184,10 @@ _FIGURES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("completion_tokens_details", "reasoning_tokens"),
     ),
     "total_tokens": (("total_tokens",), ("total_tokens",)),
+    "cache_write_tokens": (
+        ("input_tokens_details", "cache_write_tokens"),
+        ("prompt_tokens_details", "cache_write_tokens"),
+    ),
 }
 
 
@@ -270,7 +201,7 @@ def _usage(answer: Body) -> Usage:
     asked, answered = figures["input_tokens"], figures["output_tokens"]
     if figures["total_tokens"] is None and asked is not None and answered is not None:
         figures["total_tokens"] = asked + answered
-    return Usage(**figures)
+    return Usage(**figures, vendor_cost=_cost(number_at(given, "cost")))
 
 
 def _figure(usage: Body, paths: tuple[tuple[str, ...], ...]) -> int | None:
@@ -289,6 +220,11 @@ def _count(value: object) -> int | None:
     Fractions, text, negative and absurd numbers (2^53 on) are unknown rather than guessed at.
     """
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
+
+
+def _cost(value: float | None) -> float | None:
+    """Return a cost as a number of the vendor's own unit; NaN fails the comparison."""
+    return float(value) if value is not None and 0 <= value < 2**53 else None
 
 
 # The end of the year 9999: beyond it no calendar can show the moment.

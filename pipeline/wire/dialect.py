@@ -69,6 +69,8 @@ class Dialect:
     """
     store_by_default: bool | None
     """``store`` where the job does not set it and nothing it uses needs a stored response; None sends nothing."""
+    reports_cost: bool
+    """Whether usage says what a call cost, in the vendor's own unit. qingbo's does, by its newer pages: 500,000 to the dollar."""
 
     def overridden(self, overrides: Mapping[str, object]) -> Dialect:
         """Return the dialect with some facts replaced; lists stand for sets. Raises ``UnknownFact``."""
@@ -170,6 +172,7 @@ _OPENAI = Dialect(
     image_formats=_IMAGE_FORMATS,
     max_image_bytes=_TWENTY_MEGABYTES,
     store_by_default=False,
+    reports_cost=False,
 )
 
 _QINGBO = Dialect(
@@ -191,6 +194,7 @@ _QINGBO = Dialect(
     image_formats=_IMAGE_FORMATS,
     max_image_bytes=_TWENTY_MEGABYTES,
     store_by_default=None,
+    reports_cost=True,
 )
 
 _APIMART = replace(
@@ -200,6 +204,7 @@ _APIMART = replace(
     key_env="APIMART_API_KEY",
     documented=_GATEWAY_PARAMETERS | {"top_p"},
     parts=frozenset({"input_text", "input_image"}),
+    reports_cost=False,
 )
 
 DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (_OPENAI, _QINGBO, _APIMART)}

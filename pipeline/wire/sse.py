@@ -193,6 +193,8 @@ class _Chat:
     text: list[str] = field(default_factory=list)
     refusal: list[str] = field(default_factory=list)
     calls: dict[object, _Call] = field(default_factory=dict)
+    annotations: list[object] = field(default_factory=list)
+    logprobs: list[object] = field(default_factory=list)
     finish_reason: str | None = None
 
     @property
@@ -209,6 +211,8 @@ class _Chat:
             delta = mapping_at(choice, "delta") or mapping_at(choice, "message")
             self.text.append(text_at(delta, "content") or "")
             self.refusal.append(text_at(delta, "refusal") or "")
+            self.annotations += mappings_at(delta, "annotations")
+            self.logprobs += mappings_at(mapping_at(choice, "logprobs"), "content")
             for position, call in enumerate(mappings_at(delta, "tool_calls")):
                 index = call.get("index", position)
                 self.calls.setdefault(index if isinstance(index, int) else position, _Call()).add(call)
@@ -220,4 +224,9 @@ class _Chat:
             message["refusal"] = "".join(self.refusal)
         if self.calls:
             message["tool_calls"] = [call.body() for call in self.calls.values()]
-        return {**self.top, "choices": [{"index": 0, "message": message, "finish_reason": self.finish_reason}]}
+        if self.annotations:
+            message["annotations"] = self.annotations
+        choice: dict[str, object] = {"index": 0, "message": message, "finish_reason": self.finish_reason}
+        if self.logprobs:
+            choice["logprobs"] = {"content": self.logprobs}
+        return {**self.top, "choices": [choice]}

@@ -9,30 +9,23 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.checkpoint.columns import OURS, Columns, arrow_type
+from pipeline.checkpoint.columns import OURS, Columns, Ours, arrow_type
+from pipeline.checkpoint.schema import RESULT
 from pipeline.errors import DataError, SpecError
 from pipeline.spec.columns import Column, Enum, FieldType, ListOf, Scalar, Struct
 from pipeline.spec.job import Job
 
+Settings = dict[str, Any]
 INPUT = pa.schema([("id", pa.int64()), ("title", pa.string()), ("photo", pa.binary())])
-NAMES = [ours.name for ours in OURS if ours.name not in ("tool_calls", "first_token_s")]
+NAMES = [ours.name for ours in OURS if ours.belongs is Ours("", pa.null(), "").belongs]
+SEARCH: Settings = {"request": {"tools": [{"type": "web_search"}]}}
+DRAW: Settings = {"request": {"tools": [{"type": "image_generation"}]}}
 
 
-def columns(
-    table: pa.Schema = INPUT, request: dict[str, object] | None = None, delivery: str = "plain", **output: object
-) -> Columns:
-    """Return the columns of a job with these output settings."""
-    job = Job.model_validate(
-        {
-            "provider": "simulator",
-            "model": "m",
-            "input": "t.parquet",
-            "prompt": "x",
-            "request": request or {},
-            "delivery": delivery,
-            "output": {"path": "o.parquet", **output},
-        }
-    ).located(Path("/"))
+def columns(table: pa.Schema = INPUT, settings: Settings | None = None, **output: object) -> Columns:
+    """Return the columns of a job with these settings, and these of its output."""
+    given = {"provider": "simulator", "model": "m", "input": "t.parquet", "prompt": "x", **(settings or {})}
+    job = Job.model_validate({**given, "output": {"path": "o.parquet", **output}}).located(Path("/"))
     return Columns.of(job, table)
 
 
@@ -43,41 +36,32 @@ def row(columns: Columns, number: int, result: tuple[Any, ...] | None) -> dict[s
     return {name: array[0].as_py() for name, array in zip(names, arrays, strict=True)}
 
 
-def result(status: str = "ok", text: str | None = "yes", carrier: int = 3) -> tuple[Any, ...]:
+def result(status: str = "ok", text: str | None = "yes", carrier: int = 3, **more: object) -> tuple[Any, ...]:
     """Return a result as the journal gives it, for row 3."""
     kind, message = (None, None) if status == "ok" else ("why", "because")
-    said = (text, None)
-    return (
-        3,
-        status,
-        kind,
-        message,
-        "p",
-        "m-1",
-        "flex",
-        "id",
-        None,
-        *said,
-        10,
-        2,
-        5,
-        1,
-        15,
-        2,
-        0,
-        0.5,
-        0.25,
-        1.5,
-        carrier,
-    )
+    values = {
+        "row": 3, "status": status, "error_kind": kind, "error_message": message, "provider": "p", "model": "m-1",
+        "service_tier": "flex", "response_id": "id", "output": text, "input_tokens": 10, "cached_tokens": 2, "output_tokens": 5,
+        "reasoning_tokens": 1, "total_tokens": 15, "attempts": 2, "maybe_paid": 0, "latency_s": 0.5, "first_token_s": 0.25,
+        "finished_at": 1.5, "shared_from": carrier, **more,
+    }  # fmt: skip
+    return tuple(values.get(name) for name in RESULT)
 
 
 def test_the_input_comes_first_then_the_answer_then_ours() -> None:
     """In this order, whatever the answer is."""
     assert columns().schema.names == ["id", "title", "output", *NAMES]
     assert columns(fields={"a": "string", "b": "int"}).schema.names == ["id", "title", "a", "b", "output", *NAMES]
-    whole = columns(request={"tools": [{"type": "web_search"}]}, delivery="stream")
-    assert whole.schema.names[2:] == ["output", *(ours.name for ours in OURS)]
+    everything = {
+        "provider": {"name": "simulator", "dialect": "qingbo"},
+        "delivery": "stream",
+        "request": {
+            "tools": "{{ tools }}",
+            "reasoning": {"summary": "auto"},
+            "include": ["message.output_text.logprobs"],
+        },
+    }
+    assert columns(settings=everything, raw=True).schema.names[2:] == ["output", *(ours.name for ours in OURS)]
 
 
 def test_a_prefix_stands_before_everything_that_is_not_the_inputs() -> None:
@@ -163,31 +147,78 @@ def test_a_row_has_what_its_call_says() -> None:
     cells = row(columns(), 3, result())
     assert cells == {
         "output": "yes", "status": "ok", "error_kind": None, "error_message": None, "provider": "p", "model": "m-1", "service_tier": "flex",
-        "response_id": "id", "refusal": None, "input_tokens": 10, "cached_tokens": 2, "output_tokens": 5, "reasoning_tokens": 1,
+        "response_id": "id", "refusal": None, "input_tokens": 10, "cached_tokens": 2, "cache_write_tokens": None,
+         "output_tokens": 5, "reasoning_tokens": 1,
         "total_tokens": 15, "attempts": 2, "latency_s": 0.5, "shared_from": None,
         "finished_at": datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC),
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("name", "settings"),
-    [("tool_calls", {"request": {"tools": [{"type": "web_search"}]}}), ("first_token_s", {"delivery": "stream"})],
+    ("settings", "names"),
+    [
+        ({"delivery": "stream"}, {"first_token_s"}),
+        ({"request": {"tools": []}}, set()),
+        ({"request": {"tools": [{"type": "function", "name": "f"}]}}, {"tool_calls", "phase"}),
+        (SEARCH, {"tool_calls", "phase", "sources", "searches"}),
+        ({"extra_body": SEARCH["request"]}, {"tool_calls", "phase", "sources", "searches"}),
+        (
+            {"request": {"tools": [{"type": "web_search_preview_2025_03_11"}]}},
+            {"tool_calls", "phase", "sources", "searches"},
+        ),
+        (
+            {"request": {"tools": [{"type": "file_search", "vector_store_ids": ["v"]}]}},
+            {"tool_calls", "phase", "sources", "searches"},
+        ),
+        ({"extra_body": {"tools": [{"type": "code_interpreter"}]}}, {"tool_calls", "phase", "sources"}),
+        (DRAW, {"tool_calls", "phase", "images", "notes"}),
+        (
+            {"request": {"tools": "{{ tools }}"}},
+            {"tool_calls", "phase", "sources", "searches", "images", "notes"},
+        ),
+        ({"request": {"reasoning": {"effort": "low"}}}, set()),
+        ({"request": {"reasoning": {"effort": "low", "summary": "auto"}}}, {"reasoning_summary"}),
+        ({"request": {"reasoning": {"summary": "{{ summary }}"}}}, {"reasoning_summary"}),
+        ({"extra_body": {"reasoning": {"generate_summary": "auto"}}}, {"reasoning_summary"}),
+        ({"request": {"include": ["web_search_call.action.sources"]}}, set()),
+        ({"request": {"include": ["message.output_text.logprobs"]}}, {"confidence"}),
+        ({"request": {"top_logprobs": 3}}, {"confidence"}),
+        ({"request": {"top_logprobs": 0}}, set()),
+        ({"extra_body": {"logprobs": True}}, {"confidence"}),
+        ({"provider": {"name": "simulator", "dialect": "qingbo"}}, {"vendor_cost"}),
+        ({"provider": {"name": "simulator", "dialect": "apimart"}}, set()),
+        ({"provider": {"name": "simulator", "overrides": {"reports_cost": True}}}, {"vendor_cost"}),
+    ],
 )
-def test_a_column_is_there_only_for_the_jobs_it_belongs_to(name: str, settings: dict[str, Any]) -> None:
-    """Calls where there are tools, the time of the first token where answers are streamed; else not even empty."""
-    assert set(columns(**settings).schema.names) - set(columns().schema.names) == {name}
+def test_a_column_is_there_only_for_the_jobs_it_belongs_to(settings: Settings, names: set[str]) -> None:
+    """What a job does not ask for is not even an empty column; a template may turn out to ask for anything."""
+    assert set(columns(settings=settings).schema.names) - set(columns().schema.names) == names
+
+
+def test_what_an_answer_carries_is_typed() -> None:
+    """Lists and structs, as a data frame wants them; a row without a result has nulls."""
+    page = {"kind": "url_citation", "title": "A", "url": "https://a.example", "file_id": None, "filename": None}
+    sourced = columns(settings=SEARCH)
+    cells = row(sourced, 3, result(sources=[page], searches=2, phase="final_answer"))
+    assert (cells["sources"], cells["searches"], cells["phase"]) == ([page], 2, "final_answer")
+    assert pa.types.is_struct(sourced.schema.field("sources").type.value_type)
+    assert sourced.schema.field("searches").type == pa.int32()
+    drawn = columns(settings=DRAW)
+    cells = row(drawn, 3, result(images=["o.images/3-1-aa.png"], notes=["picture 2 is none"]))
+    assert (cells["images"], cells["notes"]) == (["o.images/3-1-aa.png"], ["picture 2 is none"])
+    assert (row(sourced, 9, None)["sources"], row(drawn, 9, None)["images"]) == (None, None)
 
 
 def test_a_streamed_row_says_when_its_text_began() -> None:
     """In seconds, beside the latency; a row without a result does not know it."""
-    streamed = columns(delivery="stream")
+    streamed = columns(settings={"delivery": "stream"})
     assert (row(streamed, 3, result())["latency_s"], row(streamed, 3, result())["first_token_s"]) == (0.5, 0.25)
     assert row(streamed, 9, None)["first_token_s"] is None
 
 
 def test_a_twin_carries_nothing_and_says_from_whom_it_has_it() -> None:
     """Sums over the table are the bill: tokens are 0, and null only where nobody knows them."""
-    cells = row(columns(), 3, (*result()[:12], None, *result(carrier=1)[13:]))
+    cells = row(columns(), 3, result(cached_tokens=None, carrier=1))
     assert [cells[name] for name in ("input_tokens", "cached_tokens", "total_tokens", "attempts", "shared_from")] == [
         0,
         None,
@@ -196,6 +227,8 @@ def test_a_twin_carries_nothing_and_says_from_whom_it_has_it() -> None:
         1,
     ]
     assert (cells["output"], cells["latency_s"]) == ("yes", 0.5)
+    shared = row(columns(settings=SEARCH), 3, result(searches=2, sources=[], carrier=1))
+    assert (shared["searches"], shared["sources"]) == (0, [])
 
 
 @pytest.mark.parametrize(

@@ -42,10 +42,10 @@ def test_readme_lists_every_photo_and_no_other() -> None:
 
 
 def test_readme_lists_every_other_input() -> None:
-    """The README tells the size of the two tables to the byte."""
+    """The README tells the size of each table to the byte."""
     rows = readme_table(r"`[a-z]+\.(parquet|csv)`")
     assert {name: int(cells[1]) for name, cells in rows.items()} == {
-        name: (DATA / name).stat().st_size for name in ("photos.parquet", "films.csv")
+        name: (DATA / name).stat().st_size for name in ("photos.parquet", "films.csv", "claims.csv")
     }
 
 
@@ -174,3 +174,14 @@ def test_the_films_are_plain_utf8_with_letters_beyond_ascii() -> None:
     films = pl.read_csv(DATA / "films.csv")
     for column in ("title", "director"):
         assert any(not value.isascii() for value in films[column])
+
+
+def test_the_claims_are_complete_and_none_is_there_twice() -> None:
+    """The file claims.csv has a verdict for each claim, and each verdict more than once."""
+    claims = pl.read_csv(DATA / "claims.csv")
+    assert claims.columns == ["claim", "known"]
+    assert claims.null_count().row(0) == (0, 0)
+    assert not claims["claim"].is_duplicated().any()
+    counts = dict(claims["known"].value_counts().iter_rows())
+    assert set(counts) == {"supported", "refuted", "unclear"}
+    assert min(counts.values()) > 1

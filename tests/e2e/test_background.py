@@ -201,7 +201,11 @@ def test_a_run_killed_at_any_moment_pays_no_row_twice_whose_response_it_knows(
     ambiguous: bool,
 ) -> None:
     """The ledger is the judge. What was killed before its id was here is counted as perhaps paid, and ends as the job wishes."""
-    taking_its_time = {"fault": "slow_drip", "probability": 0.2, "gap_s": 0.0001}  # ids that are on their way for a while
+    taking_its_time = {
+        "fault": "slow_drip",
+        "probability": 0.2,
+        "gap_s": 0.0001,
+    }  # ids that are on their way for a while
     provider = play({"latency_s": {"median": 0.5, "p95": 1.5}, "faults": [taking_its_time]})
     job = bench(provider, rows=rows, delivery="background", limits={"concurrency": 20}, retry={"ambiguous": ambiguous})
     for moment in _moments(rows, kills):

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from tests.e2e.bench import Bench, Provider
 
 DIALECTS = ("openai", "qingbo", "apimart")
-ASIDE = frozenset({"response_id", "latency_s", "finished_at", "service_tier", "cached_tokens", "reasoning_tokens"})
+ASIDE = frozenset(
+    {"response_id", "latency_s", "finished_at", "service_tier", "cached_tokens", "reasoning_tokens", "vendor_cost"}
+)
 """What may differ from one run to the next, or is said by some providers only."""
 
 

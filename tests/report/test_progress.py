@@ -200,6 +200,8 @@ def test_json_lines_parse_and_keep_their_names(started, row, finished, clock) ->
             "output_tokens": 4_040,
             "reasoning_tokens": 1_010,
             "total_tokens": 64_640,
+            "cache_write_tokens": None,
+            "vendor_cost": None,
         },
         "problems": {},
         "rows_per_s": pytest.approx(10.05, abs=0.01),

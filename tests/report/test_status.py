@@ -129,6 +129,36 @@ def test_a_row_shows_its_answer_and_every_attempt() -> None:
     )
 
 
+def test_what_an_answer_carries_is_shown_line_by_line() -> None:
+    """Sources with what they name, pictures by their paths, calls as they came; a page's title cannot add lines or steer the terminal."""
+    page = {"kind": "url_citation", "title": "A\nB\x1b[2J", "url": "https://a.example", "file_id": None}
+    row = {
+        "row": 7,
+        "status": "ok",
+        "confidence": 0.75,
+        "searches": 0,
+        "phase": None,
+        "output": "Yes.",
+        "tool_calls": '[{"id":"c"}]',
+        "reasoning_summary": "First.\nThen.",
+        "sources": [page, {"kind": "file_citation", "title": None, "filename": "f.pdf"}],
+        "images": ["o.images/7-1-aa.png"],
+        "notes": ["generated picture 2: no base64"],
+        "attempts": [],
+    }
+    assert render_row(row) == (
+        "row 7: ok - answered as wished\n"
+        "  confidence  0.75\n"
+        "  searches    0\n"
+        "\noutput\n  Yes.\n"
+        '\ntool calls\n  [{"id":"c"}]\n'
+        "\nreasoning\n  First.\n  Then.\n"
+        "\nsources\n  url_citation · A B\\x1b[2J · https://a.example\n  file_citation · f.pdf\n"
+        "\nimages\n  o.images/7-1-aa.png\n"
+        "\nnotes\n  generated picture 2: no base64"
+    )
+
+
 def test_a_time_that_was_not_recorded_is_unknown() -> None:
     """A missing start is not the year 1970."""
     session = {**SESSION, "started_at": None, "exit_code": 99}

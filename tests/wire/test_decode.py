@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import AttemptError, Sent
-from pipeline.records import Reply, Status, ToolCall, Usage
+from pipeline.records import Reply, Source, Status, ToolCall, Usage
 from pipeline.wire.decode import decode, read_answer
 
 SERVED = "gpt-5.4-mini-2026-03-17"
@@ -25,6 +25,8 @@ PRICE_LIST = {
     "url": "https://example.com/price",
     "title": "Price list",
 }
+PRICE_SOURCE = Source("url_citation", "Price list", "https://example.com/price")
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 
 
 def call(call_id: str, arguments: str) -> ToolCall:
@@ -36,8 +38,9 @@ def chat_reply(status: Status, number: int, **more: Any) -> Reply:
     return Reply(status, usage=usage, model="gpt-5", response_id=f"resp-{number}", created=MOMENT, **more)
 
 
-def reply(status: Status, number: int, usage: tuple[int, int, int, int, int], **more: Any) -> Reply:
-    return Reply(status, usage=Usage(*usage), model=SERVED, response_id=f"resp_{number}", created=MOMENT, **more)
+def reply(status: Status, number: int, usage: tuple[float | None, ...], searches: int = 0, **more: Any) -> Reply:
+    ids = {"model": SERVED, "response_id": f"resp_{number}", "created": MOMENT}
+    return Reply(status, usage=Usage(*usage), searches=searches, **ids, **more)
 
 
 GOLDEN: dict[str, Reply] = {
@@ -57,7 +60,13 @@ GOLDEN: dict[str, Reply] = {
         tool_calls=(call("call_1", '{"label":"cat","confidence":0.97}'),),
     ),
     "openai.res.web-search": reply(
-        Status.OK, 4, (900, 0, 20, 0, 920), text="It costs 19 EUR.", annotations=(PRICE_LIST,)
+        Status.OK,
+        4,
+        (900, 0, 20, 0, 920),
+        searches=1,
+        text="It costs 19 EUR.",
+        annotations=(PRICE_LIST,),
+        sources=(PRICE_SOURCE,),
     ),
     "openai.res.refusal": reply(
         Status.REFUSED, 5, (300, 0, 12, 0, 312), refusal="I cannot identify people in pictures."
@@ -69,8 +78,42 @@ GOLDEN: dict[str, Reply] = {
         text="A grey cat on",
         incomplete_reason="max_output_tokens",
     ),
+    "openai.res.sources": reply(
+        Status.OK,
+        7,
+        (900, 0, 20, 0, 920, 512),
+        searches=2,
+        text="It costs 19 EUR.",
+        annotations=(
+            PRICE_LIST,
+            {"type": "file_citation", "file_id": "file-1", "filename": "prices.pdf", "index": 14},
+            {
+                "type": "container_file_citation",
+                "container_id": "cntr_1",
+                "file_id": "cfile_1",
+                "filename": "plot.png",
+                "start_index": 0,
+                "end_index": 2,
+            },
+            {"type": "file_path", "file_id": "file-3", "index": 2},
+        ),
+        sources=(
+            PRICE_SOURCE,
+            Source("file_citation", file_id="file-1", filename="prices.pdf"),
+            Source("container_file_citation", file_id="cfile_1", filename="plot.png"),
+            Source("file_path", file_id="file-3"),
+            Source("web_search", url="https://example.com/shop"),
+            Source("file_search", file_id="file-2", filename="old.pdf"),
+        ),
+        phase="final_answer",
+    ),
+    "openai.res.image": reply(Status.OK, 8, (900, 0, 20, 0, 920), text="Here it is.", pictures=(PIXEL,)),
+    "openai.res.logprobs": reply(
+        Status.OK, 9, (900, 0, 20, 0, 920, None, 1250.0), text="Tokyo", confidence=math.exp(-0.3)
+    ),
     "qingbo.res.reasoning-message": Reply(
         Status.OK,
+        searches=0,
         text="一只灰色的猫。",
         usage=Usage(642, 0, 184, 128, 826),
         model="gpt-5-2025-08-07",
@@ -91,6 +134,7 @@ GOLDEN: dict[str, Reply] = {
     ),
     "apimart.res.envelope-responses-shape": Reply(
         Status.OK,
+        searches=0,
         text="A grey cat.",
         usage=Usage(120, 0, 30, 20, 150),
         model="gpt-5-nano-2025-08-07",
@@ -510,7 +554,7 @@ def test_a_call_that_needs_us_is_recorded(item: dict[str, object], expected: Too
         {"type": "mcp_call", "name": "n", "error": {"odd": 1}},
         {"type": "mcp_list_tools", "tools": []},
         {"type": "code_interpreter_call", "outputs": None},
-        {"type": "image_generation_call", "result": "aGk="},
+        {"type": "image_generation_call", "result": None},
         {"type": "shell_call", "environment": {"type": "container_reference"}},
         {"type": "tool_search_call", "execution": "server"},
         {"type": "function_call_output", "call_id": "c"},
@@ -578,6 +622,17 @@ def test_chat_style_calls_have_the_same_form() -> None:
         ({"input_tokens": True}, Usage()),
         ({"input_tokens": [1]}, Usage()),
         ({"total_tokens": 7}, Usage(total_tokens=7)),
+        (
+            {"input_tokens_details": {"cache_write_tokens": 3}, "cost": 1250},
+            Usage(cache_write_tokens=3, vendor_cost=1250.0),
+        ),
+        ({"prompt_tokens_details": {"cache_write_tokens": -3}, "cost": 0.25}, Usage(vendor_cost=0.25)),
+        ({"cost": 0}, Usage(vendor_cost=0.0)),
+        ({"cost": -1}, Usage()),
+        ({"cost": math.nan}, Usage()),
+        ({"cost": math.inf}, Usage()),
+        ({"cost": "12"}, Usage()),
+        ({"cost": {"total": 1}}, Usage()),
     ],
 )
 def test_usage_is_read_in_either_naming_and_unknown_stays_unknown(usage: object, expected: Usage) -> None:
@@ -632,6 +687,19 @@ KEYS = st.sampled_from(
     [
         *("code", "data", "output", "choices", "message", "error", "status", "type", "content", "text", "usage", "id"),
         *("input_tokens", "tool_calls", "function", "arguments", "output_text", "finish_reason", "created_at"),
+        *(
+            "annotations",
+            "url_citation",
+            "url",
+            "file_id",
+            "filename",
+            "title",
+            "action",
+            "sources",
+            "results",
+            "result",
+        ),
+        *("logprobs", "logprob", "phase", "cost", "input_tokens_details", "cache_write_tokens"),
     ]
 )
 JSON = st.recursive(
@@ -640,7 +708,8 @@ JSON = st.recursive(
     | st.integers()
     | st.floats()
     | st.text(st.characters(exclude_categories=()))
-    | st.sampled_from(["message", "output_text", "function_call", "failed", "in_progress", "200", "stop"]),
+    | st.sampled_from(["message", "output_text", "function_call", "failed", "in_progress", "200", "stop"])
+    | st.sampled_from(["url_citation", "web_search_call", "file_search_call", "image_generation_call", "search"]),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(

@@ -25,6 +25,7 @@ FACTS = {
         "parts": {"input_text", "input_image", "input_file"},
         "roles": {"user", "assistant", "system", "developer"},
         "store_by_default": False,
+        "reports_cost": False,
     },
     "qingbo": {
         "base_url": "https://qingbo.dev/v1",
@@ -42,6 +43,7 @@ FACTS = {
         "roles": {"user", "assistant", "system"},
         "documented": {"model", "input", "tools", "temperature", "max_output_tokens", "stream"},
         "store_by_default": None,
+        "reports_cost": True,
     },
     "apimart": {
         "base_url": "https://api.apimart.ai/v1",
@@ -59,6 +61,7 @@ FACTS = {
         "roles": {"user", "assistant", "system"},
         "documented": {"model", "input", "tools", "temperature", "max_output_tokens", "stream", "top_p"},
         "store_by_default": None,
+        "reports_cost": False,
     },
 }
 
@@ -102,6 +105,7 @@ OVERRIDES = {
     "image_formats": ["image/png"],
     "max_image_bytes": 1000,
     "store_by_default": True,
+    "reports_cost": False,
 }
 
 

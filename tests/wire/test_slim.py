@@ -38,6 +38,7 @@ def test_payloads_become_notes_of_their_length(raw: dict[str, Any], kept: dict[s
 
     assert slim(raw) == kept
     assert raw == before
+    assert slim(kept) == kept
 
 
 @pytest.mark.parametrize(
