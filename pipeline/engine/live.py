@@ -60,7 +60,7 @@ async def answer(question: Question, run: Run) -> Result:
     try:
         request = question.request()  # prompt/: rendered by the feed, pictures still references
     except RowError as error:
-        return _unasked(question.row, error, run)
+        return _unasked(question, error, run)
     try:
         with run.journal.claim(request) as claim:  # checkpoint/: known, being asked for a twin row, or ours
             if not claim.ours:
@@ -71,11 +71,12 @@ async def answer(question: Question, run: Run) -> Result:
     return Result.of(question.row, reply, rows=1 + claim.twins)
 
 
-def _unasked(row: int, error: RowError, run: Run) -> Result:
+def _unasked(question: Question, error: RowError, run: Run) -> Result:
     """A row without a request: skipped when the job says so, else failed; nothing was sent and nothing is paid."""
+    row, rows = question.row, question.answers
     skipped = isinstance(error, NullCell) and run.on_null == "skip"
     run.journal.note(row, Status.SKIPPED if skipped else Status.FAILED, error)
-    return Result(row, Status.SKIPPED) if skipped else Result.failed(row, error)
+    return Result(row, Status.SKIPPED, rows=rows) if skipped else Result.failed(row, error, rows=rows)
 
 
 class Brake:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pipeline.events import AttemptFailed, Event, Paused, RowFinished, RunStarted, Stopping, Stuck, Writing
 from pipeline.records import STATUS_FACTS, Result, Usage
+from pipeline.report.text import unit
 
 WINDOW_S = 30.0  # the span over which speed is measured: long enough to be calm, short enough to notice a stall
 SAMPLE_S = 0.5  # how often the speed's window takes a sample
@@ -122,14 +123,19 @@ class Tally:
         return (self.usage.input_tokens or 0) + (self.usage.output_tokens or 0)
 
     @property
+    def unit(self) -> str:
+        """What the other figures count: rows, or answers where each row is asked several times."""
+        return unit(self.run.samples) if self.run is not None else unit(1)
+
+    @property
     def known(self) -> int:
         """The rows that were finished before this start."""
         return self.run.known if self.run is not None else 0
 
     @property
     def rows(self) -> int | None:
-        """The rows of the job, None while it is not known."""
-        return self.run.rows if self.run is not None else None
+        """The rows of the job, or the answers they are to get; None while it is not known."""
+        return self.run.answers if self.run is not None else None
 
     @property
     def done(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,21 @@ import pyarrow as pa
 import pytest
 
 from pipeline.checkpoint.columns import OURS, Columns, arrow_type
+from pipeline.checkpoint.schema import RESULT
 from pipeline.errors import DataError, SpecError
 from pipeline.spec.columns import Column, Enum, FieldType, ListOf, Scalar, Struct
 from pipeline.spec.job import Job
 
 INPUT = pa.schema([("id", pa.int64()), ("title", pa.string()), ("photo", pa.binary())])
-NAMES = [ours.name for ours in OURS if ours.name not in ("tool_calls", "first_token_s")]
+NAMES = [ours.name for ours in OURS if ours.name not in ("tool_calls", "first_token_s", "statuses")]
 
 
 def columns(
-    table: pa.Schema = INPUT, request: dict[str, object] | None = None, delivery: str = "plain", **output: object
+    table: pa.Schema = INPUT,
+    request: dict[str, object] | None = None,
+    delivery: str = "plain",
+    samples: int = 1,
+    **output: object,
 ) -> Columns:
     """Return the columns of a job with these output settings."""
     job = Job.model_validate(
@@ -30,16 +36,17 @@ def columns(
             "prompt": "x",
             "request": request or {},
             "delivery": delivery,
+            "samples": samples,
             "output": {"path": "o.parquet", **output},
         }
     ).located(Path("/"))
     return Columns.of(job, table)
 
 
-def row(columns: Columns, number: int, result: tuple[Any, ...] | None) -> dict[str, object]:
-    """Return the cells that are not the input's of one row."""
+def row(columns: Columns, number: int, *results: tuple[Any, ...] | None) -> dict[str, object]:
+    """Return the cells that are not the input's of one row, from the results of its samples."""
     names = columns.schema.names[len(columns.kept) :]
-    arrays = columns.answers({} if result is None else {number: result}, [number])
+    arrays = columns.answers({number: [result for result in results if result is not None]}, [number])
     return {name: array[0].as_py() for name, array in zip(names, arrays, strict=True)}
 
 
@@ -49,6 +56,7 @@ def result(status: str = "ok", text: str | None = "yes", carrier: int = 3) -> tu
     said = (text, None)
     return (
         3,
+        0,
         status,
         kind,
         message,
@@ -76,7 +84,7 @@ def test_the_input_comes_first_then_the_answer_then_ours() -> None:
     """In this order, whatever the answer is."""
     assert columns().schema.names == ["id", "title", "output", *NAMES]
     assert columns(fields={"a": "string", "b": "int"}).schema.names == ["id", "title", "a", "b", "output", *NAMES]
-    whole = columns(request={"tools": [{"type": "web_search"}]}, delivery="stream")
+    whole = columns(request={"tools": [{"type": "web_search"}]}, delivery="stream", samples=2)
     assert whole.schema.names[2:] == ["output", *(ours.name for ours in OURS)]
 
 
@@ -187,7 +195,7 @@ def test_a_streamed_row_says_when_its_text_began() -> None:
 
 def test_a_twin_carries_nothing_and_says_from_whom_it_has_it() -> None:
     """Sums over the table are the bill: tokens are 0, and null only where nobody knows them."""
-    cells = row(columns(), 3, (*result()[:12], None, *result(carrier=1)[13:]))
+    cells = row(columns(), 3, (*result()[:13], None, *result(carrier=1)[14:]))
     assert [cells[name] for name in ("input_tokens", "cached_tokens", "total_tokens", "attempts", "shared_from")] == [
         0,
         None,
@@ -252,3 +260,104 @@ def test_a_field_named_like_a_column_of_ours_is_refused() -> None:
         columns(fields={"status": "string", "fine": "int", "output": "string"}, prefix="x_")
     assert [problem.where for problem in refused.value.problems] == ["output.fields.status", "output.fields.output"]
     assert "choose another" in refused.value.message
+
+
+# -- several samples ---------------------------------------------------------------------------------------------------------------
+
+FIELDS = {"label": "enum[a, b]", "n": "int?", "x": "float", "tags": "list[string]"}
+
+
+def sampled(sample: int, status: str = "ok", text: str | None = None, **values: object) -> tuple[Any, ...]:
+    """Return the result of one of row 3's samples."""
+    plain = dict(zip(RESULT, result(status, text), strict=True))
+    return tuple({**plain, "sample": sample, "response_id": f"id-{sample}", **values}.values())
+
+
+def labelled(label: str, n: int | None = 1, x: float = 0.5) -> str:
+    """Return an answer to FIELDS."""
+    return json.dumps({"label": label, "n": n, "x": x, "tags": [label]})
+
+
+def test_with_samples_each_field_is_a_list_with_what_its_answers_have_in_common_beside_it() -> None:
+    """Votes for values that can be the same, a mean for fractions, and nothing beside lists; what is one per row keeps its type."""
+    schema = columns(samples=3, fields=FIELDS, prefix="x_").schema
+    share = {"_share": pa.float64(), "_agreement": pa.float64()}
+    expected = {
+        "x_label": pa.list_(pa.string()), "x_label_vote": pa.string(), **{f"x_label{end}": kind for end, kind in share.items()},
+        "x_n": pa.list_(pa.int64()), "x_n_vote": pa.int64(), **{f"x_n{end}": kind for end, kind in share.items()},
+        "x_x": pa.list_(pa.float64()), "x_x_mean": pa.float64(),
+        "x_tags": pa.list_(pa.list_(pa.string())),
+        "x_output": pa.list_(pa.string()), "x_status": pa.string(), "x_statuses": pa.list_(pa.string()),
+    }  # fmt: skip
+    assert {name: schema.field(name).type for name in schema.names[2:][: len(expected)]} == expected
+    assert schema.field("x_response_id").type == pa.list_(pa.string())
+    assert schema.field("x_total_tokens").type == pa.int64()
+
+
+def test_a_rows_samples_become_its_cells() -> None:
+    """Lists have an entry per sample, null where it gave none; tokens are summed, times the longest, and the first of all others stands."""
+    found = [
+        sampled(0, text=labelled("b"), latency_s=0.5, finished_at=1.5),
+        sampled(1, "truncated", text='{"label', latency_s=2.0, finished_at=4.5),
+        sampled(2, text=labelled("a", None, 1.0), latency_s=1.0, finished_at=2.5),
+        sampled(3, text=labelled("a", None, 0.0), latency_s=1.0, finished_at=2.5),
+    ]
+    cells = row(columns(samples=4, fields=FIELDS), 3, *found)
+    assert cells == {
+        "label": ["b", None, "a", "a"], "label_vote": "a", "label_share": 0.5, "label_agreement": pytest.approx(1 / 3),
+        "n": [1, None, None, None], "n_vote": None, "n_share": 0.5, "n_agreement": pytest.approx(1 / 3),
+        "x": [0.5, None, 1.0, 0.0], "x_mean": 0.5, "tags": [["b"], None, ["a"], ["a"]],
+        "output": [None, '{"label', None, None], "status": "truncated", "statuses": ["ok", "truncated", "ok", "ok"],
+        "error_kind": "why", "error_message": "because", "provider": "p", "model": "m-1", "service_tier": "flex",
+        "response_id": ["id-0", "id-1", "id-2", "id-3"], "refusal": [None] * 4, "input_tokens": 40, "cached_tokens": 8,
+        "output_tokens": 20, "reasoning_tokens": 4, "total_tokens": 60, "attempts": 8, "latency_s": 2.0,
+        "finished_at": datetime(1970, 1, 1, 0, 0, 4, 500_000, UTC), "shared_from": None,
+    }  # fmt: skip
+
+
+def test_samples_that_are_not_there_yet_are_pending() -> None:
+    """Wherever among the others they are missing; a row of which nothing is known is pending in all of them."""
+    cells = row(columns(samples=3), 3, sampled(1, text="yes"))
+    assert (cells["status"], cells["statuses"], cells["output"]) == (
+        "pending",
+        ["pending", "ok", "pending"],
+        [None, "yes", None],
+    )
+    assert (cells["attempts"], cells["total_tokens"]) == (2, 15)
+    unknown = row(columns(samples=2), 3)
+    assert (unknown["statuses"], unknown["attempts"], unknown["total_tokens"]) == (["pending"] * 2, 0, None)
+
+
+def test_a_row_that_asks_nothing_ends_so_in_all_its_samples() -> None:
+    """The journal has one result for it."""
+    noted = (3, 0, "failed", "null_cell", "empty", *(None,) * (len(RESULT) - 5))
+    cells = row(columns(samples=3, fields=FIELDS), 3, noted)
+    assert (cells["status"], cells["statuses"], cells["error_kind"]) == ("failed", ["failed"] * 3, "null_cell")
+    assert (cells["label"], cells["label_vote"], cells["label_share"], cells["x_mean"]) == (
+        [None] * 3,
+        None,
+        None,
+        None,
+    )
+
+
+def test_tokens_that_one_answer_did_not_report_make_the_sum_unknown() -> None:
+    """A partial sum would understate the bill; what failed without an answer takes nothing from it."""
+    silent = row(columns(samples=2), 3, sampled(0, text="a"), sampled(1, text="b", total_tokens=None))
+    failed = row(columns(samples=2), 3, sampled(0, text="a"), sampled(1, "failed", total_tokens=None))
+    assert (silent["total_tokens"], silent["input_tokens"], failed["total_tokens"]) == (None, 20, 15)
+
+
+def test_samples_shared_with_a_twin_cost_its_row_nothing() -> None:
+    """Sample by sample, so that sums over the table are the bill."""
+    cells = row(columns(samples=2), 3, sampled(0, text="a", shared_from=1), sampled(1, text="b"))
+    assert (cells["total_tokens"], cells["attempts"], cells["shared_from"]) == (15, 2, 1)
+
+
+@pytest.mark.parametrize("name", ["label_vote", "x_mean", "statuses"])
+def test_a_field_named_like_a_column_of_votes_is_refused(name: str) -> None:
+    """Only where there are samples, and so votes."""
+    fields = {"label": "enum[a, b]", "x": "float", name: "string"}
+    assert name in columns(fields=fields).schema.names
+    with pytest.raises(SpecError, match=rf"output\.fields\.{name}: is the name of one of the output's own columns"):
+        columns(fields=fields, samples=2)

@@ -191,6 +191,7 @@ def test_json_lines_parse_and_keep_their_names(started, row, finished, clock) ->
         "event": "progress",
         "elapsed_s": 10.05,
         "rows": 200,
+        "answers": 200,
         "known": 50,
         "finished": 101,
         "by_status": {"ok": 101},
