@@ -86,7 +86,7 @@ def check(spec: Path, sets: tuple[str, ...]) -> None:
             provider=job.provider.label,
             url="the embedded simulator" if job.provider.simulated else checked.endpoint.url,
             model=job.model,
-            rows=checked.source.rows,
+            rows=checked.rows,
             columns={field.name: str(field.type) for field in checked.columns.schema},
             output=job.output_path,
             notes=checked.notes,

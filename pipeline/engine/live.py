@@ -28,6 +28,7 @@ from pipeline.client.throttle import Throttle
 from pipeline.engine.feed import Feed, questions
 from pipeline.errors import Crashed, Interrupted, NullCell, RowError, RunError
 from pipeline.events import Paused, RowFinished, Stopping, Stuck
+from pipeline.prompt.template import is_template
 from pipeline.records import Result, Status
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from pipeline.engine.feed import Question, Selection
     from pipeline.events import Observer
     from pipeline.records import Journal, Post, Request
+    from pipeline.spec.job import Job
     from pipeline.wire.signals import RateHeaders
 
 DRAIN_S = 30.0  # how long answers on their way are waited for when a run is told to stop
@@ -157,11 +159,16 @@ async def ask_all(
                     helpers.start_soon(_listen, stop)
                 async with anyio.create_task_group() as workers:
                     helpers.start_soon(stop.carry_out, workers.cancel_scope)
-                    for _ in range(job.limits.concurrency or WORKERS):
+                    for _ in range(_held_at_once(job)):
                         workers.start_soon(_work, feed, run, stop, observe)
                 helpers.cancel_scope.cancel()
     if (reason := stop.reason or feed.broken) is not None:
         raise reason
+
+
+def _held_at_once(job: Job) -> int:
+    """As many rows as may be out. Where each row names its model, more: those of one that has to wait must not hold up the others."""
+    return WORKERS if job.limits.concurrency is None or is_template(job.model) else job.limits.concurrency
 
 
 def client_of(
