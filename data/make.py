@@ -72,7 +72,7 @@ COMMENTS = (
     ("cycling", "I rode it with two kids and a trailer: no problem at all.", "ok"),
     ("cycling", "Please mark the water taps on the map.", "ok"),
     ("cycling", "Earn 500 a day from your sofa, ask me how", "spam"),
-    ("cycling", "Schöne Runde! Bei Regen ist der Waldweg allerdings sehr matschig.", "ok"),
+    ("cycling", "Schöne Runde, nur der Waldweg war nach dem Regen sehr matschig!", "ok"),
     ("cycling", "Nobody asked for your opinion, you absolute turnip.", "insult"),
     ("library", "The new opening hours are wonderful for people who work late.", "ok"),
     ("library", "Could the reading room get a few more sockets?", "ok"),

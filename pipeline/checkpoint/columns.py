@@ -149,13 +149,14 @@ class Columns:
         if problems := [*_taken_names(job), *_unknown_keeps(job, table.names)]:
             raise SpecError(problems, source=job.source)
         kept = [field for field in table if not holds_bytes(field.type) or field.name in job.output.keep]
-        names = tuple(field.name for field in (*_answer_fields(job), *_our_fields(job)))
-        added = [field.with_name(job.output.prefix + field.name) for field in (*_answer_fields(job), *_our_fields(job))]
+        plain = [*_answer_fields(job), *_our_fields(job)]
+        added = [field.with_name(job.output.prefix + field.name) for field in plain]
         if clashes := [field.name for field in added if field.name in {field.name for field in kept}]:
             raise DataError(
                 f"the input has columns that the output needs for itself: {', '.join(map(repr, clashes))}",
                 hint=f'add this line under output in the spec: `prefix: "llm_{job.output.prefix}"`',
             )
+        names = tuple(field.name for field in plain)
         return Columns(tuple(field.name for field in kept), names, pa.schema([*kept, *added]), job)
 
     def answers(self, results: Mapping[int, Sequence[Sequence[object]]], numbers: Sequence[int]) -> list[pa.Array]:

@@ -59,6 +59,7 @@ class Tally:
         self.pace = Pace()
         self.began = clock()
         self.run: RunStarted | None = None
+        self.unit = "row"  # or what else the figures count
         self.finished = 0
         self.by_status: dict[str, int] = {}
         self.usage = Usage()
@@ -92,7 +93,7 @@ class Tally:
             case Writing():
                 self.writing = event
             case RunStarted():
-                self.run, self.began = event, self._clock()
+                self.run, self.began, self.unit = event, self._clock(), unit(event.samples)
                 self.pace.note(self.began, 0, 0)
             case _:
                 pass
@@ -121,11 +122,6 @@ class Tally:
     def tokens(self) -> int:
         """The tokens known to have been used since this start, in and out."""
         return (self.usage.input_tokens or 0) + (self.usage.output_tokens or 0)
-
-    @property
-    def unit(self) -> str:
-        """What the other figures count: rows, or answers where each row is asked several times."""
-        return unit(self.run.samples) if self.run is not None else unit(1)
 
     @property
     def known(self) -> int:

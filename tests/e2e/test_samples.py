@@ -238,3 +238,14 @@ def test_check_warns_of_samples_that_cannot_differ(
     """Paying five times for one answer is hardly meant."""
     notes = pipeline.check(_voting(bench(rows=1)).job, sets=settings).notes
     assert [note for note in notes if note.startswith("samples")] == ([said] if said else [])
+
+
+def test_the_offer_counts_requests_and_those_that_are_known(bench: Callable[..., Bench], provider: Provider) -> None:
+    """Before a person agrees to ask two more answers of each of four rows."""
+    job = bench(provider, rows=4)
+    job.run()
+    offers: list[Any] = []
+    with pytest.raises(PipelineError, match="nothing was sent"):
+        pipeline.run(job.job, sets=["samples=3"], confirm=lambda offer: offers.append(offer) or False)
+    assert [(offer.rows, offer.samples, offer.known, offer.wanted) for offer in offers] == [(4, 3, 4, None)]
+    assert len(provider.ledger.requests()) == 4
