@@ -73,6 +73,50 @@ CLAIMS = (
     ("The poems of Homer are all the work of one man.", "unclear"),
 )
 
+COMMENT_COLUMNS = ("id", "topic", "comment", "meant")
+COMMENTS = (
+    ("bread", "Proofing it overnight in the fridge made all the difference. Thank you!", "ok"),
+    ("bread", "My crust came out pale. Would a hotter oven help, or more steam?", "ok"),
+    ("bread", "WIN A FREE OVEN!!! Click my profile, only 3 left!!!", "spam"),
+    ("bread", "Anyone who needs a recipe for toast should not be let near a kitchen, and that means you.", "insult"),
+    ("bread", "Does anybody know when the swimming pool opens again?", "off_topic"),
+    ("bread", "I halved the salt and it tasted of nothing. My fault, not the recipe's.", "ok"),
+    ("bread", "Rye needs more water than this. 75 % worked for me.", "ok"),
+    ("bread", "Best followers, best prices, write to me and grow your channel today", "spam"),
+    ("bread", "¿Se puede hacer con harina integral? Me encantó el resultado.", "ok"),
+    ("bread", "You call that a loaf? I have seen better doorstops, you clown.", "insult"),
+    ("cycling", "The path along the canal is closed until May, take the bridge instead.", "ok"),
+    ("cycling", "Great map. The second climb is steeper than it looks!", "ok"),
+    ("cycling", "Cheap watches, original boxes, 90 % off, link in bio", "spam"),
+    ("cycling", "Only an idiot rides there without lights. Yes, I mean the author.", "insult"),
+    ("cycling", "Who won the chess match last night?", "off_topic"),
+    ("cycling", "I rode it with two kids and a trailer: no problem at all.", "ok"),
+    ("cycling", "Please mark the water taps on the map.", "ok"),
+    ("cycling", "Earn 500 a day from your sofa, ask me how", "spam"),
+    ("cycling", "Schöne Runde, nur der Waldweg war nach dem Regen sehr matschig!", "ok"),
+    ("cycling", "Nobody asked for your opinion, you absolute turnip.", "insult"),
+    ("library", "The new opening hours are wonderful for people who work late.", "ok"),
+    ("library", "Could the reading room get a few more sockets?", "ok"),
+    ("library", "CRYPTO GIVEAWAY send one coin get two back guaranteed", "spam"),
+    ("library", "The person at the desk is as dim as the lamps.", "insult"),
+    ("library", "My tomatoes have brown spots, what can I do?", "off_topic"),
+    ("library", "I disagree with the fees, but thank you for explaining them so clearly.", "ok"),
+    ("library", "This is a shame. The old catalogue was faster, and I miss it.", "ok"),
+    ("library", "Visit my shop visit my shop visit my shop", "spam"),
+    ("library", "Is the children's hour on Saturday held in English too?", "ok"),
+    ("library", "Whoever wrote these rules cannot read, which is funny for a library.", "insult"),
+    ("telescopes", "With a red torch your eyes stay used to the dark. Learned that the hard way.", "ok"),
+    ("telescopes", "Saw the rings of Saturn for the first time with this. I may have cried a little.", "ok"),
+    ("telescopes", "Hot singles under your stars tonight, click here", "spam"),
+    ("telescopes", "If you buy that mount you deserve to be laughed at.", "insult"),
+    ("telescopes", "What is a good name for a dog?", "off_topic"),
+    ("telescopes", "The review forgets the weight: 14 kg is a lot on the third floor.", "ok"),
+    ("telescopes", "Sorry, but this is nonsense: magnification is not what matters most.", "ok"),
+    ("telescopes", "I sell the same lens for half, no questions asked, cash only", "spam"),
+    ("telescopes", "星がとてもきれいに見えました。ありがとう。", "ok"),
+    ("telescopes", "Go back to counting sheep, genius, the sky is too hard for you.", "insult"),
+)
+
 SIDEWAYS = 6  # the EXIF orientation of a photo that a viewer has to turn a quarter clockwise
 ORIENTATION_TAG = 0x0112
 
@@ -267,6 +311,8 @@ of this folder again, this text included; its first lines say how.
 | `photos/` | {photo_count} photos, one file each | {photo_bytes} | see below | see below | see below | see below |
 | `photos.parquet` | the same photos as a table | {parquet_bytes} | see below | see below | see below, and in each row \
 | row groups of 4 rows, zstd |
+| `comments.csv` | {comment_count} comments to moderate | {comment_bytes} | this folder's `make.py` \
+| the pipeline authors | MIT, as the whole project | written for it |
 | `films.csv` | {film_count} films with a known genre | {film_bytes} | bokeh_sampledata {bokeh}, `movies.db` \
 | Wikidata contributors | [{cc0}]({cc0_page}) | a choice of rows and columns, see below |
 | `claims.csv` | {claim_count} claims with a known verdict | {claim_bytes} | written for this project | the pipeline authors \
@@ -307,6 +353,12 @@ with all {film_count}.
 
 `claims.csv` is UTF-8 with a header and the columns `claim` and `known`. The verdict is what encyclopedias agree on:
 supported or refuted; the last two claims nobody can decide, so they are unclear.
+
+## Comments
+
+`comments.csv` is UTF-8 with a header and the columns `id`, `topic`, `comment` and `meant`. Nobody ever posted them:
+they were made up as examples, mild on purpose, and `meant` is the label that their author had in mind:
+{labels}.
 """
 
 
@@ -382,6 +434,14 @@ def write_claims() -> None:
         writer.writerows(CLAIMS)
 
 
+def write_comments() -> None:
+    """Write the comments with what they were meant to be."""
+    with (HERE / "comments.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COMMENT_COLUMNS)
+        writer.writerows((number, *comment) for number, comment in enumerate(COMMENTS, start=1))
+
+
 def photo_row(photo: Photo) -> str:
     """Return the row of README.md that names the photo's source, author and licence."""
     content = (HERE / "photos" / photo.file).read_bytes()
@@ -404,6 +464,9 @@ def write_readme() -> None:
         photo_count=len(PHOTOS),
         photo_bytes=sum(path.stat().st_size for path in (HERE / "photos").iterdir()),
         parquet_bytes=(HERE / "photos.parquet").stat().st_size,
+        comment_bytes=(HERE / "comments.csv").stat().st_size,
+        comment_count=len(COMMENTS),
+        labels=", ".join(sorted({meant for _, _, meant in COMMENTS})),
         film_bytes=(HERE / "films.csv").stat().st_size,
         claim_bytes=(HERE / "claims.csv").stat().st_size,
         claim_count=len(CLAIMS),
@@ -424,4 +487,5 @@ if __name__ == "__main__":
     write_photos()
     write_films()
     write_claims()
+    write_comments()
     write_readme()

@@ -150,7 +150,8 @@ def show(spec: str | Path, row: int, *, sets: Sequence[str] = ()) -> Mapping[str
     """Return everything known of one row: its result, its request's attempts and their replies."""
     with reading(_run_dir(spec, sets)) as reader:
         shown = reader.row(row)
-        if shown["status"] == Status.PENDING and not shown["attempts"] and reader.session()["exit_code"] in (0, 1):
+        never_asked = shown["status"] == Status.PENDING and shown.get("attempts") == []
+        if never_asked and reader.session()["exit_code"] in (0, 1):
             raise SpecError(
                 [Problem("", f"row {row} is not among the {reader.totals().rows:,} rows of this run")], source="show"
             )

@@ -86,10 +86,11 @@ def check(spec: Path, sets: tuple[str, ...]) -> None:
             provider=job.provider.label,
             url="the embedded simulator" if job.provider.simulated else checked.endpoint.url,
             model=job.model,
-            rows=checked.source.rows,
+            rows=checked.rows,
             columns={field.name: str(field.type) for field in checked.columns.schema},
             output=job.output_path,
             notes=checked.notes,
+            samples=job.samples,
         )
     )
 
@@ -158,6 +159,8 @@ def _confirm(offer: Offer) -> bool:
             output=offer.output,
             limits=offer.limits,
             notes=offer.notes,
+            samples=offer.samples,
+            wanted=offer.wanted,
         )
     )
     return click.confirm("Send?", default=False)

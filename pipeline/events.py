@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """Sending begins. ``rows`` is the number of rows of the job, None while it is not known; ``known`` of them are finished already."""
+    """Sending begins. ``rows`` is the number of rows of the job, None while it is not known; ``known`` of them are finished already.
+
+    Where each row is asked for several ``samples``, ``known`` counts single answers. A retry asks for ``wanted`` of them.
+    """
 
     name: str
     provider: str
@@ -23,11 +26,18 @@ class RunStarted:
     known: int
     run_dir: Path
     simulated: bool
+    samples: int = 1
+    wanted: int | None = None
+
+    @property
+    def answers(self) -> int | None:
+        """How many answers the run is to end with, None while that is not known; with one sample, how many rows."""
+        return self.wanted if self.wanted is not None or self.rows is None else self.rows * self.samples
 
 
 @dataclass(frozen=True, slots=True)
 class RowFinished:
-    """A row, with ``result.rows - 1`` twins, has its result."""
+    """A row, with ``result.rows - 1`` twins, has its result; one that is asked k times has k results."""
 
     result: Result
 
@@ -85,8 +95,9 @@ class Writing:
 class RunFinished:
     """The run is over; the figures are of the whole table, not only of this session.
 
-    ``by_error`` says for each status how many of its rows ended so for which kind of error. ``unknown_usage`` counts the answered rows
-    whose tokens the provider did not report, so that ``usage`` lacks them.
+    ``by_error`` says for each status how many of its rows ended so for which kind of error. ``unknown_usage`` counts the answers whose
+    tokens the provider did not report, so that ``usage`` lacks them. Where each of the ``rows`` is asked for several ``samples``, every
+    other count is one of single answers.
     """
 
     output: Path | None
@@ -101,6 +112,7 @@ class RunFinished:
     simulated: bool = False
     notes: tuple[str, ...] = ()
     unknown_usage: int = 0
+    samples: int = 1
 
 
 Event = RunStarted | RowFinished | AttemptFailed | Paused | Stuck | Stopping | Notice | Writing | RunFinished

@@ -246,7 +246,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a row, as far as progress and exit code need it; the table itself is written from the journal."""
+    """What became of a row, as far as progress and exit code need it; the table itself is written from the journal.
+
+    Where each row is asked k times it has k results, and one that asks nothing counts k times in ``rows``.
+    """
 
     row: int
     status: Status
@@ -263,7 +266,7 @@ class Result:
 
     @staticmethod
     def failed(row: int, error: RowError, *, rows: int = 1) -> Result:
-        """Return the result of a row that ended in ``error``; ``rows`` counts it and the twins that share it."""
+        """Return the result of a row that ended in ``error``; ``rows`` counts it and all that share its end."""
         return Result(row, Status.UNKNOWN if error.unknown else Status.FAILED, Usage(), error.kind, error.message, rows)
 
     @staticmethod

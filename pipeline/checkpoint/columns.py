@@ -6,6 +6,7 @@ table is made from it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from pipeline.checkpoint.across import Across, Cells, answered, combined, completed
 from pipeline.checkpoint.schema import RESULT, USAGE
+from pipeline.checkpoint.votes import endings, tallied
 from pipeline.errors import DataError, Problem, SpecError
 from pipeline.records import Status
 from pipeline.rows.columns import suggest
@@ -26,7 +29,7 @@ from pipeline.spec.asked import (
     may_draw,
     may_search,
 )
-from pipeline.spec.columns import Enum, FieldsError, FieldType, ListOf, Scalar, Struct
+from pipeline.spec.columns import Column, Enum, FieldsError, FieldType, ListOf, Scalar, Struct
 
 if TYPE_CHECKING:
     from pipeline.spec.job import Job
@@ -36,21 +39,39 @@ _SCALARS = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "bo
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """One of our columns: what it is called before ``output.prefix``, its type, what it means, and to which jobs it belongs."""
+    """One of our columns: what it is called before ``output.prefix``, its type, what it means, and to which jobs it belongs.
+
+    ``across`` says how the cells of a row's samples become the row's, where a job asks each row several times.
+    """
 
     name: str
     type: pa.DataType
     meaning: str
     belongs: Callable[[Job], bool] = lambda _job: True
+    across: Across = "list"
+
+    def type_in(self, job: Job) -> pa.DataType:
+        """Return the column's type in a job's table."""
+        return pa.list_(self.type) if self.across == "list" and job.samples > 1 else self.type
+
+
+def _has_samples(job: Job) -> bool:
+    return job.samples > 1
 
 
 OURS = (
-    Ours("status", pa.string(), "what became of the row, see the table of statuses"),
-    Ours("error_kind", pa.string(), "why it is not ok, in one word; null where it is"),
-    Ours("error_message", pa.string(), "the same in a sentence"),
-    Ours("provider", pa.string(), "who answered; `simulator` for rehearsals"),
-    Ours("model", pa.string(), "the model that served the call"),
-    Ours("service_tier", pa.string(), "the tier that served it, where the provider says so"),
+    Ours("status", pa.string(), "what became of the row, see the table of statuses", across="deciding"),
+    Ours(
+        "statuses",
+        pa.string(),
+        "what became of each sample, in order; only where the job's `samples` are more than 1",
+        _has_samples,
+    ),
+    Ours("error_kind", pa.string(), "why it is not ok, in one word; null where it is", across="deciding"),
+    Ours("error_message", pa.string(), "the same in a sentence", across="deciding"),
+    Ours("provider", pa.string(), "who answered; `simulator` for rehearsals", across="first"),
+    Ours("model", pa.string(), "the model that served the call", across="first"),
+    Ours("service_tier", pa.string(), "the tier that served it, where the provider says so", across="first"),
     Ours("response_id", pa.string(), "the provider's id of the answer"),
     Ours("refusal", pa.string(), "the model's words where it declined"),
     Ours(
@@ -70,6 +91,7 @@ OURS = (
         pa.int32(),
         "hosted searches that were completed, over all attempts; only where the job's tools search",
         may_search,
+        across="sum",
     ),
     Ours(
         "images",
@@ -105,31 +127,40 @@ OURS = (
         "input_tokens",
         pa.int64(),
         "tokens of the request, over all attempts of the row; null where the provider did not say",
+        across="sum",
     ),
-    Ours("cached_tokens", pa.int64(), "the part of `input_tokens` that came from the provider's prompt cache"),
-    Ours("cache_write_tokens", pa.int64(), "the part of `input_tokens` that was written into it"),
-    Ours("output_tokens", pa.int64(), "tokens of the answer, reasoning included"),
-    Ours("reasoning_tokens", pa.int64(), "the part of `output_tokens` that was reasoning"),
-    Ours("total_tokens", pa.int64(), "input and output"),
+    Ours(
+        "cached_tokens",
+        pa.int64(),
+        "the part of `input_tokens` that came from the provider's prompt cache",
+        across="sum",
+    ),
+    Ours("cache_write_tokens", pa.int64(), "the part of `input_tokens` that was written into it", across="sum"),
+    Ours("output_tokens", pa.int64(), "tokens of the answer, reasoning included", across="sum"),
+    Ours("reasoning_tokens", pa.int64(), "the part of `output_tokens` that was reasoning", across="sum"),
+    Ours("total_tokens", pa.int64(), "input and output", across="sum"),
     Ours(
         "vendor_cost",
         pa.float64(),
         "what the provider says it cost, over all attempts, in its own unit (qingbo: 500,000 to the dollar); only where it does",
         lambda job: job.provider.facts.reports_cost,
+        across="sum",
     ),
-    Ours("attempts", pa.int32(), "requests that left for this row, over all runs"),
-    Ours("latency_s", pa.float64(), "seconds that the answering attempt took"),
+    Ours("attempts", pa.int32(), "requests that left for this row, over all runs", across="sum"),
+    Ours("latency_s", pa.float64(), "seconds that the answering attempt took", across="largest"),
     Ours(
         "first_token_s",
         pa.float64(),
         "seconds until its first piece of text was here; only where the job's delivery is `stream`",
         is_streamed,
+        across="largest",
     ),
-    Ours("finished_at", pa.timestamp("ms", tz="UTC"), "when the answer was journaled"),
+    Ours("finished_at", pa.timestamp("ms", tz="UTC"), "when the answer was journaled", across="largest"),
     Ours(
         "shared_from",
         pa.int64(),
         "number of the row that asked the same question and carries its tokens; they are 0 here then",
+        across="first",
     ),
     Ours(
         "raw",
@@ -161,6 +192,8 @@ class Columns:
     """The output table's schema and how a journal's result becomes cells."""
 
     kept: tuple[str, ...]
+    added: tuple[str, ...]
+    """The other columns, without ``output.prefix``."""
     schema: pa.Schema
     job: Job
 
@@ -174,29 +207,44 @@ class Columns:
         if problems := [*_taken_names(job), *_unknown_keeps(job, table.names)]:
             raise SpecError(problems, source=job.source)
         kept = [field for field in table if not holds_bytes(field.type) or field.name in job.output.keep]
-        added = [field.with_name(job.output.prefix + field.name) for field in (*_answer_fields(job), *_our_fields(job))]
+        plain = [*_answer_fields(job), *_our_fields(job)]
+        added = [field.with_name(job.output.prefix + field.name) for field in plain]
         if clashes := [field.name for field in added if field.name in {field.name for field in kept}]:
             raise DataError(
                 f"the input has columns that the output needs for itself: {', '.join(map(repr, clashes))}",
                 hint=f'add this line under output in the spec: `prefix: "llm_{job.output.prefix}"`',
             )
-        return Columns(tuple(field.name for field in kept), pa.schema([*kept, *added]), job)
+        names = tuple(field.name for field in plain)
+        return Columns(tuple(field.name for field in kept), names, pa.schema([*kept, *added]), job)
 
     @property
     def raw(self) -> bool:
         """Whether the results need the bodies of the replies."""
         return self.job.output.raw
 
-    def answers(self, results: Mapping[int, Sequence[object]], numbers: Sequence[int]) -> list[pa.Array]:
-        """Return the columns that are not the input's, for these rows; a row without a result is pending."""
-        ours = [column.name for column in _ours(self.job)]
-        cells = [self._cells(number, results.get(number), ours) for number in numbers]
-        fields = list(self.schema)[len(self.kept) :]
-        return [pa.array([row[index] for row in cells], field.type) for index, field in enumerate(fields)]
+    def answers(self, results: Mapping[int, Sequence[Sequence[object]]], numbers: Sequence[int]) -> list[pa.Array]:
+        """Return the columns that are not the input's, for these rows, from their samples' results; what has none is pending."""
+        rows = [self._row(number, results.get(number, ())) for number in numbers]
+        types = [field.type for field in list(self.schema)[len(self.kept) :]]
+        return [pa.array([row[name] for row in rows], type_) for name, type_ in zip(self.added, types, strict=True)]
 
-    def _cells(self, number: int, result: Sequence[object] | None, ours: Sequence[str]) -> list[object]:
-        if result is None:
-            result = (number, Status.PENDING.value, *(None,) * (len(RESULT) - 2))
+    def _row(self, number: int, results: Sequence[Sequence[object]]) -> Cells:
+        samples = [self._cells(number, result) for result in completed(number, results, self.job.samples)]
+        if len(samples) == 1:
+            return samples[0]
+        row = {ours.name: combined(samples, ours.name, ours.across) for ours in _ours(self.job)}
+        row |= {
+            name: combined(samples, name, "list") for name in (*(field.name for field in _fields(self.job)), "output")
+        }
+        given = [cells for cells in samples if cells["status"] == Status.OK and cells["output"] is None]
+        answers = sum(map(answered, samples))
+        for field in _fields(self.job):
+            beside = tallied(field.type, [cells[field.name] for cells in given], answers)
+            row |= {f"{field.name}_{ending}": value for ending, value in beside.items()}
+        return row
+
+    def _cells(self, number: int, result: Sequence[object]) -> Cells:
+        """The cells of one sample: the answer's columns and ours."""
         cells = dict(zip(RESULT, result, strict=True))
         if cells["shared_from"] in (None, number):
             cells["shared_from"] = None
@@ -205,25 +253,37 @@ class Columns:
         finished = cells["finished_at"]
         cells["finished_at"] = datetime.fromtimestamp(finished, UTC) if isinstance(finished, float) else None
         cells["attempts"] = cells["attempts"] or 0
-        return [*self._answer(str(cells["status"]), cells["output"]), *(cells[name] for name in ours)]
+        cells["statuses"] = cells["status"]
+        return cells | self._answer(str(cells["status"]), cells["output"])
 
-    def _answer(self, status: str, text: object) -> list[object]:
+    def _answer(self, status: str, text: object) -> dict[str, object]:
         fields = self.job.output.fields
         if fields is None:
-            return [text]
+            return {}
         if status == Status.OK and isinstance(text, str):
             try:
-                values = fields.read(text)
+                return fields.read(text) | {"output": None}
             except FieldsError:
-                pass  # journaled as ok by an older reading of the same schema: the raw text stays visible below
-            else:
-                return [*(values[column.name] for column in fields.columns), None]
-        return [*(None for _ in fields.columns), text]
+                pass  # journaled as ok by an older reading of the same schema: the raw text stays visible
+        return {column.name: None for column in fields.columns}
+
+
+def _fields(job: Job) -> tuple[Column, ...]:
+    return job.output.fields.columns if job.output.fields is not None else ()
 
 
 def _answer_fields(job: Job) -> list[pa.Field]:
-    columns = job.output.fields.columns if job.output.fields is not None else ()
-    return [*(pa.field(column.name, arrow_type(column.type)) for column in columns), pa.field("output", pa.string())]
+    """The answer's columns: one for each field, with what its samples have in common beside it, and the text."""
+    many = job.samples > 1
+    added: list[pa.Field] = []
+    for field in _fields(job):
+        type_ = arrow_type(field.type)
+        added.append(pa.field(field.name, pa.list_(type_) if many else type_))
+        added += [
+            pa.field(f"{field.name}_{ending}", type_ if ending == "vote" else pa.float64())
+            for ending in (endings(field.type) if many else ())
+        ]
+    return [*added, pa.field("output", pa.list_(pa.string()) if many else pa.string())]
 
 
 def _ours(job: Job) -> list[Ours]:
@@ -231,15 +291,19 @@ def _ours(job: Job) -> list[Ours]:
 
 
 def _our_fields(job: Job) -> list[pa.Field]:
-    return [pa.field(column.name, column.type) for column in _ours(job)]
+    return [pa.field(column.name, column.type_in(job)) for column in _ours(job)]
 
 
 def _taken_names(job: Job) -> list[Problem]:
     """Fields that have the name of one of our columns: a prefix would stand before both."""
-    taken = {"output", *(field.name for field in _our_fields(job))}
-    columns = job.output.fields.columns if job.output.fields is not None else ()
+    own = {field.name for field in _our_fields(job)}
+    counts = Counter(field.name for field in _answer_fields(job))
     message = "is the name of one of the output's own columns; choose another"
-    return [job.problem(f"output.fields.{column.name}", message) for column in columns if column.name in taken]
+    return [
+        job.problem(f"output.fields.{field.name}", message)
+        for field in _fields(job)
+        if field.name in own or counts[field.name] > 1
+    ]
 
 
 def _unknown_keeps(job: Job, known: Sequence[str]) -> list[Problem]:

@@ -60,6 +60,7 @@ class Journal:
         self._label = label
         self._dedupe = dedupe
         self._plan = self._session = 0
+        self._samples = 1
         self._ambiguous = True
         self._replaced: dict[int, list[int]] = {}  # request that is being asked → those its answer will stand for
         self._writer = Writer(path)
@@ -73,7 +74,7 @@ class Journal:
         """
         with opened(self._path, read_only=True) as connection:
             plan = find_plan(connection, start)
-        self._plan = plan.id
+        self._plan, self._samples = plan.id, start.samples
         if plan.fresh or plan.names_files:  # then every row comes by, and a file may have become another question
             self._index.carrier.clear()
         return plan
@@ -96,8 +97,8 @@ class Journal:
         if not ambiguous:
             self._index.status = dict.fromkeys(killed, Status.UNKNOWN) | self._index.status
 
-    def reopen(self, statuses: Collection[Status]) -> set[int]:
-        """Prepare `run --retry`: return the rows of this plan that have one of the statuses; each will be asked once more.
+    def reopen(self, statuses: Collection[Status]) -> set[tuple[int, int]]:
+        """Prepare `run --retry`: return the samples of this plan's rows that have one of the statuses; each will be asked once more.
 
         The answers they have stand until better ones are durable.
         """
@@ -107,7 +108,8 @@ class Journal:
         self._index.standing = {(row, sample): request for row, sample, request in rows if request is not None}
         vain = {*statuses, Status.FAILED, Status.CANCELLED}  # also where it is the changed request that ended so before
         self._index.status = {number: known for number, known in self._index.status.items() if known not in vain}
-        return {row for row, _, _ in rows}
+        noted = {row for row, _, request in rows if request is None}  # a row that asked nothing lacks all its samples
+        return {*self._index.standing, *((row, sample) for row in noted for sample in range(self._samples))}
 
     def finish(self, *, names_files: bool = False) -> None:
         """Make everything durable and close the journal; nothing is in flight any more. Raises ``DiskFailed`` where that fails.
@@ -173,9 +175,10 @@ class Journal:
 
     def note(self, row: int, status: Status, error: RowError) -> None:
         """Record a row that asks nothing: its prompt failed, or it is skipped. An answer that it has from before stands."""
-        if (row, 0) in self._index.standing:
+        if any((row, sample) in self._index.standing for sample in range(self._samples)):
             return
-        self._writer.post((schema.NOTE, (row, 0, self._plan, status, error.kind, error.message)))
+        noted = (schema.NOTE, (row, 0, self._plan, status, error.kind, error.message))
+        self._writer.post(noted, (schema.UNTIE_OTHERS, (row,)))
 
     # -- an attempt leaves and ends ---------------------------------------------------------------------------------------------
 

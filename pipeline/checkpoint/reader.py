@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pipeline.checkpoint import schema
+from pipeline.checkpoint.across import asks_nothing, completed, deciding
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.store import check_version, opened, unpack
 from pipeline.errors import RunDirectoryError
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 class Totals:
     """What a run's rows add up to; ``by_error`` says for each status how many of its rows ended so for which kind of error.
 
+    Where each of the ``rows`` is asked for several ``samples``, every figure but ``rows`` counts single answers.
     ``usage`` and ``attempts`` are what the table's rows carry; ``superseded`` is what the journal paid for answers that no row of the
     table uses any more. Together they are the provider's bill, but for ``maybe_paid``: attempts that left and whose end is not known.
     ``to_fetch`` counts attempts that the provider works on or has finished in the background, and whose answers are not here yet.
-    ``unknown_usage`` counts the answered rows whose tokens the provider did not report.
+    ``unknown_usage`` counts the answers whose tokens the provider did not report.
     """
 
     rows: int
@@ -42,6 +44,12 @@ class Totals:
     maybe_paid: int
     to_fetch: int = 0
     unknown_usage: int = 0
+    samples: int = 1
+
+    @property
+    def answers(self) -> int:
+        """How many answers these rows have, or lack for a known reason; with one sample, how many rows."""
+        return sum(self.by_status.values())
 
 
 class Reader:
@@ -53,11 +61,12 @@ class Reader:
     def __init__(self, connection: sqlite3.Connection, *, abandoned: bool) -> None:
         self._connection = connection
         self._abandoned = abandoned
-        query = "SELECT id, rows, input_signature FROM plans ORDER BY id DESC LIMIT 1"
-        newest = connection.execute(query).fetchone() or (0, None, None)
+        query = "SELECT id, rows, input_signature, samples FROM plans ORDER BY id DESC LIMIT 1"
+        newest = connection.execute(query).fetchone() or (0, None, None, 1)
         self.plan: int = newest[0]
         self.planned_rows: int | None = newest[1]
         self.input_signature: str | None = newest[2]
+        self.samples: int = newest[3]
 
     def session(self) -> Mapping[str, object]:
         """Return the newest session: the job as it was run (``job``, ``folder``), when it started and ended, and its exit code."""
@@ -68,16 +77,16 @@ class Reader:
         return {**dict(zip(names, found, strict=True)), "job": json.loads(found[0])}
 
     def results(self, first: int, last: int, *, raw: bool = False) -> list[tuple[object, ...]]:
-        """Return the results of the rows from ``first`` to ``last``, in order, as ``schema.RESULTS`` lists them.
+        """Return the results of the rows from ``first`` to ``last``, each row's samples in order, as ``schema.RESULTS`` lists them.
 
         With ``raw`` they hold the body of the answering reply too, as JSON.
         """
         return [_read(line) for line in self._connection.execute(schema.RESULTS, (self.plan, first, last, raw))]
 
-    def finished_rows(self, samples: int = 1) -> bytearray:
+    def finished_rows(self) -> bytearray:
         """Return one byte per row number, 1 where none of the row's samples needs asking; it ends with the last row that is known."""
         finished = bytearray(self._connection.execute(schema.ROWS_KNOWN, (self.plan,)).fetchone()[0])
-        for (row,) in self._connection.execute(schema.ROWS_FINISHED, (self.plan, samples)):
+        for (row,) in self._connection.execute(schema.ROWS_FINISHED, (self.plan, self.samples)):
             finished[row] = 1
         return finished
 
@@ -94,7 +103,7 @@ class Reader:
     def _totals(self) -> Totals:
         by_status: dict[str, int] = {}
         by_error: dict[str, dict[str, int]] = {}
-        for status, kind, count in self._connection.execute(schema.BY_STATUS, (self.plan,)):
+        for status, kind, count in self._connection.execute(schema.BY_STATUS, (self.plan, self.samples)):
             by_status[status] = by_status.get(status, 0) + count
             if kind is not None and status not in (Status.OK, Status.PENDING):
                 by_error.setdefault(status, {})[kind] = count
@@ -103,7 +112,7 @@ class Reader:
         left, submitted = self._connection.execute(schema.COUNT_SENT).fetchone()
         beside = [None if whole is None else whole - (part or 0) for whole, part in zip(spent, carried, strict=True)]
         return Totals(
-            rows=sum(by_status.values()),
+            rows=self._connection.execute(schema.COUNT_ROWS, (self.plan,)).fetchone()[0],
             by_status=by_status,
             by_error=by_error,
             usage=Usage(*carried[:5], *carried[7:]),
@@ -112,6 +121,7 @@ class Reader:
             maybe_paid=(spent[6] or 0) + ((left or 0) if self._abandoned else 0),
             to_fetch=submitted or 0,
             unknown_usage=unknown_usage or 0,
+            samples=self.samples,
         )
 
     def maybe_paid_rows(self, limit: int = 20) -> list[int]:
@@ -121,12 +131,26 @@ class Reader:
         return [row for (row,) in self._connection.execute(query, (self._abandoned, limit))]
 
     def row(self, number: int) -> Mapping[str, object]:
-        """Return everything known of one row: its result, and every attempt of its request with the reply's body."""
+        """Return everything known of one row: its result, and every attempt of its request with the reply's body.
+
+        Where the row asks several times, ``samples`` holds that for each of its requests, and the status is the one of the table.
+        """
         found = self.results(number, number)
         if not found:
             return {"row": number, "status": Status.PENDING.value, "attempts": []}
+        if self.samples == 1 or asks_nothing(found[0]):
+            return self._sample(found[0])
+        shown = [self._sample(line) for line in completed(number, found, self.samples)]
+        return {
+            "row": number,
+            "status": shown[deciding([str(each["status"]) for each in shown])]["status"],
+            "samples": shown,
+        }
+
+    def _sample(self, result: Sequence[object]) -> dict[str, object]:
         names = (
             "row",
+            "sample",
             "status",
             "error_kind",
             "error_message",
@@ -148,8 +172,9 @@ class Reader:
         )
         query = """SELECT a.id, a.state, a.sent_at, a.latency_s, a.status, a.error_kind, a.error_message, a.http_status, a.request_id,
             a.response_id, a.total_tokens, a.raw FROM attempts AS a WHERE a.request IN (
-            SELECT COALESCE(q.answered_by, q.id) FROM rows AS r JOIN requests AS q ON q.id = r.request WHERE r.row = ?1 AND r.plan = ?2
-            UNION SELECT r.request FROM rows AS r WHERE r.row = ?1 AND r.plan = ?2) ORDER BY a.id"""
+            SELECT COALESCE(q.answered_by, q.id) FROM rows AS r JOIN requests AS q ON q.id = r.request
+            WHERE r.row = ?1 AND r.sample = ?2 AND r.plan = ?3
+            UNION SELECT r.request FROM rows AS r WHERE r.row = ?1 AND r.sample = ?2 AND r.plan = ?3) ORDER BY a.id"""
         columns = (
             "attempt",
             "state",
@@ -163,14 +188,14 @@ class Reader:
             "response_id",
             "total_tokens",
         )
+        values = dict(zip(schema.RESULT, result, strict=True))
         attempts = [
             {
                 **dict(zip(columns, line[:-1], strict=True)),
                 "reply": slim(unpack(line[-1])) if line[-1] is not None else None,
             }
-            for line in self._connection.execute(query, (number, self.plan))
+            for line in self._connection.execute(query, (values["row"], values["sample"], self.plan))
         ]
-        values = dict(zip(schema.RESULT, found[0], strict=True))
         return {**{name: values[name] for name in names}, "attempts": attempts}
 
 

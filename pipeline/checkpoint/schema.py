@@ -1,9 +1,9 @@
 """The journal's tables, and what each is for. One file, one format version, which every reader checks.
 
-``plans``     one line for each state of job and input that was run; rows belong to the newest.
+``plans``     one line for each state of job and input that was run; rows belong to the newest. ``samples`` is how often each row is asked.
 ``sessions``  one line for each time a process worked on the run.
 ``requests``  one line for each distinct question: its fingerprint, its standing answer, and what it has cost over all attempts.
-``rows``      which question each input row asks, or why it asks none; with k samples a row asks k.
+``rows``      which question each input row asks, or why it asks none; with k samples a row asks k, and one that asks none has one line.
 ``attempts``  one line for each request that left, written before it leaves. ``state`` is ``sent`` until its outcome is known: ``answered``,
               ``refused``, ``unknown``, ``never``, or ``round`` where the reply wanted another round and the last one is not finished. One
               that is ``sent`` and has a ``response_id`` is worked on by the provider, and its answer can be fetched.
@@ -16,7 +16,7 @@ VERSION = 1
 TABLES = """
 CREATE TABLE plans(
   id INTEGER PRIMARY KEY, job_digest TEXT NOT NULL, input_signature TEXT NOT NULL, rows INTEGER, names_files INTEGER NOT NULL DEFAULT 0,
-  simulated INTEGER NOT NULL, created_at REAL NOT NULL
+  simulated INTEGER NOT NULL, samples INTEGER NOT NULL DEFAULT 1, created_at REAL NOT NULL
 );
 CREATE TABLE sessions(
   id INTEGER PRIMARY KEY, plan INTEGER NOT NULL, job TEXT NOT NULL, folder TEXT NOT NULL, started_at REAL NOT NULL, ended_at REAL,
@@ -53,6 +53,8 @@ TIE = "INSERT OR REPLACE INTO rows(row, sample, plan, request) VALUES (?, ?, ?, 
 CARRY = "UPDATE requests SET carrier = ?, carrier_plan = ? WHERE id = ?"
 
 NOTE = "INSERT OR REPLACE INTO rows(row, sample, plan, request, status, error_kind, error_message) VALUES (?, ?, ?, NULL, ?, ?, ?)"
+
+UNTIE_OTHERS = "DELETE FROM rows WHERE row = ? AND sample > 0"
 
 NOTE_FILES = "UPDATE plans SET names_files = 1 WHERE id = ?"
 
@@ -147,7 +149,7 @@ WHERE id = ? AND status IN ('pending', 'failed', 'unknown')
 
 # What a row's result is made of, in the order of `RESULTS`.
 RESULT = (
-    *("row", "status", "error_kind", "error_message", "provider", "model", "service_tier", "response_id"),
+    *("row", "sample", "status", "error_kind", "error_message", "provider", "model", "service_tier", "response_id"),
     *("refusal", "output", "tool_calls"),
     *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens", "attempts", "maybe_paid"),
     *("latency_s", "first_token_s", "finished_at", "sources", "searches", "images", "notes", "confidence", "phase"),
@@ -158,7 +160,8 @@ RESULT = (
 # A row's answer may stand in another request since a retry with changes (answered_by); the row that caused a call carries its
 # usage, its twins carry 0. The answering reply's body is read only where it is asked for.
 RESULTS = """
-SELECT r.row, COALESCE(a.status, r.status, 'pending'), COALESCE(r.error_kind, a.error_kind), COALESCE(r.error_message, a.error_message),
+SELECT r.row, r.sample, COALESCE(a.status, r.status, 'pending'),
+  COALESCE(r.error_kind, a.error_kind), COALESCE(r.error_message, a.error_message),
   a.provider, a.model, a.service_tier, a.response_id, a.refusal, a.text, a.tool_calls,
   a.input_tokens, a.cached_tokens, a.output_tokens, a.reasoning_tokens, a.total_tokens, a.attempts, a.maybe_paid,
   a.latency_s, a.first_token_s, a.finished_at, a.sources, a.searches, a.images, a.notes, a.confidence, a.phase,
@@ -167,14 +170,18 @@ SELECT r.row, COALESCE(a.status, r.status, 'pending'), COALESCE(r.error_kind, a.
     SELECT raw FROM attempts WHERE request = a.id AND state = 'answered' ORDER BY id DESC LIMIT 1) END,
   a.carrier
 FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
-WHERE r.plan = ?1 AND r.row BETWEEN ?2 AND ?3 ORDER BY r.row
+WHERE r.plan = ?1 AND r.row BETWEEN ?2 AND ?3 ORDER BY r.row, r.sample
 """
 
+# A row that asks nothing lacks all its samples.
 BY_STATUS = """
-SELECT COALESCE(a.status, r.status, 'pending') AS status, COALESCE(r.error_kind, a.error_kind) AS kind, COUNT(*)
+SELECT COALESCE(a.status, r.status, 'pending') AS status, COALESCE(r.error_kind, a.error_kind) AS kind,
+  SUM(CASE WHEN r.request IS NULL THEN ?2 ELSE 1 END)
 FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
-WHERE r.plan = ? GROUP BY 1, 2
+WHERE r.plan = ?1 GROUP BY 1, 2
 """
+
+COUNT_ROWS = "SELECT COUNT(DISTINCT row) FROM rows WHERE plan = ?"
 
 # What the rows of a plan carry: each request once, through its carrier.
 CARRIED = """

@@ -31,8 +31,8 @@ KILLED = "the process ended while this attempt was in flight; it may have been p
 class Start:
     """What a session begins with: the job as JSON, the folder its paths count from, and what decides whether its plan is a new one.
 
-    ``job_digest`` is None for a retry, which goes on with the newest plan whatever the job says now. ``names_files`` says that its rows
-    were seen to name files, ``simulated`` that the embedded simulator answers.
+    ``job_digest`` is None for a retry, which goes on with the newest plan whatever the job says now, but for ``samples``, the answers per
+    row. ``names_files`` says that its rows were seen to name files, ``simulated`` that the embedded simulator answers.
     """
 
     job: str
@@ -43,6 +43,7 @@ class Start:
     names_files: bool
     simulated: bool
     version: str
+    samples: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +150,16 @@ def closing(label: str, *, ambiguous: bool) -> list[tuple[str, tuple[object, ...
 
 def find_plan(connection: sqlite3.Connection, start: Start) -> Plan:
     """Return the newest plan where it is of the same job and input, else the one to add. Raises ``RunDirectoryError`` for a vain retry."""
-    query = "SELECT id, job_digest, input_signature, names_files, simulated FROM plans ORDER BY id DESC LIMIT 1"
+    query = (
+        "SELECT id, job_digest, input_signature, names_files, simulated, samples FROM plans ORDER BY id DESC LIMIT 1"
+    )
     newest = connection.execute(query).fetchone()
     if start.job_digest is None and (newest is None or newest[2] != start.input_signature):
         what = "there is no run to retry" if newest is None else "the input has changed since the last run"
         raise RunDirectoryError(what, hint="run the job once without --retry")
+    if start.job_digest is None and newest[5] != start.samples:
+        what = f"a retry asks each row as often as the last run did: {newest[5]}, not {start.samples} times"
+        raise RunDirectoryError(what, hint="run the job once without --retry: what is answered is not asked again")
     if newest is None:
         return Plan(1, fresh=True, first=True, names_files=False)
     same = newest[2] == start.input_signature and start.job_digest in (None, newest[1])
@@ -167,10 +173,10 @@ def find_plan(connection: sqlite3.Connection, start: Start) -> Plan:
 
 def add_plan(connection: sqlite3.Connection, start: Start, plan: Plan) -> None:
     """Make a plan the newest."""
-    query = """INSERT INTO plans(id, job_digest, input_signature, rows, names_files, simulated, created_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?)"""
-    flags = (int(start.names_files), int(start.simulated))
-    connection.execute(query, (plan.id, start.job_digest, start.input_signature, start.rows, *flags, time.time()))
+    query = """INSERT INTO plans(id, job_digest, input_signature, rows, names_files, simulated, samples, created_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+    how = (int(start.names_files), int(start.simulated), start.samples)
+    connection.execute(query, (plan.id, start.job_digest, start.input_signature, start.rows, *how, time.time()))
 
 
 def add_session(connection: sqlite3.Connection, start: Start, plan: Plan) -> int:

@@ -90,7 +90,9 @@ def batches(source: Source, reader: Reader, columns: Columns) -> Iterator[pa.Rec
         numbers = list(batch.numbers)
         if not numbers:
             continue
-        found = {int(str(line[0])): line for line in reader.results(numbers[0], numbers[-1], raw=columns.raw)}
+        found: dict[int, list[tuple[object, ...]]] = {}
+        for line in reader.results(numbers[0], numbers[-1], raw=columns.raw):
+            found.setdefault(int(str(line[0])), []).append(line)
         kept = [batch.table.column(name) for name in columns.kept]
         yield pa.record_batch([*kept, *columns.answers(found, numbers)], schema=columns.schema)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 
 COUNTED_BYTES = 64 * 1024 * 1024  # an input up to this size is counted before the run, which takes some seconds at most
+_DECIDING = {"model", "prompt", "extra_body", "on_null", "dedupe", "media", "samples"}
 _FIRST_ROWS = 20  # looked at before the run; enough to tell a mistake of the job from one of a row
 
 
@@ -54,7 +55,7 @@ class Prepared:
 
     def digest(self) -> str:
         """Return what changes with any part of the job that can change a request, a row's outcome or a column."""
-        job = self.job.model_dump(mode="json", include={"model", "prompt", "extra_body", "on_null", "dedupe", "media"})
+        job = self.job.model_dump(mode="json", include=_DECIDING)
         fields = self.job.output.fields
         whole = [
             self.endpoint.identity,
@@ -84,7 +85,7 @@ def prepare(job: Job, base_url: str | None = None) -> Prepared:
         rows = source.count()
     prepared = Prepared(job, endpoint, source, builder, columns, (), rows)
     asked = {**job.request, "stream": job.delivery == "stream"}
-    return replace(prepared, notes=(*advise(asked), *_fields_notes(job), *_check_first(prepared)))
+    return replace(prepared, notes=(*advise(asked), *_fields_notes(job), *_samples_notes(job), *_check_first(prepared)))
 
 
 def check_key(endpoint: Endpoint, key: str | None) -> None:
@@ -217,3 +218,13 @@ def _check_first(prepared: Prepared) -> tuple[str, ...]:
 
 def _fields_notes(job: Job) -> tuple[str, ...]:
     return job.output.fields.warnings if job.output.fields is not None else ()
+
+
+def _samples_notes(job: Job) -> tuple[str, ...]:
+    """What makes the samples of a row the same answer several times, each of them paid."""
+    asked = {**job.request, **job.extra_body}
+    fixed = [f"{name} {asked[name]}" for name in ("temperature", "top_p") if asked.get(name) in (0, "0")]
+    fixed += ["a seed"] if asked.get("seed") is not None else []
+    if job.samples == 1 or not fixed:
+        return ()
+    return (f"samples is {job.samples}, but with {' and '.join(fixed)} the answers of a row will hardly differ",)

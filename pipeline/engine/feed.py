@@ -15,11 +15,12 @@ import anyio
 import anyio.to_thread
 
 from pipeline.errors import Crashed, DataError, PromptError, RowError, RunError
+from pipeline.prompt.build import sampled
 from pipeline.records import Row
 from pipeline.rows.columns import cells
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pipeline.prompt.build import RequestBuilder
     from pipeline.records import Request
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A row's request, or why it has none."""
+    """One of a row's requests, or why it has none: then ``answers`` says how many the row lacks for that reason."""
 
     row: int
     built: Request | RowError
+    answers: int = 1
 
     def request(self) -> Request:
         """Return the request; raises the row's ``PromptError``, ``NullCell`` or ``MediaError``."""
@@ -40,34 +42,37 @@ class Question:
         return self.built
 
 
-Selection = tuple["Callable[[int, int], bool]", "Callable[[int], bool]"]
-"""Whether a span of row numbers (first, count) holds a wanted row, and whether a row is wanted."""
+Selection = tuple["Callable[[int, int], bool]", "Callable[[int], Sequence[int]]"]
+"""Whether a span of row numbers (first, count) holds a wanted row, and which samples of a row are wanted."""
 
 
-def everything() -> Selection:
+def everything(samples: int = 1) -> Selection:
     """Every row of the job."""
-    return (lambda _first, _count: True), (lambda _row: True)
+    return (lambda _first, _count: True), (lambda _row: range(samples))
 
 
-def all_but(finished: bytearray) -> Selection:
-    """The rows that are not marked 1."""
+def all_but(finished: bytearray, samples: int = 1) -> Selection:
+    """All samples of the rows that are not marked 1."""
     known = len(finished)
 
     def span(first: int, count: int) -> bool:
         return first + count > known or finished.find(0, first, first + count) >= 0
 
-    return span, lambda row: row >= known or not finished[row]
+    return span, lambda row: range(samples if row >= known or not finished[row] else 0)
 
 
-def only(rows: set[int]) -> Selection:
-    """These rows."""
-    ordered = sorted(rows)
+def only(places: set[tuple[int, int]]) -> Selection:
+    """These samples, each by its row and its own number."""
+    samples: dict[int, list[int]] = {}
+    for row, sample in sorted(places):
+        samples.setdefault(row, []).append(sample)
+    ordered = list(samples)
 
     def span(first: int, count: int) -> bool:
         at = bisect_left(ordered, first)
         return at < len(ordered) and ordered[at] < first + count
 
-    return span, rows.__contains__
+    return span, lambda row: samples.get(row, ())
 
 
 def questions(source: Source, builder: RequestBuilder, selection: Selection) -> Iterator[list[Question]]:
@@ -76,19 +81,22 @@ def questions(source: Source, builder: RequestBuilder, selection: Selection) -> 
     for batch in source.batches(builder.columns, wanted=span):
         numbers = list(batch.numbers)
         yield [
-            _question(Row(number, row), builder)
+            question
             for number, row in zip(numbers, cells(batch.table), strict=True)
-            if wanted(number)
+            if (samples := wanted(number))
+            for question in _questions(Row(number, row), samples, builder)
         ]
 
 
-def _question(row: Row, builder: RequestBuilder) -> Question:
+def _questions(row: Row, samples: Sequence[int], builder: RequestBuilder) -> list[Question]:
+    """The questions of some samples of a row, which is rendered once."""
     try:
-        return Question(row.number, builder.build(row))
+        request = builder.build(row)
     except RowError as error:
-        return Question(row.number, error)
+        return [Question(row.number, error, len(samples))]
     except RecursionError:
-        return Question(row.number, PromptError("a cell is nested too deeply"))
+        return [Question(row.number, PromptError("a cell is nested too deeply"), len(samples))]
+    return [Question(row.number, sampled(request, sample)) for sample in samples]
 
 
 class Feed:

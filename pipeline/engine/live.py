@@ -32,6 +32,7 @@ from pipeline.client.throttle import Throttle
 from pipeline.engine.feed import Feed, questions
 from pipeline.errors import Crashed, Interrupted, NullCell, RowError, RunError
 from pipeline.events import Paused, RowFinished, Stopping, Stuck
+from pipeline.prompt.template import is_template
 from pipeline.records import Result, Status
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ async def answer(question: Question, run: Run) -> Result:
     try:
         request = question.request()  # prompt/: rendered by the feed, pictures still references
     except RowError as error:
-        return _unasked(question.row, error, run)
+        return _unasked(question, error, run)
     try:
         with run.journal.claim(request) as claim:  # checkpoint/: known, being asked for a twin row, or ours
             if not claim.ours:
@@ -76,11 +77,12 @@ async def answer(question: Question, run: Run) -> Result:
     return Result.of(question.row, reply, rows=1 + claim.twins)
 
 
-def _unasked(row: int, error: RowError, run: Run) -> Result:
+def _unasked(question: Question, error: RowError, run: Run) -> Result:
     """A row without a request: skipped when the job says so, else failed; nothing was sent and nothing is paid."""
+    row, rows = question.row, question.answers
     skipped = isinstance(error, NullCell) and run.on_null == "skip"
     run.journal.note(row, Status.SKIPPED if skipped else Status.FAILED, error)
-    return Result(row, Status.SKIPPED) if skipped else Result.failed(row, error)
+    return Result(row, Status.SKIPPED, rows=rows) if skipped else Result.failed(row, error, rows=rows)
 
 
 class Brake:
@@ -162,11 +164,16 @@ async def ask_all(
                     helpers.start_soon(_listen, stop)
                 async with anyio.create_task_group() as workers:
                     helpers.start_soon(stop.carry_out, workers.cancel_scope)
-                    for _ in range(job.limits.concurrency or WORKERS):
+                    for _ in range(_held_at_once(job)):
                         workers.start_soon(_work, feed, run, stop, observe)
                 helpers.cancel_scope.cancel()
     if (reason := stop.reason or feed.broken) is not None:
         raise reason
+
+
+def _held_at_once(job: Job) -> int:
+    """As many rows as may be out. Where each row names its model, more: those of one that has to wait must not hold up the others."""
+    return WORKERS if job.limits.concurrency is None or is_template(job.model) else job.limits.concurrency
 
 
 def client_of(

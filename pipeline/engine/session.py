@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 class Offer:
     """What a run is about to send, shown before the first paid request.
 
-    ``rows`` is the number of rows of the job, None where it is not known without reading them; ``known`` of them need no asking.
+    ``rows`` is the number of rows of the job, None where it is not known without reading them. Each asks for ``samples`` answers, but in a
+    retry only ``wanted`` ones are asked in all; ``known`` of the answers need no asking.
     """
 
     name: str
@@ -54,6 +55,21 @@ class Offer:
     output: Path
     limits: Mapping[str, float | None]
     notes: tuple[str, ...]
+    samples: int = 1
+    wanted: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What is left to ask: the rows to go through, how many that are, and how many answers of the job's are known.
+
+    None where only a pass over the table can tell. ``wanted`` is the number of single answers that a retry asks.
+    """
+
+    selection: Selection
+    rows: int | None
+    known: int | None
+    wanted: int | None = None
 
 
 Consent = Callable[[Callable[[], Offer]], None]
@@ -137,26 +153,27 @@ class _Session:
             names_files=prepared.builder.names_files,
             simulated=job.provider.simulated,
             version=version("responses-pipeline"),
+            samples=job.samples,
         )
         plan = journal.look(start)
         _keep_apart(plan, job, retry=bool(retry))
-        selection, rows, known = self._left(plan, retry)
+        left = self._left(plan, retry)
         if not job.provider.simulated:
-            consent(lambda: self._offer(rows, self._count_known() if known is None else known))
+            consent(lambda: self._offer(left, self._count_known() if left.known is None else left.known))
         journal.begin(start, plan, ambiguous=job.retry.ambiguous)
-        self._announce(plan, rows, known or 0)
-        return selection
+        self._announce(plan, left)
+        return left.selection
 
-    def _left(self, plan: Plan, retry: Collection[Status]) -> tuple[Selection, int | None, int | None]:
-        """Return the rows to go through, how many that are, and how many of the job's are finished: None where only a pass can tell."""
+    def _left(self, plan: Plan, retry: Collection[Status]) -> _Left:
         if retry:
-            rows = self._open().reopen(retry)
-            return only(rows), len(rows), 0
+            places = self._open().reopen(retry)
+            return _Left(only(places), len({row for row, _ in places}), 0, len(places))
+        rows, samples = self._prepared.rows, self._job.samples
         if plan.fresh or plan.names_files or self._prepared.builder.names_files:
-            return everything(), self._prepared.rows, 0 if plan.first else None
+            return _Left(everything(samples), rows, 0 if plan.first else None)
         with reading(self._job.run_path) as reader:
             finished = reader.finished_rows()
-        return all_but(finished), self._prepared.rows, finished.count(1)
+        return _Left(all_but(finished, samples), rows, finished.count(1) * samples)
 
     def _count_known(self) -> int:
         """Compare the whole table with the journal, so that the offer says what is really new."""
@@ -165,20 +182,40 @@ class _Session:
         return sum(map(journal.knows, self._requests()))
 
     def _requests(self) -> Iterator[Request]:
-        """Yield the request of every row that has one."""
-        for batch in questions(self._prepared.source, self._prepared.builder, everything()):
+        """Yield every request of every row that has one."""
+        for batch in questions(self._prepared.source, self._prepared.builder, everything(self._job.samples)):
             yield from (each.built for each in batch if isinstance(each.built, Request))
 
-    def _offer(self, rows: int | None, known: int) -> Offer:
-        job, notes = self._job, self._prepared.notes
-        limits = job.limits.model_dump()
-        url = self._prepared.endpoint.url
-        return Offer(job.name, job.provider.label, url, job.model, rows, known, job.output_path, limits, notes)
-
-    def _announce(self, plan: Plan, rows: int | None, known: int) -> None:
+    def _offer(self, left: _Left, known: int) -> Offer:
         job = self._job
-        simulated = job.provider.simulated
-        self._observe(RunStarted(job.name, job.provider.label, job.model, rows, known, job.run_path, simulated))
+        return Offer(
+            name=job.name,
+            provider=job.provider.label,
+            url=self._prepared.endpoint.url,
+            model=job.model,
+            rows=left.rows,
+            known=known,
+            output=job.output_path,
+            limits=job.limits.model_dump(),
+            notes=self._prepared.notes,
+            samples=job.samples,
+            wanted=left.wanted,
+        )
+
+    def _announce(self, plan: Plan, left: _Left) -> None:
+        job = self._job
+        started = RunStarted(
+            name=job.name,
+            provider=job.provider.label,
+            model=job.model,
+            rows=left.rows,
+            known=left.known or 0,
+            run_dir=job.run_path,
+            simulated=job.provider.simulated,
+            samples=job.samples,
+            wanted=left.wanted,
+        )
+        self._observe(started)
         for note in self._prepared.notes:
             self._observe(Notice(note))
         if plan.fresh and not plan.first:
@@ -231,8 +268,8 @@ class _Session:
             )
             maybe_paid = reader.maybe_paid_rows()
         by_status = dict(totals.by_status)
-        if rows > totals.rows:
-            by_status[Status.PENDING] = by_status.get(Status.PENDING, 0) + rows - totals.rows
+        if (missing := rows * job.samples - totals.answers) > 0:
+            by_status[Status.PENDING] = by_status.get(Status.PENDING, 0) + missing
         return RunFinished(
             output=job.output_path,
             rows=rows,
@@ -248,6 +285,7 @@ class _Session:
             simulated=job.provider.simulated,
             notes=_closing_notes(totals, maybe_paid),
             unknown_usage=totals.unknown_usage,
+            samples=job.samples,
         )
 
     def _end(self, exit_code: int) -> None:
@@ -279,6 +317,7 @@ def metadata(job: Job, totals: Totals) -> dict[str, object]:
         "model": job.model,
         "version": version("responses-pipeline"),
         "rows": totals.rows,
+        "samples": totals.samples,
         "by_status": dict(totals.by_status),
         "input_tokens": totals.usage.input_tokens,
         "cached_tokens": totals.usage.cached_tokens,

@@ -205,6 +205,15 @@ def fingerprint(body: Mapping[str, object], endpoint: str, extra_body: Mapping[s
     return blake2b(canonical(identity), digest_size=FINGERPRINT_BYTES, person=b"request").digest()
 
 
+def sampled(request: Request, sample: int) -> Request:
+    """Return the request of a row's sample. The first one is the row's plain request, so that its answer stays when more are asked for."""
+    if sample == 0:
+        return request
+    place = request.fingerprint + sample.to_bytes(4, "big")
+    further = blake2b(place, digest_size=FINGERPRINT_BYTES, person=b"sample").digest()
+    return replace(request, sample=sample, fingerprint=further)
+
+
 def canonical(value: object) -> bytes:
     """Return one spelling of a JSON-like value that may hold pictures and dates; raises ``PromptError`` where it has none."""
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pipeline.events import RunFinished
 from pipeline.records import Status
-from pipeline.report.text import counted, names_of, visible
+from pipeline.report.text import counted, names_of, unit, visible
 from pipeline.wire.signals import KINDS
 
 _WAIT = "the same command asks them again"
@@ -42,18 +42,18 @@ _STOPPED: Mapping[int, tuple[str, str]] = {
 
 def advice(finished: RunFinished, command: str) -> Iterator[str]:
     """Yield what to do next, a line each; ``command`` is how the run was started."""
-    shown = visible(command)
+    shown, noun = visible(command), unit(finished.samples)
     pending = finished.by_status.get(Status.PENDING, 0)
     if finished.exit_code in _STOPPED or pending:
         how, first = _STOPPED.get(finished.exit_code, ("not finished", ""))
-        left = f", {counted(pending, 'row')} pending" if pending else ""
+        left = f", {counted(pending, noun)} pending" if pending else ""
         yield f"{how}{left}: {first}the same command goes on from here"
     elif finished.rows == 0:
         yield "the input has no rows for this job"
     yield from _failed(finished, shown)
     for status, (ended, more) in _MENDABLE.items():
         if count := finished.by_status.get(status):
-            yield f"{counted(count, 'row')} {ended}: {shown} --retry {status}{more}"
+            yield f"{counted(count, noun)} {ended}: {shown} --retry {status}{more}"
 
 
 def _failed(finished: RunFinished, command: str) -> Iterator[str]:
@@ -66,4 +66,4 @@ def _failed(finished: RunFinished, command: str) -> Iterator[str]:
         groups.setdefault(_CHANGE, {})["other"] = unnamed
     for mend, group in sorted(groups.items(), key=lambda item: -sum(item[1].values())):
         why = f" ({names_of(group)})" if len(groups) > 1 else ""
-        yield f"{counted(sum(group.values()), 'row')} failed{why}: {mend.format(command=command)}"
+        yield f"{counted(sum(group.values()), unit(finished.samples))} failed{why}: {mend.format(command=command)}"

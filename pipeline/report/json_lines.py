@@ -61,7 +61,8 @@ class JsonLines:
         self._told_at, self._told = now, tally.finished
         speed, left = tally.speed(now), tally.time_left(now)
         figures = {
-            "rows": tally.rows,
+            "rows": tally.run.rows if tally.run is not None else None,
+            "answers": tally.rows,
             "known": tally.known,
             "finished": tally.finished,
             "by_status": tally.by_status,

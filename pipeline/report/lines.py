@@ -20,7 +20,7 @@ from pipeline.events import (
 )
 from pipeline.report.summary import closing
 from pipeline.report.tally import Tally
-from pipeline.report.text import awaiting, counted, duration, figure, listed, percent, share, tally_of, visible
+from pipeline.report.text import awaiting, counted, duration, extent, figure, listed, percent, share, tally_of, visible
 
 MESSAGE_WIDTH = 200
 
@@ -114,7 +114,8 @@ class Lines:
 
 
 def _opening(run: RunStarted) -> Iterator[str]:
-    rows = "rows not counted yet" if run.rows is None else counted(run.rows, "row")
+    samples = f" x {run.samples} samples" if run.samples > 1 else ""
+    rows = f"rows not counted yet{samples}" if run.rows is None else extent(run.rows, run.samples, run.wanted)
     known = f", {run.known:,} of them known from earlier runs" if run.known else ""
     yield f"{visible(run.name, 100)}: {visible(run.model, 60)} at {visible(run.provider, 60)}, {rows}{known}"
     if run.simulated:
@@ -123,15 +124,15 @@ def _opening(run: RunStarted) -> Iterator[str]:
 
 def _position(tally: Tally) -> str:
     if tally.rows is None:
-        return f"{counted(tally.done, 'row')} so far"
-    return f"{tally.done:,} of {counted(tally.rows, 'row')} ({share(tally.done, tally.rows)})"
+        return f"{counted(tally.done, tally.unit)} so far"
+    return f"{tally.done:,} of {counted(tally.rows, tally.unit)} ({share(tally.done, tally.rows)})"
 
 
 def _speed(tally: Tally, now: float) -> str:
     speed, left = tally.speed(now), tally.time_left(now)
     if speed is None:
         return ""
-    return f"{speed[0]:,.1f} rows/s" + ("" if left is None else f", about {duration(left)} left")
+    return f"{speed[0]:,.1f} {tally.unit}s/s" + ("" if left is None else f", about {duration(left)} left")
 
 
 def _tokens(tally: Tally) -> str:

@@ -24,7 +24,7 @@ from pipeline.events import Event, Notice, RunFinished, RunStarted
 from pipeline.records import Status
 from pipeline.report.summary import closing
 from pipeline.report.tally import Tally
-from pipeline.report.text import awaiting, duration, figure, listed, percent, share, tally_of, visible
+from pipeline.report.text import awaiting, duration, extent, figure, listed, percent, share, tally_of, visible
 
 if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType, RenderResult
@@ -138,7 +138,7 @@ def _lines(tally: Tally, now: float) -> Iterator[tuple[str, RenderableType]]:
     if writing is not None:
         yield "writing", _bar(Bar(0, writing.done, writing.rows, now), percent(writing.done, writing.rows))
     yield "", ""
-    yield "rows", _rows(tally)
+    yield f"{tally.unit}s", _rows(tally)
     yield "status", _statuses(tally)
     yield "time", _time(tally, now)
     yield "tokens", _tokens(tally, now)
@@ -155,10 +155,12 @@ def _bar(bar: Bar, reached: str) -> RenderableType:
 
 
 def _rows(tally: Tally) -> Text:
-    text = Text.assemble((f"{tally.done:,}", "bold"), " so far" if tally.rows is None else f" of {tally.rows:,}")
-    return (
-        _dotted([text, Text(f"{tally.known:,} known from earlier runs", style=_KNOWN_STYLE)]) if tally.known else text
-    )
+    parts = [Text.assemble((f"{tally.done:,}", "bold"), " so far" if tally.rows is None else f" of {tally.rows:,}")]
+    if (run := tally.run) is not None and run.samples > 1 and run.rows is not None:
+        parts.append(Text(extent(run.rows, run.samples, run.wanted), style=_QUIET))
+    if tally.known:
+        parts.append(Text(f"{tally.known:,} known from earlier runs", style=_KNOWN_STYLE))
+    return _dotted(parts)
 
 
 def _statuses(tally: Tally) -> Text:
@@ -176,7 +178,7 @@ def _time(tally: Tally, now: float) -> Text:
         if (left := tally.time_left(now)) is not None:
             parts.append(Text(f"about {duration(left)} left"))
         if (speed := tally.speed(now)) is not None:
-            parts.append(Text(f"{speed[0]:,.1f} rows/s"))
+            parts.append(Text(f"{speed[0]:,.1f} {tally.unit}s/s"))
     return _dotted(parts)
 
 

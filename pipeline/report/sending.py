@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.records import Media
 from pipeline.report.text import columns as width_of
-from pipeline.report.text import counted, figure, labelled, near, pretty, visible
+from pipeline.report.text import counted, extent, figure, labelled, near, pretty, visible
 
 
 def render_check(  # noqa: PLR0913 - one value per line of the screen
@@ -23,6 +23,7 @@ def render_check(  # noqa: PLR0913 - one value per line of the screen
     columns: Mapping[str, str],
     output: Path,
     notes: Sequence[str] = (),
+    samples: int = 1,
 ) -> str:
     """Return what a checked job is: who is asked about how many rows, and the ``columns`` of its output with their types."""
     width = max((width_of(visible(column)) for column in columns), default=0)
@@ -31,7 +32,7 @@ def render_check(  # noqa: PLR0913 - one value per line of the screen
         labelled("provider", visible(provider)),
         labelled("endpoint", visible(url)),
         labelled("model", visible(model)),
-        labelled("rows", "not counted before the run" if rows is None else f"{rows:,}"),
+        labelled("rows", "not counted before the run" if rows is None else _rows(rows, samples)),
         labelled("output", near(output)),
     ]
     for column, kind in columns.items():
@@ -73,19 +74,21 @@ def render_offer(  # noqa: PLR0913 - one value per line of the screen
     output: Path,
     limits: Mapping[str, float | None] | None = None,
     notes: Sequence[str] = (),
+    samples: int = 1,
+    wanted: int | None = None,
 ) -> str:
     """Return what a run is about to send, for a person to agree to.
 
-    ``known`` rows of the job's ``rows`` are answered already; None is shown as unknown. ``limits`` are the job's, by their names in the
-    spec; those that are None are left to what the provider allows.
+    Each of the job's ``rows`` asks for ``samples`` answers; ``known`` of these are there already; None is shown as unknown. A retry asks
+    for ``wanted`` of them. ``limits`` are the job's, by their names in the spec; those that are None are left to what the provider allows.
     """
     lines = [
         f"{visible(name, 100)} is about to ask {visible(provider, 60)}. This may cost money.",
         labelled("endpoint", visible(url)),
         labelled("model", visible(model)),
-        labelled("rows", figure(rows)),
+        labelled("rows", "unknown" if rows is None else _rows(rows, samples, wanted)),
         labelled("known", f"{figure(known)}, not asked again" if known != 0 else "none"),
-        labelled("to send", _to_send(rows, known)),
+        labelled("to send", _to_send(rows * samples if wanted is None and rows is not None else wanted, known)),
     ]
     set_limits = {limit: value for limit, value in (limits or {}).items() if value is not None}
     if set_limits:
@@ -94,7 +97,11 @@ def render_offer(  # noqa: PLR0913 - one value per line of the screen
     return "\n".join([*lines, *(labelled("note", visible(note)) for note in notes)])
 
 
-def _to_send(rows: int | None, known: int | None) -> str:
-    if rows is None or known is None:
+def _rows(rows: int, samples: int, wanted: int | None = None) -> str:
+    return f"{rows:,}" if samples == 1 else extent(rows, samples, wanted)
+
+
+def _to_send(answers: int | None, known: int | None) -> str:
+    if answers is None or known is None:
         return "unknown before the input is read"
-    return f"at most {counted(max(rows - known, 0), 'request')}, and some again where they fail in passing"
+    return f"at most {counted(max(answers - known, 0), 'request')}, and some again where they fail in passing"

@@ -8,7 +8,19 @@ from textwrap import indent
 
 from pipeline.checkpoint.reader import Totals
 from pipeline.records import STATUS_FACTS, Status, Usage
-from pipeline.report.text import block, counted, labelled, listed, pretty, share, tally_of, tokens, visible
+from pipeline.report.text import (
+    block,
+    counted,
+    extent,
+    labelled,
+    listed,
+    pretty,
+    share,
+    tally_of,
+    tokens,
+    unit,
+    visible,
+)
 
 _ENDINGS: Mapping[int, str] = {
     0: "finished: every row is ok",
@@ -43,8 +55,11 @@ def render_status(
     ]
     if session.get("ended_at") is not None and not running:
         lines.append(labelled("ended", _moment(session["ended_at"], zone)))
-    lines.append(labelled("rows", _position(totals, planned)))
-    lines += _counts(totals, planned)
+    wanted = None if planned is None else planned * totals.samples
+    if planned is not None and totals.samples > 1:
+        lines.append(labelled("rows", extent(planned, totals.samples)))
+    lines.append(labelled(f"{unit(totals.samples)}s", _position(totals, wanted)))
+    lines += _counts(totals, wanted)
     lines += _spending(totals, maybe_paid_rows)
     return "\n".join(lines)
 
@@ -73,20 +88,20 @@ def _moment(value: object, zone: tzinfo) -> str:
 
 
 def _settled(totals: Totals) -> int:
-    return totals.rows - totals.by_status.get(Status.PENDING, 0)
+    return totals.answers - totals.by_status.get(Status.PENDING, 0)
 
 
-def _position(totals: Totals, planned: int | None) -> str:
+def _position(totals: Totals, wanted: int | None) -> str:
     done = _settled(totals)
-    if planned is None:
+    if wanted is None:
         return f"{done:,} finished, total not known yet"
-    return f"{done:,} of {planned:,} finished ({share(done, planned)})"
+    return f"{done:,} of {wanted:,} finished ({share(done, wanted)})"
 
 
-def _counts(totals: Totals, planned: int | None) -> Iterator[str]:
+def _counts(totals: Totals, wanted: int | None) -> Iterator[str]:
     counts = {status: totals.by_status.get(status, 0) for status in Status}
-    if planned is not None:
-        counts[Status.PENDING] = max(planned - _settled(totals), 0)
+    if wanted is not None:
+        counts[Status.PENDING] = max(wanted - _settled(totals), 0)
     present = {status: count for status, count in counts.items() if count}
     width = max((len(f"{count:,}") for count in present.values()), default=1)
     for status, count in present.items():
@@ -97,7 +112,7 @@ def _counts(totals: Totals, planned: int | None) -> Iterator[str]:
 def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:
     yield labelled("attempts", f"{totals.attempts:,}")
     if totals.attempts:
-        yield labelled("tokens", tokens(totals.usage, totals.unknown_usage))
+        yield labelled("tokens", tokens(totals.usage, totals.unknown_usage, unit(totals.samples)))
     if _is_spent(totals.superseded):
         yield labelled("besides", f"{tokens(totals.superseded)}, for answers that no row uses any more")
     if totals.to_fetch:
@@ -127,14 +142,26 @@ _ROW_TEXTS = (
 
 
 def render_row(row: Mapping[str, object]) -> str:
-    """Return everything the journal knows of one row: its result, then each attempt with the reply's body."""
+    """Return everything the journal knows of one row: its result, or each sample's, then every attempt with the reply's body."""
+    title, found = f"row {row.get('row')}", row.get("samples")
+    if not isinstance(found, list):
+        return _result(row, title)
+    samples = [_result(sample, f"sample {number} of {len(found)}") for number, sample in enumerate(found, 1)]
+    return "\n\n".join([_standing(row, title), *samples])
+
+
+def _standing(row: Mapping[str, object], title: str) -> str:
     status = str(row.get("status"))
     meaning = f" - {STATUS_FACTS[Status(status)].meaning}" if status in set(Status) else ""
-    lines = [f"row {row.get('row')}: {visible(status)}{meaning}"]
+    return f"{title}: {visible(status)}{meaning}"
+
+
+def _result(row: Mapping[str, object], title: str) -> str:
+    lines = [_standing(row, title)]
     lines += _facts(row, _ROW_FACTS)
-    for title, name in _ROW_TEXTS:
+    for heading, name in _ROW_TEXTS:
         if text := row.get(name):
-            lines += ["", title, block(_text(text), "  ")]
+            lines += ["", heading, block(_text(text), "  ")]
     found = row.get("attempts")
     attempts = found if isinstance(found, list) else []
     for number, attempt in enumerate(attempts, 1):

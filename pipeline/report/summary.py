@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pipeline.events import RunFinished
 from pipeline.records import Status
 from pipeline.report.advice import advice
-from pipeline.report.text import counted, duration, labelled, near, tally_of, tokens, visible
+from pipeline.report.text import counted, duration, labelled, near, tally_of, tokens, unit, visible
 
 COMMAND = "pipeline run SPEC"
 
@@ -25,7 +25,8 @@ def closing(finished: RunFinished, *, command: str = COMMAND) -> str:
 def _headline(finished: RunFinished) -> str:
     if finished.output is None:
         return f"No table was written. The run took {duration(finished.seconds)}"
-    return f"Wrote {near(finished.output)}: {counted(finished.rows, 'row')} in {duration(finished.seconds)}"
+    samples = f" x {finished.samples} samples" if finished.samples > 1 else ""
+    return f"Wrote {near(finished.output)}: {counted(finished.rows, 'row')}{samples} in {duration(finished.seconds)}"
 
 
 def _statuses(finished: RunFinished) -> Iterator[str]:
@@ -38,6 +39,6 @@ def _statuses(finished: RunFinished) -> Iterator[str]:
 
 def _bill(finished: RunFinished) -> Iterator[str]:
     if finished.attempts:
-        yield labelled("tokens", tokens(finished.usage, finished.unknown_usage))
+        yield labelled("tokens", tokens(finished.usage, finished.unknown_usage, unit(finished.samples)))
     maybe = f", {finished.maybe_paid:,} of them perhaps paid without an answer" if finished.maybe_paid else ""
     yield labelled("attempts", f"{finished.attempts:,}{maybe}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pipeline.events import AttemptFailed, Event, Paused, RowFinished, RunStarted, Stopping, Stuck, Writing
 from pipeline.records import STATUS_FACTS, Result, Usage
+from pipeline.report.text import unit
 
 WINDOW_S = 30.0  # the span over which speed is measured: long enough to be calm, short enough to notice a stall
 SAMPLE_S = 0.5  # how often the speed's window takes a sample
@@ -58,6 +59,7 @@ class Tally:
         self.pace = Pace()
         self.began = clock()
         self.run: RunStarted | None = None
+        self.unit = "row"  # or what else the figures count
         self.finished = 0
         self.by_status: dict[str, int] = {}
         self.usage = Usage()
@@ -91,7 +93,7 @@ class Tally:
             case Writing():
                 self.writing = event
             case RunStarted():
-                self.run, self.began = event, self._clock()
+                self.run, self.began, self.unit = event, self._clock(), unit(event.samples)
                 self.pace.note(self.began, 0, 0)
             case _:
                 pass
@@ -128,8 +130,8 @@ class Tally:
 
     @property
     def rows(self) -> int | None:
-        """The rows of the job, None while it is not known."""
-        return self.run.rows if self.run is not None else None
+        """The rows of the job, or the answers they are to get; None while it is not known."""
+        return self.run.answers if self.run is not None else None
 
     @property
     def done(self) -> int:

@@ -94,6 +94,20 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def unit(samples: int) -> str:
+    """Return what a run counts: rows, or where each row is asked several times, answers."""
+    return "row" if samples == 1 else "answer"
+
+
+def extent(rows: int, samples: int, wanted: int | None = None) -> str:
+    """Return ``1,000 rows``, ``1,000 rows x 5 samples = 5,000 requests``, or how many single requests of those are ``wanted``."""
+    if samples == 1:
+        return counted(rows, "row")
+    if wanted is not None:
+        return f"{counted(wanted, 'request')} for {counted(rows, 'row')}"
+    return f"{counted(rows, 'row')} x {samples} samples = {counted(rows * samples, 'request')}"
+
+
 def figure(number: int | None) -> str:
     """Return a number with thousands separators, or the word for one that is not known."""
     return "unknown" if number is None else f"{number:,}"
@@ -158,14 +172,14 @@ def awaiting(number: int) -> str:
     return f"stopping: waiting for {number:,} answers on their way" if number > 0 else "stopping"
 
 
-def tokens(usage: Usage, unknown_rows: int = 0) -> str:
+def tokens(usage: Usage, unknown: int = 0, noun: str = "row") -> str:
     """Return a line on token usage: input, cached part, output, reasoning part, total. What is not known says so.
 
-    ``unknown_rows`` were answered without a word on their tokens, which the figures therefore lack.
+    ``unknown`` rows, or whatever ``noun`` counts, were answered without a word on their tokens, which the figures therefore lack.
     """
     if usage == Usage():
         return "unknown"
-    lacking = f" + {counted(unknown_rows, 'row')} unknown" if unknown_rows else ""
+    lacking = f" + {counted(unknown, noun)} unknown" if unknown else ""
     return (
         f"{figure(usage.input_tokens)} in{_part(usage.cached_tokens, 'cached', zero=True)} + "
         f"{figure(usage.output_tokens)} out{_part(usage.reasoning_tokens, 'reasoning', zero=False)} = {figure(usage.total_tokens)}{lacking}"

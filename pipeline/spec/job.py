@@ -82,6 +82,8 @@ class Job(Settings):
     """What becomes of a row with a null in its prompt: it fails, it is skipped, or the null is an empty text."""
     dedupe: bool = True
     """Ask identical rows once and share the answer."""
+    samples: int = Field(1, ge=1, le=100)
+    """How many answers each row gets. With more than one, answer columns are lists, and votes and agreement stand beside them."""
     stop_after: int = Field(20, ge=1)
     """Stop the run after this many failures of one kind without a single success."""
     run_dir: str | None = None

@@ -14,6 +14,7 @@ import pytest
 from pipeline.checkpoint.journal import Journal
 from pipeline.checkpoint.store import Start
 from pipeline.errors import AttemptError, DiskFailed, Sent
+from pipeline.prompt.build import sampled
 from pipeline.records import Outcome, Reply, Request, Status, Usage
 
 T = TypeVar("T")
@@ -30,9 +31,9 @@ class Bench:
         self._runner = asyncio.Runner()
 
     @staticmethod
-    def request(row: int, question: str) -> Request:
+    def request(row: int, question: str, sample: int = 0) -> Request:
         """Return the request of a row that asks ``question``."""
-        return Request(row, "m", {}, blake2b(question.encode(), digest_size=16).digest(), 1)
+        return sampled(Request(row, "m", {}, blake2b(question.encode(), digest_size=16).digest(), 1), sample)
 
     @staticmethod
     def reply(text: str, status: Status = Status.OK, usage: Usage = USAGE) -> Reply:
@@ -50,9 +51,9 @@ class Bench:
         """Return the error of an attempt."""
         return AttemptError("no", kind="server", sent=sent, transient=transient, http_status=http_status, reply=reply)
 
-    def start(self, *, job: str | None = "job", table: str = "table", rows: int = 10) -> Start:
+    def start(self, *, job: str | None = "job", table: str = "table", rows: int = 10, samples: int = 1) -> Start:
         """Return what a session begins with."""
-        return Start("{}", "/", job, table, rows, names_files=False, simulated=False, version="1")
+        return Start("{}", "/", job, table, rows, names_files=False, simulated=False, version="1", samples=samples)
 
     def open(
         self,
@@ -62,12 +63,13 @@ class Bench:
         dedupe: bool = True,
         ambiguous: bool = True,
         begun: bool = True,
+        samples: int = 1,
     ) -> Journal:
         """Open the journal and begin a session."""
         journal = Journal(self.path, label="somebody", dedupe=dedupe)
         self._open.append(journal)
         if begun:
-            start = self.start(job=job, table=table)
+            start = self.start(job=job, table=table, samples=samples)
             journal.begin(start, journal.look(start), ambiguous=ambiguous)
         return journal
 
@@ -86,9 +88,11 @@ class Bench:
         """Run what a run awaits; opening and reading block, and have no place in a loop."""
         return self._runner.run(work)
 
-    def ask(self, journal: Journal, row: int, question: str, end: Reply | AttemptError | None = None) -> Status | None:
+    def ask(
+        self, journal: Journal, row: int, question: str, end: Reply | AttemptError | None = None, sample: int = 0
+    ) -> Status | None:
         """Carry a row's request to its end, as a run does; return the status that was known."""
-        with suppress(AttemptError), journal.claim(self.request(row, question)) as claim:
+        with suppress(AttemptError), journal.claim(self.request(row, question, sample)) as claim:
             if not claim.ours:
                 return claim.known
             if isinstance(end, AttemptError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,24 @@ SEARCH: Settings = {"request": {"tools": [{"type": "web_search"}]}}
 DRAW: Settings = {"request": {"tools": [{"type": "image_generation"}]}}
 
 
-def columns(table: pa.Schema = INPUT, settings: Settings | None = None, **output: object) -> Columns:
+def columns(table: pa.Schema = INPUT, settings: Settings | None = None, samples: int = 1, **output: object) -> Columns:
     """Return the columns of a job with these settings, and these of its output."""
-    given = {"provider": "simulator", "model": "m", "input": "t.parquet", "prompt": "x", **(settings or {})}
+    given = {
+        "provider": "simulator",
+        "model": "m",
+        "input": "t.parquet",
+        "prompt": "x",
+        "samples": samples,
+        **(settings or {}),
+    }
     job = Job.model_validate({**given, "output": {"path": "o.parquet", **output}}).located(Path("/"))
     return Columns.of(job, table)
 
 
-def row(columns: Columns, number: int, result: tuple[Any, ...] | None) -> dict[str, object]:
-    """Return the cells that are not the input's of one row."""
+def row(columns: Columns, number: int, *results: tuple[Any, ...] | None) -> dict[str, object]:
+    """Return the cells that are not the input's of one row, from the results of its samples."""
     names = columns.schema.names[len(columns.kept) :]
-    arrays = columns.answers({} if result is None else {number: result}, [number])
+    arrays = columns.answers({number: [result for result in results if result is not None]}, [number])
     return {name: array[0].as_py() for name, array in zip(names, arrays, strict=True)}
 
 
@@ -40,7 +48,7 @@ def result(status: str = "ok", text: str | None = "yes", carrier: int = 3, **mor
     """Return a result as the journal gives it, for row 3."""
     kind, message = (None, None) if status == "ok" else ("why", "because")
     values = {
-        "row": 3, "status": status, "error_kind": kind, "error_message": message, "provider": "p", "model": "m-1",
+        "row": 3, "sample": 0, "status": status, "error_kind": kind, "error_message": message, "provider": "p", "model": "m-1",
         "service_tier": "flex", "response_id": "id", "output": text, "input_tokens": 10, "cached_tokens": 2, "output_tokens": 5,
         "reasoning_tokens": 1, "total_tokens": 15, "attempts": 2, "maybe_paid": 0, "latency_s": 0.5, "first_token_s": 0.25,
         "finished_at": 1.5, "shared_from": carrier, **more,
@@ -55,6 +63,7 @@ def test_the_input_comes_first_then_the_answer_then_ours() -> None:
     everything = {
         "provider": {"name": "simulator", "dialect": "qingbo"},
         "delivery": "stream",
+        "samples": 2,
         "request": {
             "tools": "{{ tools }}",
             "reasoning": {"summary": "auto"},
@@ -285,3 +294,104 @@ def test_a_field_named_like_a_column_of_ours_is_refused() -> None:
         columns(fields={"status": "string", "fine": "int", "output": "string"}, prefix="x_")
     assert [problem.where for problem in refused.value.problems] == ["output.fields.status", "output.fields.output"]
     assert "choose another" in refused.value.message
+
+
+# -- several samples ---------------------------------------------------------------------------------------------------------------
+
+FIELDS = {"label": "enum[a, b]", "n": "int?", "x": "float", "tags": "list[string]"}
+
+
+def sampled(sample: int, status: str = "ok", text: str | None = None, **values: object) -> tuple[Any, ...]:
+    """Return the result of one of row 3's samples."""
+    plain = dict(zip(RESULT, result(status, text), strict=True))
+    return tuple({**plain, "sample": sample, "response_id": f"id-{sample}", **values}.values())
+
+
+def labelled(label: str, n: int | None = 1, x: float = 0.5) -> str:
+    """Return an answer to FIELDS."""
+    return json.dumps({"label": label, "n": n, "x": x, "tags": [label]})
+
+
+def test_with_samples_each_field_is_a_list_with_what_its_answers_have_in_common_beside_it() -> None:
+    """Votes for values that can be the same, a mean for fractions, and nothing beside lists; what is one per row keeps its type."""
+    schema = columns(samples=3, fields=FIELDS, prefix="x_").schema
+    share = {"_share": pa.float64(), "_agreement": pa.float64()}
+    expected = {
+        "x_label": pa.list_(pa.string()), "x_label_vote": pa.string(), **{f"x_label{end}": kind for end, kind in share.items()},
+        "x_n": pa.list_(pa.int64()), "x_n_vote": pa.int64(), **{f"x_n{end}": kind for end, kind in share.items()},
+        "x_x": pa.list_(pa.float64()), "x_x_mean": pa.float64(),
+        "x_tags": pa.list_(pa.list_(pa.string())),
+        "x_output": pa.list_(pa.string()), "x_status": pa.string(), "x_statuses": pa.list_(pa.string()),
+    }  # fmt: skip
+    assert {name: schema.field(name).type for name in schema.names[2:][: len(expected)]} == expected
+    assert schema.field("x_response_id").type == pa.list_(pa.string())
+    assert schema.field("x_total_tokens").type == pa.int64()
+
+
+def test_a_rows_samples_become_its_cells() -> None:
+    """Lists have an entry per sample, null where it gave none; tokens are summed, times the longest, and the first of all others stands."""
+    found = [
+        sampled(0, text=labelled("b"), latency_s=0.5, finished_at=1.5),
+        sampled(1, "truncated", text='{"label', latency_s=2.0, finished_at=4.5),
+        sampled(2, text=labelled("a", None, 1.0), latency_s=1.0, finished_at=2.5),
+        sampled(3, text=labelled("a", None, 0.0), latency_s=1.0, finished_at=2.5),
+    ]
+    cells = row(columns(samples=4, fields=FIELDS), 3, *found)
+    assert cells == {
+        "label": ["b", None, "a", "a"], "label_vote": "a", "label_share": 0.5, "label_agreement": pytest.approx(1 / 3),
+        "n": [1, None, None, None], "n_vote": None, "n_share": 0.5, "n_agreement": pytest.approx(1 / 3),
+        "x": [0.5, None, 1.0, 0.0], "x_mean": 0.5, "tags": [["b"], None, ["a"], ["a"]],
+        "output": [None, '{"label', None, None], "status": "truncated", "statuses": ["ok", "truncated", "ok", "ok"],
+        "error_kind": "why", "error_message": "because", "provider": "p", "model": "m-1", "service_tier": "flex",
+        "response_id": ["id-0", "id-1", "id-2", "id-3"], "refusal": [None] * 4, "input_tokens": 40, "cached_tokens": 8, "cache_write_tokens": None,
+        "output_tokens": 20, "reasoning_tokens": 4, "total_tokens": 60, "attempts": 8, "latency_s": 2.0,
+        "finished_at": datetime(1970, 1, 1, 0, 0, 4, 500_000, UTC), "shared_from": None,
+    }  # fmt: skip
+
+
+def test_samples_that_are_not_there_yet_are_pending() -> None:
+    """Wherever among the others they are missing; a row of which nothing is known is pending in all of them."""
+    cells = row(columns(samples=3), 3, sampled(1, text="yes"))
+    assert (cells["status"], cells["statuses"], cells["output"]) == (
+        "pending",
+        ["pending", "ok", "pending"],
+        [None, "yes", None],
+    )
+    assert (cells["attempts"], cells["total_tokens"]) == (2, 15)
+    unknown = row(columns(samples=2), 3)
+    assert (unknown["statuses"], unknown["attempts"], unknown["total_tokens"]) == (["pending"] * 2, 0, None)
+
+
+def test_a_row_that_asks_nothing_ends_so_in_all_its_samples() -> None:
+    """The journal has one result for it."""
+    noted = (3, 0, "failed", "null_cell", "empty", *(None,) * (len(RESULT) - 5))
+    cells = row(columns(samples=3, fields=FIELDS), 3, noted)
+    assert (cells["status"], cells["statuses"], cells["error_kind"]) == ("failed", ["failed"] * 3, "null_cell")
+    assert (cells["label"], cells["label_vote"], cells["label_share"], cells["x_mean"]) == (
+        [None] * 3,
+        None,
+        None,
+        None,
+    )
+
+
+def test_tokens_that_one_answer_did_not_report_make_the_sum_unknown() -> None:
+    """A partial sum would understate the bill; what failed without an answer takes nothing from it."""
+    silent = row(columns(samples=2), 3, sampled(0, text="a"), sampled(1, text="b", total_tokens=None))
+    failed = row(columns(samples=2), 3, sampled(0, text="a"), sampled(1, "failed", total_tokens=None))
+    assert (silent["total_tokens"], silent["input_tokens"], failed["total_tokens"]) == (None, 20, 15)
+
+
+def test_samples_shared_with_a_twin_cost_its_row_nothing() -> None:
+    """Sample by sample, so that sums over the table are the bill."""
+    cells = row(columns(samples=2), 3, sampled(0, text="a", shared_from=1), sampled(1, text="b"))
+    assert (cells["total_tokens"], cells["attempts"], cells["shared_from"]) == (15, 2, 1)
+
+
+@pytest.mark.parametrize("name", ["label_vote", "x_mean", "statuses"])
+def test_a_field_named_like_a_column_of_votes_is_refused(name: str) -> None:
+    """Only where there are samples, and so votes."""
+    fields = {"label": "enum[a, b]", "x": "float", name: "string"}
+    assert name in columns(fields=fields).schema.names
+    with pytest.raises(SpecError, match=rf"output\.fields\.{name}: is the name of one of the output's own columns"):
+        columns(fields=fields, samples=2)

@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pipeline.checkpoint.journal import Journal
 from pipeline.checkpoint.reader import reading
+from pipeline.checkpoint.schema import RESULT
 from pipeline.checkpoint.store import Start
 from pipeline.errors import AttemptError, DiskFailed, RunDirectoryError, Sent
 from pipeline.records import Claim, Outcome, Reply, Request, Status, Usage
@@ -171,7 +172,7 @@ class Life(RuleBasedStateMachine):
             return
         with reading(self.run_dir) as reader:
             totals = reader.totals()
-            texts = {int(str(line[0])): line[9] for line in reader.results(0, 99)}
+            texts = {int(str(line[0])): line[RESULT.index("output")] for line in reader.results(0, 99)}
         assert totals.attempts == self.attempts
         assert totals.maybe_paid == self.lost + len(self.open)
         assert (totals.usage + totals.superseded).total_tokens in (self.paid.total_tokens, None)
@@ -219,7 +220,7 @@ def opened(folder: Path) -> list[object]:
         start = Start("{}", "/", "job", "table", 4, names_files=False, simulated=False, version="1")
         journal.begin(start, journal.look(start), ambiguous=True)
         with reading(folder) as reader:
-            texts = [line[9] for line in reader.results(0, 3)]
+            texts = [line[RESULT.index("output")] for line in reader.results(0, 3)]
         with asyncio.Runner() as runner, journal.claim(Request(9, "m", {}, b"9" * 16, 1)) as claim:
             attempt = runner.run(journal.intend(claim.request))
             runner.run(journal.settle(claim.request, attempt, Outcome(0.1, reply=Reply(Status.OK, text="more"))))

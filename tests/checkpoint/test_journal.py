@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.checkpoint.journal import Journal
 from pipeline.checkpoint.reader import Totals, reading
+from pipeline.checkpoint.schema import RESULT
 from pipeline.checkpoint.store import KILLED, end_session
 from pipeline.errors import AttemptError, MediaError, NullCell, PromptError, RowError, RunDirectoryError, Sent
 from pipeline.records import Outcome, Status, Usage
@@ -31,7 +32,8 @@ def stored(bench: Bench, sql: str) -> list[tuple[Any, ...]]:
 def results(bench: Bench) -> dict[int, tuple[str, Any]]:
     """Return status and text of each row of the newest plan."""
     with reading(bench.run_dir) as reader:
-        return {int(str(line[0])): (str(line[1]), line[9]) for line in reader.results(0, 1000)}
+        lines = [dict(zip(RESULT, line, strict=True)) for line in reader.results(0, 1000)]
+    return {int(str(line["row"])): (str(line["status"]), line["output"]) for line in lines}
 
 
 def totals(bench: Bench) -> Totals:
@@ -292,9 +294,9 @@ def truncated(bench: Bench, *rows: tuple[int, str]) -> None:
 
 
 def retried(bench: Bench, *statuses: Status) -> tuple[Journal, set[int]]:
-    """Open the journal as ``run --retry`` does."""
+    """Open the journal as ``run --retry`` does; return the rows that are to be asked."""
     journal = bench.open(job=None)
-    return journal, journal.reopen(statuses)
+    return journal, {row for row, _ in journal.reopen(statuses)}
 
 
 def test_a_retry_asks_rows_of_a_status_once_more(bench: Bench) -> None:
@@ -529,7 +531,7 @@ def test_without_dedupe_a_retry_asks_the_row_itself(bench: Bench) -> None:
         bench.ask(journal, row, "a", bench.reply(f"A{row}", status))
     bench.close()
     journal = bench.open(job=None, dedupe=False)
-    assert journal.reopen([Status.TRUNCATED]) == {1}
+    assert journal.reopen([Status.TRUNCATED]) == {(1, 0)}
     assert bench.ask(journal, 1, "a", bench.reply("better")) is None
     bench.close()
     assert [results(bench)[row][1] for row in range(3)] == ["A0", "better", "A2"]

@@ -45,7 +45,7 @@ def test_readme_lists_every_other_input() -> None:
     """The README tells the size of each table to the byte."""
     rows = readme_table(r"`[a-z]+\.(parquet|csv)`")
     assert {name: int(cells[1]) for name, cells in rows.items()} == {
-        name: (DATA / name).stat().st_size for name in ("photos.parquet", "films.csv", "claims.csv")
+        name: (DATA / name).stat().st_size for name in ("photos.parquet", "claims.csv", "comments.csv", "films.csv")
     }
 
 
@@ -185,3 +185,13 @@ def test_the_claims_are_complete_and_none_is_there_twice() -> None:
     counts = dict(claims["known"].value_counts().iter_rows())
     assert set(counts) == {"supported", "refuted", "unclear"}
     assert min(counts.values()) > 1
+
+
+def test_the_comments_are_complete_and_of_every_kind() -> None:
+    """Each has an id, a topic, a text of its own and one of the labels that the sample job asks for."""
+    comments = pl.read_csv(DATA / "comments.csv")
+    assert comments.columns == ["id", "topic", "comment", "meant"]
+    assert comments["id"].to_list() == list(range(1, comments.height + 1))
+    assert comments.null_count().row(0) == (0, 0, 0, 0)
+    assert not comments["comment"].is_duplicated().any()
+    assert set(comments["meant"]) == {"ok", "spam", "insult", "off_topic"}

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import anyio
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engine.feed import Feed, Question, all_but, everything, only
+from pipeline.engine.feed import Feed, Question, all_but, everything, only, questions
 from pipeline.errors import DataError, PromptError
+from pipeline.prompt.build import RequestBuilder
 from pipeline.records import Request
+from pipeline.rows.source import Source, open_source
+from pipeline.spec.job import Job
 
 Clock = Callable[[], float]
 
@@ -146,26 +152,61 @@ SPANS = st.tuples(st.integers(0, 40), st.integers(1, 20))
 @given(st.binary(max_size=30).map(lambda marks: bytearray(mark % 2 for mark in marks)), SPANS)
 def test_all_but_the_finished_rows(finished: bytearray, place: tuple[int, int]) -> None:
     """A span is read exactly where it has a row that is not finished; rows beyond what is known are not."""
-    span, wanted = all_but(finished)
+    span, wanted = all_but(finished, 3)
     first, count = place
     rows = range(first, first + count)
-    assert [wanted(row) for row in rows] == [row >= len(finished) or not finished[row] for row in rows]
+    assert [len(wanted(row)) for row in rows] == [3 * (row >= len(finished) or not finished[row]) for row in rows]
     assert span(first, count) == any(wanted(row) for row in rows)
 
 
-@given(st.sets(st.integers(0, 60)), SPANS)
-def test_only_these_rows(chosen: set[int], place: tuple[int, int]) -> None:
-    """A span is read exactly where it has one of them."""
+@given(st.sets(st.tuples(st.integers(0, 60), st.integers(0, 3))), SPANS)
+def test_only_these_samples(chosen: set[tuple[int, int]], place: tuple[int, int]) -> None:
+    """A span is read exactly where it has one of them, and of its rows only these are wanted."""
     span, wanted = only(chosen)
     first, count = place
     rows = range(first, first + count)
-    assert [wanted(row) for row in rows] == [row in chosen for row in rows]
-    assert span(first, count) == any(row in chosen for row in rows)
+    for row in rows:
+        assert list(wanted(row)) == sorted(sample for other, sample in chosen if other == row)
+    assert span(first, count) == any(wanted(row) for row in rows)
 
 
-@given(SPANS)
-def test_everything(place: tuple[int, int]) -> None:
-    """No row and no span is left out."""
-    span, wanted = everything()
+@given(SPANS, st.integers(1, 5))
+def test_everything(place: tuple[int, int], samples: int) -> None:
+    """No row, no span and no sample is left out."""
+    span, wanted = everything(samples)
     assert span(*place)
-    assert wanted(place[0])
+    assert list(wanted(place[0])) == list(range(samples))
+
+
+def table(tmp_path: Path, prompt: str = "{{ text }}") -> tuple[Source, RequestBuilder]:
+    """Return a table of three rows, the second without a text, and what makes their requests."""
+    pq.write_table(pa.table({"text": ["a", None, "c"]}), tmp_path / "t.parquet")
+    spec = {"provider": "simulator", "model": "m", "input": "t.parquet", "prompt": prompt, "output": "o.parquet"}
+    job = Job.model_validate(spec).located(tmp_path)
+    source = open_source(job.input, tmp_path)
+    return source, RequestBuilder(job, job.provider.endpoint("http://127.0.0.1/v1"), source.root)
+
+
+def test_a_row_is_rendered_once_and_asked_for_each_sample(tmp_path: Path) -> None:
+    """Its requests share body and weight and differ in their fingerprints; a row without a request lacks them all at once."""
+    source, builder = table(tmp_path)
+    plain, several = (next(questions(source, builder, everything(samples))) for samples in (1, 3))
+    assert [(each.row, each.answers) for each in several] == [(0, 1)] * 3 + [(1, 3)] + [(2, 1)] * 3
+    requests = [each.built for each in several if isinstance(each.built, Request)]
+    assert [request.sample for request in requests] == [0, 1, 2] * 2
+    assert len({request.fingerprint for request in requests}) == 6
+    assert requests[0] == plain[0].built
+    assert requests[0].body is requests[1].body is requests[2].body
+
+
+def test_only_the_samples_that_are_wanted_are_asked(tmp_path: Path) -> None:
+    """As a retry asks single ones; a row that cannot be rendered lacks just these."""
+    (found,) = questions(*table(tmp_path), only({(0, 2), (1, 0), (1, 4), (2, 1), (2, 3)}))
+    assert [
+        (each.row, each.built.sample if isinstance(each.built, Request) else None, each.answers) for each in found
+    ] == [
+        (0, 2, 1),
+        (1, None, 2),
+        (2, 1, 1),
+        (2, 3, 1),
+    ]

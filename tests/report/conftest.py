@@ -35,8 +35,17 @@ def clock() -> HandClock:
 
 @pytest.fixture
 def started() -> Callable[..., RunStarted]:
-    def make(rows: int | None = 200, known: int = 0, *, simulated: bool = False, name: str = "captions") -> RunStarted:
-        return RunStarted(name, "openai", "gpt-5.4-mini", rows, known, Path("out.parquet.run"), simulated)
+    def make(
+        rows: int | None = 200,
+        known: int = 0,
+        *,
+        simulated: bool = False,
+        name: str = "captions",
+        samples: int = 1,
+        wanted: int | None = None,
+    ) -> RunStarted:
+        run_dir = Path("out.parquet.run")
+        return RunStarted(name, "openai", "gpt-5.4-mini", rows, known, run_dir, simulated, samples, wanted)
 
     return make
 

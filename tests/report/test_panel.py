@@ -210,3 +210,13 @@ def test_markup_and_emoji_codes_are_only_text() -> None:
     stream = io.StringIO()
     console_on(stream).print("[red]:cat: 123[/red]")
     assert stream.getvalue() == "[red]:cat: 123[/red]\n"
+
+
+def test_a_run_with_samples_counts_answers_and_says_what_they_are_made_of(started, row, clock) -> None:
+    """How many rows, how often each is asked, and how many requests that makes."""
+    tally = Tally(clock)
+    tally.hear(started(1000, 1500, samples=5))
+    tally.hear(row(0))
+    picture = screen(tally, 100)
+    assert "answers   1,501 of 5,000 · 1,000 rows x 5 samples = 5,000 requests" in picture
+    assert "rows/s" not in picture

@@ -191,6 +191,7 @@ def test_json_lines_parse_and_keep_their_names(started, row, finished, clock) ->
         "event": "progress",
         "elapsed_s": 10.05,
         "rows": 200,
+        "answers": 200,
         "known": 50,
         "finished": 101,
         "by_status": {"ok": 101},
@@ -234,3 +235,17 @@ def test_lines_are_plain(started: Callable[..., RunStarted], finished: Callable[
         observe(started())
         observe(finished(ok=1))
     assert all(line.isprintable() for line in stream.getvalue().split("\n"))
+
+
+def test_lines_count_answers_where_rows_get_several(started, row, clock) -> None:
+    """From the first line on: how many requests that will be, and how many of them are known."""
+    stream = io.StringIO()
+    with observer("lines", stream, clock=clock) as observe:
+        observe(started(1000, 1500, samples=5))
+        clock.now += 12
+        observe(row(0))
+    assert stream.getvalue().splitlines() == [
+        "0:00:00  captions: gpt-5.4-mini at openai, 1,000 rows x 5 samples = 5,000 requests, 1,500 of them known from earlier runs",
+        "0:00:12  1,501 of 5,000 answers (30 %): known 1,500, ok 1; 0.1 answers/s, about 11 h 39 min left; "
+        "tokens since this start 600 in + 40 out",
+    ]

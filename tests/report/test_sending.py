@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import PromptError
 from pipeline.records import Media
@@ -99,3 +100,17 @@ def test_an_offer_does_not_guess_what_is_not_known() -> None:
     """Rows that were not counted are unknown, not 0."""
     screen = render_offer(name="a", provider="openai", url=URL, model="m", rows=None, known=0, output=Path("o.parquet"))
     assert "  rows       unknown\n  known      none\n  to send    unknown before the input is read\n" in screen
+
+
+def test_a_job_that_asks_several_times_says_how_many_requests_that_are() -> None:
+    """The bill counts requests, not rows: before the run, and when it is offered."""
+    whole = "  rows       1,000 rows x 5 samples = 5,000 requests\n"
+    common: dict[str, Any] = {"name": "a", "provider": "openai", "url": URL, "model": "m", "output": Path("o.parquet")}
+    assert whole in render_check(**common, rows=1000, columns={}, samples=5)
+    offer = render_offer(**common, rows=1000, known=2000, samples=5)
+    assert whole in offer
+    assert "  to send    at most 3,000 requests" in offer
+    retry = render_offer(**common, rows=3, known=0, samples=5, wanted=4)
+    assert "  rows       4 requests for 3 rows\n" in retry
+    assert "  to send    at most 4 requests" in retry
+    assert "unknown before the input is read" in render_offer(**common, rows=None, known=0, samples=5)

@@ -173,3 +173,31 @@ def test_a_row_without_attempts_is_short() -> None:
         render_row({"row": 9, "status": "pending", "attempts": []})
         == "row 9: pending - not finished; the next run goes on with it"
     )
+
+
+def test_a_run_with_samples_is_as_far_as_its_answers_are() -> None:
+    """And says how many rows they are for."""
+    found = replace(totals(ok=700, failed=2), rows=150, samples=5)
+    screen = render_status(SESSION, found, running=True, planned=200, maybe_paid_rows=[])
+    assert "  rows       200 rows x 5 samples = 1,000 requests\n  answers    702 of 1,000 finished (70 %)\n" in screen
+    assert "    pending      298\n" in screen
+
+
+def test_a_row_with_samples_is_shown_sample_by_sample() -> None:
+    """First how the row stands, then each answer with its own attempts."""
+    samples = [
+        {"row": 3, "sample": 0, "status": "ok", "output": "yes", "attempts": [{"state": "answered", "sent_at": 0.0}]},
+        {"row": 3, "sample": 1, "status": "pending", "attempts": []},
+    ]
+    assert render_row({"row": 3, "status": "pending", "samples": samples}) == (
+        "row 3: pending - not finished; the next run goes on with it\n"
+        "\n"
+        "sample 1 of 2: ok - answered as wished\n"
+        "\n"
+        "output\n"
+        "  yes\n"
+        "\n"
+        "attempt 1 of 1: answered, sent 1970-01-01 00:00:00 UTC\n"
+        "\n"
+        "sample 2 of 2: pending - not finished; the next run goes on with it"
+    )

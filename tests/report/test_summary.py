@@ -99,3 +99,13 @@ def test_a_run_that_sent_nothing_has_no_tokens(finished: Finished) -> None:
 def test_a_run_without_a_table_does_not_claim_one(finished: Finished) -> None:
     """Where the table could not be written, the screen begins with that."""
     assert closing(replace(finished(7, ok=1), output=None)).startswith("No table was written. The run took 3.2 s\n")
+
+
+def test_a_run_with_samples_counts_answers_and_names_the_rows(finished: Finished) -> None:
+    """What is left to do is said of answers, too."""
+    closed = replace(finished(1, ok=8, truncated=1, pending=1), rows=2, samples=5, unknown_usage=2)
+    screen = closing(closed)
+    assert screen.startswith("Wrote out/captions.parquet: 2 rows x 5 samples in 3.2 s\n")
+    assert "= 13,579 + 2 answers unknown" in screen
+    assert "not finished, 1 answer pending: the same command goes on from here" in screen
+    assert "1 answer ended truncated: pipeline run SPEC --retry truncated" in screen

@@ -64,3 +64,22 @@ def test_a_pause_counts_down_and_the_longest_stands(clock) -> None:
     assert tally.pause_left(clock()) == 6.0
     clock.now += 40
     assert tally.pause_left(clock()) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("rows", "samples", "wanted", "expected"),
+    [
+        (200, 1, None, (200, "row")),
+        (200, 5, None, (1000, "answer")),
+        (3, 5, 4, (4, "answer")),
+        (None, 5, None, (None, "answer")),
+    ],
+    ids=["rows", "answers", "single answers of a retry", "not counted"],
+)
+def test_what_is_counted_is_answers_where_rows_get_several(
+    started, clock, rows: int | None, samples: int, wanted: int | None, expected: tuple[int | None, str]
+) -> None:
+    """A bar that counts rows would stand still while the answers of a row come."""
+    tally = Tally(clock)
+    tally.hear(started(rows, samples=samples, wanted=wanted))
+    assert (tally.rows, tally.unit) == expected
