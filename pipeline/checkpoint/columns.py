@@ -36,7 +36,7 @@ class Ours:
 
 
 def _has_tools(job: Job) -> bool:
-    return bool(job.request.get("tools") or job.extra_body.get("tools"))
+    return bool(job.request.get("tools") or job.extra_body.get("tools") or job.tools.functions)
 
 
 def _is_streamed(job: Job) -> bool:
@@ -55,7 +55,7 @@ OURS = (
     Ours(
         "tool_calls",
         pa.string(),
-        "the calls the model asked for, as JSON; only where the job's request has tools",
+        "the calls the model asked for in all rounds, as JSON, with the outputs of the job's functions; only where the job has tools",
         _has_tools,
     ),
     Ours(

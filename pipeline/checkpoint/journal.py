@@ -35,7 +35,7 @@ from pipeline.checkpoint.store import (
 )
 from pipeline.checkpoint.writer import Writer
 from pipeline.errors import RowError, Sent
-from pipeline.records import STATUS_FACTS, Attempt, Claim, Outcome, Reply, Request, Status, Usage
+from pipeline.records import STATUS_FACTS, Attempt, Claim, Outcome, Reply, Request, Status, ToolCall, Usage
 from pipeline.wire.decode import slim
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def _state(outcome: Outcome) -> str:
 
 
 def _answer_values(reply: Reply, label: str) -> tuple[object, ...]:
-    calls = [{"id": call.call_id, "name": call.name, "arguments": call.arguments} for call in reply.tool_calls]
+    calls = [_call_values(call) for call in reply.tool_calls]
     ok = STATUS_FACTS[reply.status].ok
     return (
         reply.status,
@@ -246,6 +246,11 @@ def _answer_values(reply: Reply, label: str) -> tuple[object, ...]:
         reply.service_tier,
         reply.response_id,
     )
+
+
+def _call_values(call: ToolCall) -> dict[str, str | None]:
+    output = {"output": call.output} if call.output is not None else {}
+    return {"id": call.call_id, "name": call.name, "arguments": call.arguments, **output}
 
 
 def _attempt_values(outcome: Outcome) -> tuple[object, ...]:
