@@ -99,7 +99,8 @@ def in_rounds(post: Post, rules: Rules, toolbox: Toolbox) -> Post:
 
     async def replayed(request: Request) -> Request:
         """Return the request of the first round that the journal has no reply of."""
-        for body in request.rounds:
+        finished, request = request.rounds, replace(request, rounds=())
+        for body in finished:
             reply = conformed(decode(body), rules.fields)
             if (turn := rules.turn_after(request, reply)) is not None:
                 request = await follow(request, reply, turn)

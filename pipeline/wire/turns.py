@@ -56,17 +56,14 @@ def after_calls(
 ) -> dict[str, object]:
     """Return the body of the round that gives the model the ``outputs`` of its calls, in the order of the calls."""
     calls = _named(reply.tool_calls, body)
-    if dialect.tool_results == "messages":
-        results = [
-            {"role": "tool", "tool_call_id": call.call_id, "content": output}
-            for call, output in zip(calls, outputs, strict=True)
-        ]
-    else:
-        results = [
-            {"type": _ITEMS[call.kind][2], "call_id": call.call_id, "output": output}
-            for call, output in zip(calls, outputs, strict=True)
-        ]
+    results = [_result(call, output, dialect) for call, output in zip(calls, outputs, strict=True)]
     return _continued(body, reply, [*_calling(reply, calls, dialect)], results, dialect, extra_body)
+
+
+def _result(call: ToolCall, output: str, dialect: Dialect) -> Item:
+    if dialect.tool_results == "messages":
+        return {"role": "tool", "tool_call_id": call.call_id, "content": output}
+    return {"type": _ITEMS[call.kind][2], "call_id": call.call_id, "output": output}
 
 
 def after_mistake(body: Body, reply: Reply, dialect: Dialect, extra_body: Body) -> dict[str, object]:
