@@ -7,7 +7,6 @@ reference, a digest of everything that was asked, so that an answer that reached
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -15,13 +14,17 @@ from urllib.parse import urlsplit
 import orjson
 
 from pipeline.simulator import tokens
+from pipeline.simulator.calling import Call, calls_of
+from pipeline.simulator.evidence import Evidence
 from pipeline.simulator.filling import Filler
 from pipeline.simulator.images import Facts
-from pipeline.simulator.reading import Asked, Medium, Tool
+from pipeline.simulator.reading import Asked, Medium
 
-__all__ = ["Answer", "Call", "Usage", "answer", "count_input"]
+__all__ = ["Answer", "Usage", "answer", "count_input"]
 
 QUOTED_WORDS = 8
+OPENINGS = ("", "Put differently: ", "In other words: ", "To say it again: ")
+"""How the first answer begins, and further ones to the same question."""
 URL_IMAGE = (1024, 1024)
 
 REASONING_TOKENS: Mapping[str, int] = {
@@ -33,17 +36,6 @@ REASONING_TOKENS: Mapping[str, int] = {
     "xhigh": 512,
     "max": 1024,
 }
-
-_FUNCTIONS = frozenset({"function", "custom"})
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A tool call the model wants the client to make."""
-
-    name: str
-    arguments: str
-    custom: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +72,24 @@ class Answer:
     """whole | absent | null_details | null"""
 
 
-def answer(asked: Asked, facts: Mapping[str, Facts], seed: int, cached: int = 0) -> Answer:
-    """Compose the answer to what was asked, cut at the output cap."""
+def answer(
+    asked: Asked,
+    facts: Mapping[str, Facts],
+    seed: int,
+    *,
+    cached: int = 0,
+    repeat: int = 1,
+    rounds: float | None = None,
+) -> Answer:
+    """Compose the answer to what was asked, cut at the output cap.
+
+    ``repeat`` counts how often the same was asked, from 1; ``rounds`` is the script's number of tool rounds.
+    """
     digest = _digest(asked, facts, seed)
     spent = count_input(asked, facts)
     thinking = REASONING_TOKENS.get(asked.effort, 0)
-    calls = _calls(asked, digest)
-    text = "" if calls else _text(asked, facts, digest)
+    calls = calls_of(asked, digest, rounds)
+    text = "" if calls else _text(asked, facts, digest, 1 if asked.temperature == 0 else repeat)
     said = (
         sum(tokens.count_text(f"{call.name} {call.arguments}") for call in calls) if calls else tokens.count_text(text)
     )
@@ -145,10 +148,13 @@ def _digest(asked: Asked, facts: Mapping[str, Facts], seed: int) -> str:
     return hashlib.sha256("\x1e".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
-def _text(asked: Asked, facts: Mapping[str, Facts], digest: str) -> str:
-    sentence = _sentence(asked, facts, digest)
+def _text(asked: Asked, facts: Mapping[str, Facts], digest: str, repeat: int) -> str:
+    sentence = OPENINGS[(repeat - 1) % len(OPENINGS)] + _sentence(asked, facts, digest)
     if asked.schema is not None:
-        return _dumps(Filler(asked.schema, sentence, asked.text, digest).fill())
+        outputs = "\n".join(asked.outputs)
+        evidence = Evidence(outputs, named_only=True) if outputs else None
+        read = f"{asked.text}\n{outputs}"
+        return _dumps(Filler(asked.schema, sentence, read, digest, evidence=evidence, repeat=repeat).fill())
     if asked.json_object:
         return _dumps({"answer": sentence, "reference": digest})
     return sentence
@@ -217,49 +223,6 @@ def _file_kind(data: str) -> str:
     if data.startswith("data:"):
         return data[5:].partition(";")[0].rpartition("/")[2].upper()
     return "PDF" if data.startswith("JVBER") else "data"
-
-
-def _calls(asked: Asked, digest: str) -> tuple[Call, ...]:
-    """The calls the client is asked to make: forced, required, or because the user says `call <name>`."""
-    if asked.outputs:
-        return ()
-    chosen = _chosen(asked)
-    sentence = _quote(asked.text, QUOTED_WORDS).strip('"')
-    calls = tuple(
-        Call(
-            tool.name,
-            sentence if tool.type == "custom" else _dumps(Filler(tool.parameters, sentence, asked.text, digest).fill()),
-            custom=tool.type == "custom",
-        )
-        for tool in chosen
-    )
-    return calls if asked.parallel else calls[:1]
-
-
-def _chosen(asked: Asked) -> list[Tool]:
-    functions = [tool for tool in asked.tools if tool.type in _FUNCTIONS]
-    choice = asked.tool_choice
-    if not functions or choice == "none":
-        return []
-    required = choice == "required"
-    if isinstance(choice, Mapping):
-        wanted = _wanted_names(choice)
-        functions = [tool for tool in functions if tool.name in wanted]
-        required = choice.get("type") != "allowed_tools" or choice.get("mode") == "required"
-    named = [tool for tool in functions if re.search(rf"\bcall {re.escape(tool.name)}\b", asked.text)]
-    return named or (functions[:1] if required else [])
-
-
-def _wanted_names(choice: Mapping[str, object]) -> set[str]:
-    """The names of a forced function, in either nesting, or of an allowed set."""
-    listed = choice.get("tools")
-    options = listed if isinstance(listed, list) else [choice]
-    names: set[str] = set()
-    for option in options:
-        if isinstance(option, Mapping):
-            inner = option.get("function")
-            names.add(str((inner if isinstance(inner, Mapping) else option).get("name")))
-    return names
 
 
 def _searches(asked: Asked) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +18,7 @@ from pipeline.simulator.images import Facts, FactsCache, look
 from pipeline.simulator.ledger import Ledger
 from pipeline.simulator.limits import Window
 from pipeline.simulator.reading import Asked, input_items, read
+from pipeline.simulator.replay import check_replay
 from pipeline.simulator.routes import Work, record_of
 from pipeline.simulator.script import Script
 from pipeline.simulator.sender import Sender
@@ -42,14 +44,19 @@ class Endpoints:
         self._facts = FactsCache()
         self._prefixes = PrefixCache()
         self._store = Store()
+        self._repeats: Counter[bytes] = Counter()
+        """How often each body was executed, counted when the script asks for variation."""
         self.workers = ThreadPoolExecutor(2, "image")
 
     async def create(self, work: Work, fault: Fault | None) -> None:
         """Execute one request: check, look, think, wait, write it down, answer."""
         asked, items, facts = await self._understand(work)
         seen = self._prefixes.tokens_seen(asked) if self._script.cache else 0
-        said = answer(asked, facts, self._script.seed, seen)
+        repeat = self._repeats[work.digest] + 1
+        script = self._script
+        said = answer(asked, facts, script.seed, cached=seen, repeat=repeat, rounds=script.tool_rounds)
         self._window.admit(asyncio.get_running_loop().time(), said.usage.total)
+        self._repeats[work.digest] += script.variation
         if fault is not None:
             said = fault.change(said)
         reply = Reply.make(said, asked, work.body, work.dialect, int(time.time()))
@@ -110,9 +117,10 @@ class Endpoints:
         items = input_items(work.body)
         history: list[dict[str, Any]] = []
         if work.dialect.stores:
-            history = self._store.history(work.body)
-            self._store.check_references(items)
-        asked = read(work.body, history, work.dialect)
+            history, items = self._store.history(work.body), self._store.resolve(items)
+        if work.dialect.pairs_calls:
+            check_replay(history, items)
+        asked = read(work.body, history, items, work.dialect)
         work.images = sum(medium.kind == "image" for medium in asked.media)
         facts: dict[str, Facts] = {}
         for medium in asked.media:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from pipeline.simulator.dialects import Dialect
+from pipeline.simulator.seals import unseal
 
 __all__ = ["Asked", "Medium", "Tool", "input_items", "read"]
+
+_CALLS = frozenset({"function_call", "custom_tool_call"})
+_OUTPUTS = frozenset(f"{call}_output" for call in _CALLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,10 @@ class Tool:
     name: str = ""
     description: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    server: str = ""
+    """The label of a remote server; gateways have none, so its host serves."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The tool as it was sent."""
 
 
 @dataclass(slots=True)
@@ -44,6 +53,14 @@ class Asked:
     """Earlier words of the model: they cost tokens, and answers do not quote them."""
     outputs: list[str] = field(default_factory=list)
     """Tool outputs since the last user message."""
+    rounds: int = 0
+    """How many rounds of outputs those were."""
+    called: list[str] = field(default_factory=list)
+    """The functions called in the whole conversation."""
+    called_last: list[str] = field(default_factory=list)
+    """The functions called since the last user message."""
+    approvals: dict[str, bool] = field(default_factory=dict)
+    """What the client said to requests for approval, by their ids."""
     media: list[Medium] = field(default_factory=list)
     messages: int = 0
     tools: tuple[Tool, ...] = ()
@@ -54,13 +71,20 @@ class Asked:
     max_tokens: int | None = None
     effort: str = "none"
     summary: bool = False
-    encrypted: bool = False
-    sources: bool = False
+    temperature: float | None = None
+    top_logprobs: int = 0
+    max_tool_calls: int | None = None
+    include: frozenset[str] = frozenset()
 
     @property
     def text(self) -> str:
         """The words that count: those of the system and of the user."""
         return "\n".join([*self.system, *self.user])
+
+    @property
+    def last(self) -> str:
+        """What the user said last."""
+        return next((text for text in reversed(self.user) if text.strip()), "")
 
 
 def input_items(body: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -73,23 +97,58 @@ def input_items(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     return list(given)
 
 
-def read(body: Mapping[str, Any], history: Iterable[Mapping[str, Any]], dialect: Dialect) -> Asked:
-    """Read a checked body, after the items of the conversation it continues."""
+def read(
+    body: Mapping[str, Any], history: Sequence[Mapping[str, Any]], items: Sequence[Mapping[str, Any]], dialect: Dialect
+) -> Asked:
+    """Read a checked body: the items of the conversation it continues, then its own."""
     asked = _settings(body, dialect)
     if dialect.reads_instructions and body.get("instructions"):
         asked.system.append(body["instructions"])
         asked.messages += 1
+    _read_prompt(body.get("prompt") or {}, asked)
     for item in history:
         _read_item(item, asked, "input")
-    for index, item in enumerate(input_items(body)):
+    for index, item in enumerate(items):
         _read_item(item, asked, f"input[{index}]")
+    _count_rounds([*history, *items], asked)
     return asked
+
+
+def _read_prompt(prompt: Mapping[str, Any], asked: Asked) -> None:
+    """A stored template's words are not known here: its id and its variables count in their place."""
+    if not prompt:
+        return
+    asked.messages += 1
+    told = [str(prompt["id"])]
+    for name, value in (prompt.get("variables") or {}).items():
+        told.append(_read_content(value if isinstance(value, str) else [value], asked, f"prompt.variables.{name}"))
+    asked.user.append(" ".join(told))
+
+
+def _count_rounds(items: Sequence[Mapping[str, Any]], asked: Asked) -> None:
+    """Outputs that come in a row are one round."""
+    answering = False
+    for item in items:
+        if item.get("role") == "user":
+            asked.rounds = 0
+            asked.called_last.clear()
+        is_output = item.get("role") == "tool" or item.get("type") in _OUTPUTS
+        asked.rounds += is_output and not answering
+        answering = is_output
+        names = [item["name"]] if item.get("type") in _CALLS else [name for name, _ in _chat_calls(item)]
+        asked.called += names
+        asked.called_last += names
+
+
+def _chat_calls(item: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The names and arguments of the calls of a chat-style message."""
+    functions = [call.get("function") for call in item.get("tool_calls") or ()]
+    return [(str(one.get("name")), str(one.get("arguments"))) for one in functions if isinstance(one, Mapping)]
 
 
 def _settings(body: Mapping[str, Any], dialect: Dialect) -> Asked:
     reasoning = body.get("reasoning") or {}
     form = (body.get("text") or {}).get("format") or {}
-    include = body.get("include") or ()
     parallel = body.get("parallel_tool_calls")
     return Asked(
         model=body.get("model") or "gpt-5.4-mini",
@@ -99,28 +158,43 @@ def _settings(body: Mapping[str, Any], dialect: Dialect) -> Asked:
         schema=form.get("schema") if form.get("type") == "json_schema" else None,
         json_object=form.get("type") == "json_object",
         max_tokens=body.get(dialect.max_tokens),
-        effort=reasoning.get("effort") or "none",
+        effort=reasoning.get("effort") or ("medium" if reasoning.get("summary") else "none"),
         summary=bool(reasoning.get("summary")),
-        encrypted="reasoning.encrypted_content" in include,
-        sources="web_search_call.action.sources" in include,
+        temperature=body.get("temperature"),
+        top_logprobs=body.get("top_logprobs") or 0,
+        max_tool_calls=body.get("max_tool_calls"),
+        include=frozenset(body.get("include") or ()),
     )
 
 
 def _tool(tool: Mapping[str, Any]) -> Tool:
     inner = tool.get("function")
     flat = inner if isinstance(inner, Mapping) and "name" not in tool else tool
-    return Tool(tool["type"], flat.get("name") or "", flat.get("description") or "", flat.get("parameters") or {})
+    remote = tool.get("remote_mcp")
+    server = urlsplit(str(remote.get("url"))).hostname if isinstance(remote, Mapping) else tool.get("server_label")
+    return Tool(
+        tool["type"],
+        flat.get("name") or "",
+        flat.get("description") or "",
+        flat.get("parameters") or {},
+        str(server or ""),
+        tool,
+    )
 
 
 def _read_item(item: Mapping[str, Any], asked: Asked, place: str) -> None:
     kind = item.get("type", "message")
     if kind == "message":
         _read_message(item, asked, place)
-    elif kind in ("function_call", "custom_tool_call"):
+    elif kind in _CALLS:
         asked.history.append(f"{item['name']} {item.get('arguments') or item.get('input') or ''}")
-    elif kind in ("function_call_output", "custom_tool_call_output"):
+    elif kind in _OUTPUTS:
         asked.outputs.append(_read_content(item["output"], asked, f"{place}.output"))
         asked.messages += 1
+    elif kind == "mcp_approval_response":
+        asked.approvals[item["approval_request_id"]] = item["approve"]
+    elif kind == "compaction":
+        asked.history.append(unseal(item["encrypted_content"], str(item.get("id"))))
 
 
 def _read_message(item: Mapping[str, Any], asked: Asked, place: str) -> None:
@@ -135,10 +209,7 @@ def _read_message(item: Mapping[str, Any], asked: Asked, place: str) -> None:
         asked.outputs.append(text)
     elif role == "assistant":
         asked.history.append(text)
-        for call in item.get("tool_calls") or ():
-            function = call.get("function")
-            if isinstance(function, Mapping):
-                asked.history.append(f"{function.get('name')} {function.get('arguments')}")
+        asked.history.extend(f"{name} {arguments}" for name, arguments in _chat_calls(item))
     else:
         asked.system.append(text)
 

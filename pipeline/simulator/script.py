@@ -54,6 +54,11 @@ class Script:
     """By dialect; a dialect without one takes any key."""
     shape: str = "documented"
     cache: bool = False
+    variation: bool = False
+    """Whether further executions of the same body may answer otherwise, unless `temperature` is 0: a choice, number or
+    truth value is that of the first answer in seven of ten cases, and free text is put differently."""
+    tool_rounds: float | None = None
+    """In how many rounds the client's functions are called, `always` for without end; None: those the text asks for."""
     faults: tuple[Rule, ...] = ()
 
 
@@ -74,7 +79,11 @@ def load_script(path: Path) -> dict[str, Any]:
 def read_script(given: Mapping[str, object] | None) -> Script:
     """Turn a plain mapping into a Script; an unknown key or a bad value is a ScriptError that names it."""
     said: Mapping[str, Any] = given or {}
-    _known(said, {"seed", "latency_s", "limits", "api_key", "shape", "cache", "faults"}, "script")
+    _known(
+        said,
+        {"seed", "latency_s", "limits", "api_key", "shape", "cache", "variation", "tool_rounds", "faults"},
+        "script",
+    )
     shape = said.get("shape", "documented")
     if shape != "documented" and shape not in SHAPES:
         raise ScriptError(f"shape: {shape!r} is none of documented, {', '.join(SHAPES)}")
@@ -85,6 +94,8 @@ def read_script(given: Mapping[str, object] | None) -> Script:
         api_keys=_keys(said.get("api_key")),
         shape=shape,
         cache=_bool(said.get("cache", False), "cache"),
+        variation=_bool(said.get("variation", False), "variation"),
+        tool_rounds=_rounds(said.get("tool_rounds")),
         faults=tuple(_rule(rule, f"faults[{index}]") for index, rule in enumerate(_list(said.get("faults"), "faults"))),
     )
 
@@ -123,6 +134,15 @@ def _limits(said: Any) -> Limits | None:
     values = {name: _positive(value, f"limits.{name}") for name, value in numbers.items()}
     window = float(values.pop("window_s", 60.0))
     return Limits(**{name: int(value) for name, value in values.items()}, window_s=window, headers=headers)
+
+
+def _rounds(said: Any) -> float | None:
+    if said is None or said == "always":
+        return math.inf if said else None
+    rounds = _int(said, "tool_rounds")
+    if rounds < 0:
+        raise ScriptError(f"tool_rounds: {rounds} is neither 0 or more nor always")
+    return rounds
 
 
 def _keys(said: Any) -> dict[str, str]:

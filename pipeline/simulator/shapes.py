@@ -12,6 +12,7 @@ import orjson
 from pipeline.simulator.answers import Answer, Usage
 from pipeline.simulator.dialects import Dialect
 from pipeline.simulator.reading import Asked
+from pipeline.simulator.seals import seal
 
 __all__ = ["FINISH", "SHAPES", "Reply", "chat_usage", "plain_body", "response_object", "shape_of", "usage_object"]
 
@@ -62,8 +63,8 @@ def _items(answer: Answer, asked: Asked, stem: str) -> list[dict[str, Any]]:
 def _reasoning(asked: Asked, stem: str) -> dict[str, Any]:
     summary = [{"type": "summary_text", "text": "Looked at what was sent."}] if asked.summary else []
     item: dict[str, Any] = {"type": "reasoning", "id": f"rs_{stem}", "summary": summary}
-    if asked.encrypted:
-        item["encrypted_content"] = f"gAAAA-simulated-{stem}"
+    if "reasoning.encrypted_content" in asked.include:
+        item["encrypted_content"] = seal(item["id"])
     return item
 
 
@@ -78,7 +79,7 @@ def _search(kind: str, asked: Asked, stem: str) -> dict[str, Any]:
             "results": None,
         }
     action: dict[str, Any] = {"type": "search", "query": query}
-    if asked.sources:
+    if "web_search_call.action.sources" in asked.include:
         action["sources"] = [{"type": "url", "url": SEARCH_URL}]
     return {"type": "web_search_call", "id": f"ws_{stem}", "status": "completed", "action": action}
 

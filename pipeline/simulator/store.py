@@ -55,14 +55,14 @@ class Store:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, Stored] = OrderedDict()
-        self._item_ids: set[str] = set()
+        self._items: dict[str, dict[str, Any]] = {}
         self._bytes = 0
         self._conversations: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
 
     def keep(self, stored: Stored) -> None:
         """Keep a response."""
         self._kept[stored.reply.id] = stored
-        self._item_ids.update(item["id"] for item in stored.reply.output)
+        self._items.update((item["id"], item) for item in stored.reply.output)
         self._bytes += stored.size
         while len(self._kept) > 1 and (len(self._kept) > KEPT or self._bytes > KEPT_BYTES):
             self._drop(next(iter(self._kept)))
@@ -70,7 +70,8 @@ class Store:
     def _drop(self, response_id: str) -> None:
         gone = self._kept.pop(response_id)
         self._bytes -= gone.size
-        self._item_ids.difference_update(item["id"] for item in gone.reply.output)
+        for item in gone.reply.output:
+            self._items.pop(item["id"], None)
 
     def get(self, response_id: str) -> Stored:
         """The kept response, or 404."""
@@ -115,17 +116,22 @@ class Store:
             if len(self._conversations) > KEPT_CONVERSATIONS:
                 self._conversations.popitem(last=False)
 
-    def check_references(self, items: list[dict[str, Any]]) -> None:
-        """An item replayed only by its id must have been stored."""
+    def resolve(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The items with references followed; what is replayed only by its id must have been stored."""
+        resolved = []
         for item in items:
             kind = item.get("type")
             bare = kind == "item_reference" or (kind == "reasoning" and not item.get("encrypted_content"))
-            if bare and item["id"] not in self._item_ids:
+            known = self._items.get(item["id"]) if bare else None
+            if bare and known is None:
                 raise RequestError(
-                    f"Item with id '{item['id']}' not found. Items are not persisted when `store` is set to false.",
+                    f"Item with id '{item['id']}' not found. Items are not persisted when `store` is set to false. "
+                    "Try again with `store` set to true, or remove this item from your input.",
                     status=404,
                     param="input",
                 )
+            resolved.append(item if known is None else known)
+        return resolved
 
 
 def _conversation_id(body: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ __all__ = ["check_request"]
 
 ASSISTANT_PARTS = frozenset({"output_text", "refusal"})
 TOOL_ROLE = "tool"
+PROMPT_PARTS = frozenset({"input_text", "input_image", "input_file"})
 
 ITEM_TYPES = frozenset(
     [
@@ -59,8 +60,6 @@ def check_request(body: Mapping[str, Any], dialect: Dialect) -> None:
     if isinstance(items, list):
         for index, item in enumerate(items):
             check_item(item, f"input[{index}]", dialect)
-        if dialect.pairs_calls and not body.get("previous_response_id") and not body.get("conversation"):
-            check_pairs(items)
     for index, tool in enumerate(body.get("tools") or ()):
         check_tool(tool, f"tools[{index}]", dialect)
     text = body.get("text")
@@ -85,6 +84,28 @@ def check_sources(body: Mapping[str, Any], dialect: Dialect) -> None:
             "Mutually exclusive parameters: 'previous_response_id' and 'conversation'.",
             code="mutually_exclusive_parameters",
         )
+    check_ids(body)
+
+
+def check_ids(body: Mapping[str, Any]) -> None:
+    """What continues a history is named by an id of its kind, and so is a stored prompt."""
+    conversation, prompt = body.get("conversation"), body.get("prompt")
+    named = conversation.get("id") if isinstance(conversation, Mapping) else conversation
+    for place, given, prefix in (
+        ("conversation", named if conversation else None, "conv"),
+        ("previous_response_id", body.get("previous_response_id"), "resp"),
+    ):
+        if given is not None and not str(given).startswith(prefix):
+            message = f"Invalid '{place}': '{given}'. Expected an ID that begins with '{prefix}'."
+            raise RequestError(message, code="invalid_value", param=place)
+    if prompt is not None and not isinstance(prompt.get("id"), str):
+        raise _missing("prompt.id")
+    variables = (prompt or {}).get("variables") or {}
+    if not isinstance(variables, Mapping):
+        raise _type("prompt.variables", "an object")
+    for name, value in variables.items():
+        if not isinstance(value, str):
+            check_part(value, f"prompt.variables.{name}", PROMPT_PARTS)
 
 
 def check_item(item: Any, place: str, dialect: Dialect) -> None:
@@ -100,8 +121,10 @@ def check_item(item: Any, place: str, dialect: Dialect) -> None:
     for field in _ITEM_FIELDS.get(kind, ()):
         if item.get(field) is None:
             raise _missing(f"{place}.{field}")
-        if not isinstance(item[field], list if field == "summary" else (str, list) if field == "output" else str):
+        if not isinstance(item[field], _FIELD_TYPES.get(field, str)):
             raise _type(f"{place}.{field}", "a string")
+    if not isinstance(item.get("encrypted_content"), str | None):
+        raise _type(f"{place}.encrypted_content", "a string")
     output = item.get("output")
     if kind.endswith("_call_output") and "output" in _ITEM_FIELDS.get(kind, ()) and isinstance(output, list):
         for index, part in enumerate(output):
@@ -115,7 +138,11 @@ _ITEM_FIELDS: Mapping[str, tuple[str, ...]] = {
     "custom_tool_call_output": ("call_id", "output"),
     "reasoning": ("id", "summary"),
     "item_reference": ("id",),
+    "compaction": ("encrypted_content",),
+    "mcp_approval_response": ("approval_request_id", "approve"),
 }
+
+_FIELD_TYPES: Mapping[str, type | tuple[type, ...]] = {"summary": list, "output": (str, list), "approve": bool}
 
 
 def check_message(item: Mapping[str, Any], place: str, dialect: Dialect) -> None:
@@ -203,16 +230,6 @@ _PARTS: Mapping[str, Callable[[Mapping[str, Any], str], None]] = {
     "input_file": _file_part,
     "input_video": _video_part,
 }
-
-
-def check_pairs(items: Sequence[Any]) -> None:
-    """Each call of a stateless conversation is answered, and nothing that was not called is."""
-    calls = {item["call_id"] for item in items if item.get("type") == "function_call"}
-    outputs = {item["call_id"] for item in items if item.get("type") == "function_call_output"}
-    for call_id in sorted(outputs - calls):
-        raise RequestError(f"No tool call found for function call output with call_id {call_id}.", param="input")
-    for call_id in sorted(calls - outputs):
-        raise RequestError(f"No tool output found for function call {call_id}.", param="input")
 
 
 def check_tool(tool: Any, place: str, dialect: Dialect) -> None:

@@ -167,16 +167,6 @@ def test_an_image_must_be_what_its_media_type_says(provider, ask, shown, picture
         assert ask(provider, shown(url)).json()["error"]["code"] in ("invalid_image", "invalid_base64_image")
 
 
-def test_a_reasoning_item_that_was_not_stored_is_not_found(provider, ask):
-    """Replaying a thought without its encrypted content needs a stored response."""
-    item = {"type": "reasoning", "id": "rs_unknown", "summary": []}
-
-    assert ask(provider, [USER, item]).status_code == 404
-    assert ask(provider, [USER, {**item, "encrypted_content": "gAAAA"}]).status_code == 200
-    kept = ask(provider, reasoning={"effort": "low"}).json()["output"][0]
-    assert ask(provider, [USER, kept]).status_code == 200
-
-
 def test_a_conversation_goes_on(provider, ask):
     """The items of earlier turns count as input of the next."""
     first, second = (ask(provider, "Hello", conversation="conv_1").json()["usage"] for _ in range(2))

@@ -25,6 +25,9 @@ WRONG = [
     ({"faults": [{"fault": "stall", "on": "sleep"}]}, "'sleep' is none of create, "),
     ({"api_key": {"acme": "x"}}, "api_key: unknown key 'acme'"),
     ({"cache": "yes"}, "cache: 'yes' is neither true nor false"),
+    ({"variation": 1}, "variation: 1 is neither true nor false"),
+    ({"tool_rounds": "never"}, "tool_rounds: 'never' is not a whole number"),
+    ({"tool_rounds": -1}, "tool_rounds: -1 is neither 0 or more nor always"),
 ]
 
 

@@ -124,7 +124,7 @@ def test_an_accident_of_our_own_is_500_and_no_end(provider, ask, monkeypatch, ca
     """An unforeseen error is logged and answered; the server goes on."""
     from pipeline.simulator import endpoints as module
 
-    def broken(*_):
+    def broken(*_, **__):
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
