@@ -31,7 +31,7 @@ from pipeline.checkpoint.store import (
     opened,
     pack,
     prepare,
-    read_rounds,
+    unpack,
 )
 from pipeline.checkpoint.writer import Writer
 from pipeline.errors import RowError, Sent
@@ -145,7 +145,7 @@ class Journal:
             yield Claim(request, ours=False)
             return
         self._replaced[number] = [standing]
-        asked = replace(request, rounds=read_rounds(self._path, number)) if number in index.rounds else request
+        asked = replace(request, rounds=tuple(map(unpack, index.rounds.get(number, ()))))
         claim = index.asking[number] = Claim(asked, ours=True)
         try:
             yield claim
@@ -221,7 +221,7 @@ class Journal:
         if answer is not None:
             self._index.status[number] = answer.status
         elif state == "round":
-            self._index.rounds.add(number)
+            self._index.rounds.setdefault(number, [])  # this process goes on with it and does not claim it again
 
 
 def _state(outcome: Outcome) -> str:

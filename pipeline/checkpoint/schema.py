@@ -85,9 +85,7 @@ SUBMIT = "UPDATE attempts SET response_id = ? WHERE id = ?"
 
 SUBMITTED = "SELECT request, id, response_id FROM attempts WHERE state = 'sent' AND response_id IS NOT NULL"
 
-WITH_ROUNDS = "SELECT DISTINCT request FROM attempts WHERE state = 'round'"
-
-ROUNDS = "SELECT raw FROM attempts WHERE request = ? AND state = 'round' ORDER BY id"
+ROUNDS = "SELECT request, raw FROM attempts WHERE state = 'round' ORDER BY id"
 
 # The rounds of an answer that is complete now, or of a conversation that cannot go on.
 CLOSE_ROUNDS = "UPDATE attempts SET state = 'answered' WHERE request = ? AND state = 'round'"

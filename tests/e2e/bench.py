@@ -106,7 +106,7 @@ class Bench:
     def run(self, *sets: str, retry: Sequence[str] = ()) -> RunFinished:
         """Run the job in this process."""
         self.events = []
-        return pipeline.run(self.job, sets=sets, retry=retry, yes=True, observe=self.events.append)
+        return pipeline.run(self.job, sets=sets, retry=retry, yes=True, allow_code=True, observe=self.events.append)
 
     def said(self, kind: type[Event]) -> list[Any]:
         """Return the events of a kind that the last run announced."""
