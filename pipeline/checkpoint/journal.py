@@ -202,7 +202,8 @@ class Journal:
         number, error = self._index.numbers[request.fingerprint], outcome.error
         state = _state(outcome)
         unsent = error is not None and error.sent is Sent.NEVER and error.http_status is None
-        usage = (*_usage_values(outcome.spent), int(state == "unknown"), int(unsent), number)
+        unreported = outcome.reply is not None and outcome.reply.usage.total_tokens is None
+        usage = (*_usage_values(outcome.spent), int(state == "unknown"), int(unsent), int(unreported), number)
         statements: list[Statement] = [
             (schema.SETTLE_ATTEMPT, (state, outcome.latency_s, *_attempt_values(outcome), attempt.number)),
             (schema.ADD_USAGE, usage),

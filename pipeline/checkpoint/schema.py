@@ -27,7 +27,7 @@ CREATE TABLE requests(
   answered_by INTEGER, carrier INTEGER, carrier_plan INTEGER,
   text TEXT, refusal TEXT, tool_calls TEXT, reasoning TEXT, error_kind TEXT, error_message TEXT,
   provider TEXT, model TEXT, service_tier TEXT, response_id TEXT, latency_s REAL, first_token_s REAL, finished_at REAL,
-  attempts INTEGER NOT NULL DEFAULT 0, maybe_paid INTEGER NOT NULL DEFAULT 0,
+  attempts INTEGER NOT NULL DEFAULT 0, maybe_paid INTEGER NOT NULL DEFAULT 0, unreported INTEGER NOT NULL DEFAULT 0,
   input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, total_tokens INTEGER
 );
 CREATE TABLE rows(
@@ -128,7 +128,7 @@ UPDATE requests SET
   output_tokens = CASE WHEN ?3 IS NULL THEN output_tokens ELSE COALESCE(output_tokens, 0) + ?3 END,
   reasoning_tokens = CASE WHEN ?4 IS NULL THEN reasoning_tokens ELSE COALESCE(reasoning_tokens, 0) + ?4 END,
   total_tokens = CASE WHEN ?5 IS NULL THEN total_tokens ELSE COALESCE(total_tokens, 0) + ?5 END,
-  maybe_paid = maybe_paid + ?6, attempts = attempts - ?7 WHERE id = ?8
+  maybe_paid = maybe_paid + ?6, attempts = attempts - ?7, unreported = unreported + ?8 WHERE id = ?9
 """
 
 ANSWER = """
@@ -168,11 +168,11 @@ FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request LEFT JOIN requests AS
 WHERE r.plan = ? GROUP BY 1, 2
 """
 
-# What the rows of a plan carry: each request once, through its carrier.
+# What the rows of a plan carry: each request once, through its carrier. A round without a word on its tokens leaves the sum unknown.
 CARRIED = """
 SELECT SUM(a.input_tokens), SUM(a.cached_tokens), SUM(a.output_tokens), SUM(a.reasoning_tokens), SUM(a.total_tokens),
   SUM(a.attempts), SUM(a.maybe_paid),
-  SUM(a.total_tokens IS NULL AND a.status NOT IN ('pending', 'failed', 'unknown', 'cancelled'))
+  SUM(a.unreported > 0 AND a.status NOT IN ('pending', 'failed', 'unknown', 'cancelled'))
 FROM rows AS r JOIN requests AS q ON q.id = r.request JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
 WHERE r.plan = ? AND a.carrier = r.row
 """

@@ -57,6 +57,11 @@ class Ledger:
         """Return the tokens of all that was executed."""
         return sum(line["usage"][name] for line in self.executed())
 
+    def rounds(self) -> Counter[tuple[str, int]]:
+        """Return how often each round of each row was executed; a round is known by the outputs, an ``@`` each, that it brings."""
+        texts = [line["request_text"] for line in self.executed()]
+        return Counter((MARK.findall(text)[0], text.count("@")) for text in texts)
+
     def now(self) -> Ledger:
         """Return the part of the ledger that is still to be written."""
         return Ledger(self.path, self.path.stat().st_size)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import sqlite3
-from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import pytest
 import pipeline
 
 if TYPE_CHECKING:
-    from tests.e2e.bench import Bench, Ledger, Provider
+    from tests.e2e.bench import Bench, Provider
     from tests.e2e.process import Process
 
 ROUNDS = 4
@@ -25,12 +24,6 @@ def step(word: str) -> str:
     """Take a step."""
     return "@"
 '''
-
-
-def _executed(ledger: Ledger) -> Counter[tuple[str, int]]:
-    """Return how often each round of each row was executed; a round is known by the outputs that it brings."""
-    texts = [line["request_text"] for line in ledger.executed()]
-    return Counter((text.split("#")[1], text.count("@")) for text in texts)
 
 
 def _finished(job: Bench) -> set[tuple[str, int]]:
@@ -71,16 +64,16 @@ def test_no_finished_round_is_paid_twice_however_often_a_run_is_killed(
             assert run.runs_for(moments.uniform(0.0, 0.1))
             run.signal(signal.SIGKILL)
             assert run.end() == -signal.SIGKILL
-        assert not finished & _executed(since).keys()
+        assert not finished & since.rounds().keys()
         finished = _finished(job)
     begun = {row for row, _ in finished} - {row for row, number in finished if number == ROUNDS}
     assert begun  # the last kill left rows inside their loops
     since = provider.ledger.now()
     closing = job.run()
-    assert not finished & _executed(since).keys()
+    assert not finished & since.rounds().keys()
 
     assert closing.by_status == {"ok": rows}
-    executed = _executed(provider.ledger)
+    executed = provider.ledger.rounds()
     assert executed.keys() == {(f"r{row}", number) for row in range(rows) for number in range(ROUNDS + 1)}
     paid_for_nothing = executed.total() - len(executed)
     assert paid_for_nothing <= closing.maybe_paid <= kills * IN_FLIGHT
