@@ -37,7 +37,7 @@ class Index:
         self.standing: dict[tuple[int, int], int] = {}  # row and sample → request whose answer stood before `--retry`
         self.rounds: dict[
             int, list[bytes]
-        ] = {}  # request → the packed replies of its rounds, where it was cut off between two
+        ] = {}  # request cut off between two rounds → the packed replies of those before
         for number, raw in connection.execute(schema.ROUNDS):
             self.rounds.setdefault(number, []).append(raw)
         self.submitted = {  # request → the attempt that the provider works on, left by a process before

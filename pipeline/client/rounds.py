@@ -46,11 +46,12 @@ class Rules:
 
     def turn_after(self, request: Request, reply: Reply) -> Turn | None:
         """Return what a further round would be for, whatever the limits; None where the reply is the last word."""
-        if reply.tool_calls:
-            others = names_of(request.body.get("tools")) - self.functions
-            wanted = self.functions and reply.status in _FINISHED
-            return Turn.TOOLS if wanted and all(_answerable(call, others) for call in reply.tool_calls) else None
-        return Turn.REPAIR if reply.status is Status.INVALID else None
+        if not reply.tool_calls:
+            return Turn.REPAIR if reply.status is Status.INVALID else None
+        if not self.functions or reply.status not in _FINISHED:
+            return None
+        others = names_of(request.body.get("tools")) - self.functions
+        return Turn.TOOLS if all(_answerable(call, others) for call in reply.tool_calls) else None
 
 
 def _answerable(call: ToolCall, others: frozenset[str]) -> bool:

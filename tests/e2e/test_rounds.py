@@ -62,6 +62,18 @@ def test_functions_run_in_every_dialect_and_delivery(
     assert provider.ledger.rounds() == each(4, 0, 1, 2, 3)
 
 
+def test_a_server_that_wants_chat_messages_gets_them(
+    looping: Callable[..., Bench], play: Callable[..., Provider]
+) -> None:
+    """An override of the dialect says so, and everything else is the same."""
+    provider = play({"tool_rounds": 2})
+    job = looping(provider, rows=2)
+    overrides = {"tool_results": "messages"}
+    job.spec["provider"] = {"base_url": provider.base("apimart"), "dialect": "apimart", "overrides": overrides}
+    assert job.run().by_status == {"ok": 2}
+    assert provider.ledger.rounds() == each(2, 0, 1, 2)
+
+
 @pytest.mark.parametrize(
     ("request_", "text"),
     [({}, "#"), ({"store": True}, "@"), ({"conversation": "conv_{{ id }}"}, "@")],
