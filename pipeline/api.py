@@ -84,21 +84,21 @@ def init(table: str | Path, target: str | Path = "job.yaml") -> Path:
     return path
 
 
-def check(spec: str | Path, *, sets: Sequence[str] = ()) -> Prepared:
-    """Check a job spec against its input; nothing is sent.
+def check(spec: str | Path, *, sets: Sequence[str] = (), allow_code: bool = False) -> Prepared:
+    """Check a job spec against its input; nothing is sent. With ``allow_code`` the functions that the job names are loaded.
 
     Returns the checked job, whose ``notes`` are warnings. Raises ``SpecError`` with every mistake at once, or ``DataError``.
     """
-    prepared = prepare(_load(spec, sets))
+    prepared = prepare(_load(spec, sets), allow_code=allow_code)
     name = prepared.endpoint.key_env
     if name is not None and not os.environ.get(name):
         return replace(prepared, notes=(*prepared.notes, f"{name} is not set in this shell; `run` needs it"))
     return prepared
 
 
-def preview(spec: str | Path, *, rows: int = 1, sets: Sequence[str] = ()) -> list[Preview]:
+def preview(spec: str | Path, *, rows: int = 1, sets: Sequence[str] = (), allow_code: bool = False) -> list[Preview]:
     """Return the exact requests of the first rows; nothing is sent. Raises ``SpecError`` or ``DataError``."""
-    prepared = check(spec, sets=sets)
+    prepared = check(spec, sets=sets, allow_code=allow_code)
     endpoint = prepared.endpoint
     headers = dict(endpoint.headers)
     if endpoint.key_env is not None:
@@ -120,19 +120,29 @@ def run(
     retry: Sequence[str] = (),
     confirm: Callable[[Offer], bool] | None = None,
     observe: Observer = silent,
+    allow_code: bool = False,
 ) -> RunFinished:
     """Run a job to its end, or go on with it where an earlier run stopped, and write its table.
 
     A provider other than the embedded simulator is asked only with ``yes``, or when ``confirm`` says so for the offer it is given.
-    ``retry`` names statuses (``failed``, ``truncated`` …): only rows that have one of them are asked, once more. Returns the closing
-    figures, whose ``exit_code`` is 0 when every row is as wished and 1 when some are not. Raises a ``RunError`` when the run could
-    not start or had to stop; what was finished by then is in the journal and in the table.
+    ``retry`` names statuses (``failed``, ``truncated`` …): only rows that have one of them are asked, once more. A job that names Python
+    functions runs only with ``allow_code``. Returns the closing figures, whose ``exit_code`` is 0 when every row is as wished and 1 when
+    some are not. Raises a ``RunError`` when the run could not start or had to stop; what was finished by then is in the journal and in
+    the table.
     """
     job = _load(spec, sets)
     statuses = _statuses(retry)
     consent = _consent(job, yes=yes, confirm=confirm)
     return _outside_loop(
-        lambda brake: run_job(job, retry=statuses, consent=consent, environ=os.environ, observe=observe, brake=brake)
+        lambda brake: run_job(
+            job,
+            retry=statuses,
+            consent=consent,
+            environ=os.environ,
+            observe=observe,
+            brake=brake,
+            allow_code=allow_code,
+        )
     )
 
 

@@ -37,6 +37,10 @@ _SETS = click.option(
     help="Change a setting of the spec, e.g. --set input.limit=10. Paths count from the spec.",
 )
 
+_ALLOW_CODE = click.option(
+    "--allow-code", is_flag=True, help="Load the Python functions that SPEC names: their code runs on this machine."
+)
+
 
 class _Commands(click.Group):
     """Keeps the commands in the order in which a person meets them."""
@@ -73,12 +77,13 @@ def init(table: Path, target: Path) -> None:
 @cli.command()
 @_SPEC
 @_SETS
-def check(spec: Path, sets: tuple[str, ...]) -> None:
+@_ALLOW_CODE
+def check(spec: Path, sets: tuple[str, ...], *, allow_code: bool) -> None:
     """Check SPEC against its input; nothing is sent."""
     from pipeline import api
     from pipeline.report.sending import render_check
 
-    checked = api.check(spec, sets=sets)
+    checked = api.check(spec, sets=sets, allow_code=allow_code)
     job = checked.job
     click.echo(
         render_check(
@@ -98,14 +103,15 @@ def check(spec: Path, sets: tuple[str, ...]) -> None:
 @cli.command()
 @_SPEC
 @_SETS
+@_ALLOW_CODE
 @click.option("-n", "--rows", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many rows.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per row.")
-def preview(spec: Path, sets: tuple[str, ...], rows: int, *, as_json: bool) -> None:
+def preview(spec: Path, sets: tuple[str, ...], rows: int, *, allow_code: bool, as_json: bool) -> None:
     """Show the exact requests of the first rows; nothing is sent."""
     from pipeline import api
     from pipeline.report.sending import render_preview, with_pictures_named
 
-    for shown in api.preview(spec, rows=rows, sets=sets):
+    for shown in api.preview(spec, rows=rows, sets=sets, allow_code=allow_code):
         if as_json:
             error = None if shown.error is None else str(shown.error)
             _echo_json({"row": shown.row, "url": shown.url, "body": with_pictures_named(shown.body), "error": error})
@@ -116,6 +122,7 @@ def preview(spec: Path, sets: tuple[str, ...], rows: int, *, as_json: bool) -> N
 @cli.command(epilog=EXIT_CODES)
 @_SPEC
 @_SETS
+@_ALLOW_CODE
 @click.option("--yes", is_flag=True, help="Send without asking, also where it costs money.")
 @click.option(
     "--retry",
@@ -125,7 +132,9 @@ def preview(spec: Path, sets: tuple[str, ...], rows: int, *, as_json: bool) -> N
 )
 @click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines.")
 @click.option("--quiet", is_flag=True, help="Say nothing unless something is wrong.")
-def run(spec: Path, sets: tuple[str, ...], retry: str, *, yes: bool, as_json: bool, quiet: bool) -> None:
+def run(
+    spec: Path, sets: tuple[str, ...], retry: str, *, allow_code: bool, yes: bool, as_json: bool, quiet: bool
+) -> None:
     """Run SPEC, or go on with it where an earlier run stopped, and write its table."""
     from pipeline import api
     from pipeline.errors import Interrupted
@@ -134,10 +143,13 @@ def run(spec: Path, sets: tuple[str, ...], retry: str, *, yes: bool, as_json: bo
     kind: Kind = "json" if as_json else "quiet" if quiet else "panel" if sys.stdout.isatty() else "lines"
     statuses = [status.strip() for status in retry.split(",") if status.strip()]
     confirm = _confirm if sys.stdin.isatty() and not as_json else None
-    again = shlex.join(["pipeline", "run", str(spec), *(word for each in sets for word in ("--set", each))])
+    allowed = ["--allow-code"] if allow_code else []
+    again = shlex.join(["pipeline", "run", str(spec), *(word for each in sets for word in ("--set", each)), *allowed])
     try:
         with observer(kind, sys.stdout, command=again) as observe:
-            finished = api.run(spec, sets=sets, yes=yes, retry=statuses, confirm=confirm, observe=observe)
+            finished = api.run(
+                spec, sets=sets, yes=yes, retry=statuses, confirm=confirm, observe=observe, allow_code=allow_code
+            )
     except Interrupted as error:
         if error.told:
             raise SystemExit(error.exit_code) from None  # the closing screen has said it

@@ -108,7 +108,8 @@ class Request:
     change the answer. ``weight`` is the estimate in tokens that the throttle reserves. ``sample`` counts a row's requests from 0.
 
     One request may take several rounds, which share its fingerprint: ``rounds`` holds the bodies of the replies that the journal has of the
-    rounds before, ``turns`` says what the rounds before this one led to. ``attempt`` is set between the journal and the wire.
+    rounds before, ``turns`` says what the rounds before this one led to, ``called`` holds the calls they made. ``attempt`` is set between
+    the journal and the wire.
     """
 
     row: int
@@ -119,6 +120,7 @@ class Request:
     sample: int = 0
     rounds: tuple[Mapping[str, object], ...] = ()
     turns: tuple[Turn, ...] = ()
+    called: tuple[ToolCall, ...] = ()
     attempt: Attempt | None = None
 
 
@@ -159,13 +161,17 @@ def _sum(left: _Figure | None, right: _Figure | None) -> _Figure | None:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call the model asks for. ``arguments`` is the JSON text as it came; ``parsed`` its value, or None where it is no JSON."""
+    """A call the model asks for. ``arguments`` is the JSON text as it came; ``parsed`` its value, or None where it is no JSON.
+
+    ``output`` is what a function of the job's gave back for it.
+    """
 
     call_id: str | None
     name: str | None
     arguments: str
     parsed: object = None
     kind: str = "function"
+    output: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ OURS = (
     Ours(
         "tool_calls",
         pa.string(),
-        "the calls the model asked for, as JSON; only where the job's request has tools",
+        "the calls the model asked for in all rounds, as JSON, with the outputs of the job's functions; only where the job has tools",
         has_tools,
     ),
     Ours(

@@ -35,7 +35,11 @@ class Index:
         self.carrier: dict[int, int] = {}  # request → the row of this plan that carries its usage
         self.asking: dict[int, Claim] = {}
         self.standing: dict[tuple[int, int], int] = {}  # row and sample → request whose answer stood before `--retry`
-        self.rounds = {number for (number,) in connection.execute(schema.WITH_ROUNDS)}  # cut off between two rounds
+        self.rounds: dict[
+            int, list[bytes]
+        ] = {}  # request cut off between two rounds → the packed replies of those before
+        for number, raw in connection.execute(schema.ROUNDS):
+            self.rounds.setdefault(number, []).append(raw)
         self.submitted = {  # request → the attempt that the provider works on, left by a process before
             number: Attempt(attempt, response_id)
             for number, attempt, response_id in connection.execute(schema.SUBMITTED)
@@ -96,9 +100,8 @@ class Index:
 
     def close_rounds(self, number: int) -> list[Statement]:
         """Let a request's rounds, if it has any, be the past: it is answered, or cannot go on."""
-        if number not in self.rounds:
+        if self.rounds.pop(number, None) is None:
             return []
-        self.rounds.discard(number)
         return [(schema.CLOSE_ROUNDS, (number,))]
 
     @property

@@ -31,11 +31,11 @@ from pipeline.checkpoint.store import (
     opened,
     pack,
     prepare,
-    read_rounds,
+    unpack,
 )
 from pipeline.checkpoint.writer import Writer
 from pipeline.errors import RowError, Sent
-from pipeline.records import STATUS_FACTS, Attempt, Claim, Outcome, Reply, Request, Status
+from pipeline.records import STATUS_FACTS, Attempt, Claim, Outcome, Reply, Request, Status, ToolCall
 from pipeline.wire.decode import slim
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Journal:
             yield Claim(request, ours=False)
             return
         self._replaced[number] = [standing]
-        asked = replace(request, rounds=read_rounds(self._path, number)) if number in index.rounds else request
+        asked = replace(request, rounds=tuple(map(unpack, index.rounds.get(number, ()))))
         claim = index.asking[number] = Claim(asked, ours=True)
         try:
             yield claim
@@ -205,7 +205,8 @@ class Journal:
         number, error = self._index.numbers[request.fingerprint], outcome.error
         state = _state(outcome)
         unsent = error is not None and error.sent is Sent.NEVER and error.http_status is None
-        usage = (int(state == "unknown"), int(unsent), number, *_usage_values(outcome))
+        unreported = outcome.reply is not None and outcome.reply.usage.total_tokens is None
+        usage = (int(state == "unknown"), int(unsent), int(unreported), number, *_usage_values(outcome))
         statements: list[Statement] = [
             (schema.SETTLE_ATTEMPT, (state, outcome.latency_s, *_attempt_values(outcome), attempt.number)),
             (schema.ADD_USAGE, usage),
@@ -224,7 +225,7 @@ class Journal:
         if answer is not None:
             self._index.status[number] = answer.status
         elif state == "round":
-            self._index.rounds.add(number)
+            self._index.rounds.setdefault(number, [])  # this process goes on with it and does not claim it again
 
 
 def _state(outcome: Outcome) -> str:
@@ -234,7 +235,7 @@ def _state(outcome: Outcome) -> str:
 
 
 def _answer_values(reply: Reply, label: str) -> tuple[object, ...]:
-    calls = [{"id": call.call_id, "name": call.name, "arguments": call.arguments} for call in reply.tool_calls]
+    calls = [_call_values(call) for call in reply.tool_calls]
     ok = STATUS_FACTS[reply.status].ok
     return (
         reply.status,
@@ -258,6 +259,11 @@ def _answer_values(reply: Reply, label: str) -> tuple[object, ...]:
 
 def _listed(values: Sequence[object]) -> str | None:
     return orjson.dumps(values).decode() if values else None
+
+
+def _call_values(call: ToolCall) -> dict[str, str | None]:
+    output = {"output": call.output} if call.output is not None else {}
+    return {"id": call.call_id, "name": call.name, "arguments": call.arguments, **output}
 
 
 def _attempt_values(outcome: Outcome) -> tuple[object, ...]:

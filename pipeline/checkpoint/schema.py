@@ -28,7 +28,7 @@ CREATE TABLE requests(
   text TEXT, refusal TEXT, tool_calls TEXT, reasoning TEXT, error_kind TEXT, error_message TEXT,
   sources TEXT, images TEXT, notes TEXT, confidence REAL, phase TEXT,
   provider TEXT, model TEXT, service_tier TEXT, response_id TEXT, latency_s REAL, first_token_s REAL, finished_at REAL,
-  attempts INTEGER NOT NULL DEFAULT 0, maybe_paid INTEGER NOT NULL DEFAULT 0,
+  attempts INTEGER NOT NULL DEFAULT 0, maybe_paid INTEGER NOT NULL DEFAULT 0, unreported INTEGER NOT NULL DEFAULT 0,
   input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, total_tokens INTEGER,
   cache_write_tokens INTEGER, vendor_cost REAL, searches INTEGER
 );
@@ -89,9 +89,7 @@ SUBMIT = "UPDATE attempts SET response_id = ? WHERE id = ?"
 
 SUBMITTED = "SELECT request, id, response_id FROM attempts WHERE state = 'sent' AND response_id IS NOT NULL"
 
-WITH_ROUNDS = "SELECT DISTINCT request FROM attempts WHERE state = 'round'"
-
-ROUNDS = "SELECT raw FROM attempts WHERE request = ? AND state = 'round' ORDER BY id"
+ROUNDS = "SELECT request, raw FROM attempts WHERE state = 'round' ORDER BY id"
 
 # The rounds of an answer that is complete now, or of a conversation that cannot go on.
 CLOSE_ROUNDS = "UPDATE attempts SET state = 'answered' WHERE request = ? AND state = 'round'"
@@ -132,8 +130,10 @@ USAGE = (
     *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens"),
     *("cache_write_tokens", "vendor_cost", "searches"),
 )
-_ADDED = ", ".join(f"{name} = COALESCE({name} + ?{place}, {name}, ?{place})" for place, name in enumerate(USAGE, 4))
-ADD_USAGE = f"UPDATE requests SET maybe_paid = maybe_paid + ?1, attempts = attempts - ?2, {_ADDED} WHERE id = ?3"  # noqa: S608 - our own names
+_ADDED = ", ".join(f"{name} = COALESCE({name} + ?{place}, {name}, ?{place})" for place, name in enumerate(USAGE, 5))
+ADD_USAGE = f"""
+UPDATE requests SET maybe_paid = maybe_paid + ?1, attempts = attempts - ?2, unreported = unreported + ?3, {_ADDED} WHERE id = ?4
+"""  # noqa: S608 - our own names
 
 ANSWER = """
 UPDATE requests SET status = ?, again = 0, answered_by = NULL, text = ?, refusal = ?, tool_calls = ?, reasoning = ?,
@@ -183,11 +183,11 @@ WHERE r.plan = ?1 GROUP BY 1, 2
 
 COUNT_ROWS = "SELECT COUNT(DISTINCT row) FROM rows WHERE plan = ?"
 
-# What the rows of a plan carry: each request once, through its carrier.
+# What the rows of a plan carry: each request once, through its carrier. A round without a word on its tokens leaves the sum unknown.
 CARRIED = """
 SELECT SUM(a.input_tokens), SUM(a.cached_tokens), SUM(a.output_tokens), SUM(a.reasoning_tokens), SUM(a.total_tokens),
   SUM(a.attempts), SUM(a.maybe_paid), SUM(a.cache_write_tokens), SUM(a.vendor_cost),
-  SUM(a.total_tokens IS NULL AND a.status NOT IN ('pending', 'failed', 'unknown', 'cancelled'))
+  SUM(a.unreported > 0 AND a.status NOT IN ('pending', 'failed', 'unknown', 'cancelled'))
 FROM rows AS r JOIN requests AS q ON q.id = r.request JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
 WHERE r.plan = ? AND a.carrier = r.row
 """

@@ -192,12 +192,6 @@ def end_session(path: Path, exit_code: int) -> None:
         connection.execute(schema.END_SESSION, (time.time(), exit_code))
 
 
-def read_rounds(path: Path, request: int) -> tuple[Mapping[str, object], ...]:
-    """Return the bodies of a request's finished rounds, where it was cut off between two."""
-    with opened(path, read_only=True) as connection:
-        return tuple(unpack(raw) for (raw,) in connection.execute(schema.ROUNDS, (request,)))
-
-
 def pack(raw: Mapping[str, object]) -> bytes:
     """Compress a reply's body: its length as 4 bytes, then zstd (Arrow's codec, so that it costs no further dependency)."""
     body = orjson.dumps(raw)

@@ -146,16 +146,20 @@ def conforming(post: Post, fields: Fields | None) -> Post:
         return post
 
     async def check(request: Request) -> Reply:
-        reply = await post(request)
-        if reply.status is not Status.OK:
-            return reply
-        try:
-            fields.read(reply.text)
-        except FieldsError as error:
-            return replace(reply, status=Status.INVALID, error_code="schema", error_message=str(error))
-        return reply
+        return conformed(await post(request), fields)
 
     return check
+
+
+def conformed(reply: Reply, fields: Fields | None) -> Reply:
+    """Return a reply, as ``invalid`` where its text does not fit the fields."""
+    if fields is None or reply.status is not Status.OK:
+        return reply
+    try:
+        fields.read(reply.text)
+    except FieldsError as error:
+        return replace(reply, status=Status.INVALID, error_code="schema", error_message=str(error))
+    return reply
 
 
 async def serialized(body: Mapping[str, object], pictures: Pictures) -> bytes:

@@ -33,6 +33,7 @@ from pydantic import BaseModel
 
 from pipeline.spec.functions import Arguments, ArgumentsError, arguments_of
 from pipeline.wire.tolerant import NotJsonError, clean, parse, tamed
+from pipeline.wire.turns import ANSWERABLE
 
 if TYPE_CHECKING:
     from pipeline.records import ToolCall
@@ -43,8 +44,6 @@ LONGEST_RESULT = 256 * 1024
 """Bytes of a result that the model is shown."""
 LONGEST_ERROR = 500
 """Characters of an exception's message that the model is shown."""
-ANSWERED = frozenset({"function", "custom"})
-"""The kinds of call that a function can answer; all others wait for somebody or something else."""
 
 _ABSOLUTE_PATH = re.compile(r"(?:file://|(?<![\w/]))(?:/[\w.+@~-]+)+/(?=[\w.+@~-])|\b[A-Za-z]:\\(?:[^\\\s'\"]+\\)*")
 
@@ -64,7 +63,7 @@ class Toolbox:
         It is the function's result, as JSON text unless it is a text already, or ``{"error": ...}``. Nothing but
         cancellation is raised.
         """
-        tool = self._tools.get(call.name or "") if call.kind in ANSWERED else None
+        tool = self._tools.get(call.name or "") if call.kind in ANSWERABLE else None
         if tool is None:
             known = ", ".join(sorted(self._tools))
             return _problem(f"there is no {call.kind} {call.name}; the functions are: {known}")

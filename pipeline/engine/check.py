@@ -18,6 +18,7 @@ from pipeline.errors import DataError, NullCell, Problem, PromptError, RowError,
 from pipeline.prompt.build import RequestBuilder
 from pipeline.rows.source import open_source
 from pipeline.spec.asked import may_draw
+from pipeline.spec.toolset import files_of, load_toolset
 from pipeline.wire.encode import cautions, encode, refusals
 from pipeline.wire.parameters import advise, identity_of
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pipeline.records import Request
     from pipeline.rows.source import Source
     from pipeline.spec.job import Job
+    from pipeline.spec.toolset import Toolset
     from pipeline.wire.dialect import Endpoint
 
 
@@ -46,6 +48,8 @@ class Prepared:
     builder: RequestBuilder
     columns: Columns
     notes: tuple[str, ...]
+    toolset: Toolset
+    """The functions that the model may call."""
     rows: int | None
     """How many rows the job has; None where only a long pass over the input could tell."""
 
@@ -63,29 +67,34 @@ class Prepared:
             job,
             identity_of(self.job.request),
             fields.schema if fields else None,
+            self.toolset.sources,
+            self.toolset.tools,
         ]
         return blake2b(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
-def prepare(job: Job, base_url: str | None = None) -> Prepared:
+def prepare(job: Job, base_url: str | None = None, *, allow_code: bool = False) -> Prepared:
     """Check a job against its input, and against what its dialect takes by the first row that makes a request.
 
-    ``base_url`` is the embedded simulator's. Blocking. Raises ``SpecError`` or ``DataError``; rows that fail alone are no error here.
+    ``base_url`` is the embedded simulator's. With ``allow_code`` the functions that the job names are loaded. Blocking. Raises
+    ``SpecError`` or ``DataError``; rows that fail alone are no error here.
     """
     endpoint = job.provider.endpoint(base_url)
     _check_address(job, endpoint)
     _check_delivery(job, endpoint)
+    toolset = load_toolset(job, allow_code=allow_code)
     source = open_source(job.input, job.place("."))
-    builder = RequestBuilder(job, endpoint, source.root)
+    builder = RequestBuilder(job, endpoint, source.root, toolset)
     _check_columns(job, builder, source.schema.names)
     columns = Columns.of(job, source.schema)
     _check_target(job, source)
     rows = source.rows
     if rows is None and sum(file.stat().st_size for file in source.files) <= COUNTED_BYTES:
         rows = source.count()
-    prepared = Prepared(job, endpoint, source, builder, columns, (), rows)
+    prepared = Prepared(job, endpoint, source, builder, columns, (), toolset, rows)
     asked = {**job.request, "stream": job.delivery == "stream"}
-    return replace(prepared, notes=(*advise(asked), *_fields_notes(job), *_samples_notes(job), *_check_first(prepared)))
+    notes = (*_code_notes(job), *advise(asked), *_fields_notes(job), *_samples_notes(job), *_check_first(prepared))
+    return replace(prepared, notes=notes)
 
 
 def check_key(endpoint: Endpoint, key: str | None) -> None:
@@ -214,6 +223,10 @@ def _check_first(prepared: Prepared) -> tuple[str, ...]:
     if reasons and all(reasons):
         raise SpecError([Problem("prompt", reason) for reason in reasons[0]], source=prepared.job.source)
     return tuple(dict.fromkeys(caution for request in built for caution in cautions(request.body, dialect)))
+
+
+def _code_notes(job: Job) -> tuple[str, ...]:
+    return tuple(f"the code of {file} runs on this machine" for file in files_of(job.tools.functions))
 
 
 def _fields_notes(job: Job) -> tuple[str, ...]:

@@ -26,14 +26,16 @@ from pipeline.client.gate import Gate
 from pipeline.client.http import StockHttp
 from pipeline.client.pictures import Pictures
 from pipeline.client.retry import retrying, throttled
+from pipeline.client.rounds import Rules, in_rounds, judging
 from pipeline.client.send import conforming, journaled, sending
 from pipeline.client.stored import Stored
 from pipeline.client.throttle import Throttle
+from pipeline.client.tools import Toolbox
 from pipeline.engine.feed import Feed, questions
 from pipeline.errors import Crashed, Interrupted, NullCell, RowError, RunError
 from pipeline.events import Paused, RowFinished, Stopping, Stuck
 from pipeline.prompt.template import is_template
-from pipeline.records import Result, Status
+from pipeline.records import Result, Status, Turn
 
 if TYPE_CHECKING:
     from anyio import CancelScope
@@ -210,13 +212,24 @@ def client_of(
     post = fetching(post, stored, journal, job.deadlines.background_s, urgent=stop.urgent.is_set)
     post = conforming(post, job.output.fields)
     post = illustrated(post, gallery(job.output_path))
+    rules = rounds_of(prepared)
+    post = judging(post, rules)
     post = journaled(post, journal)
     post = stop.gate.gated(post)
     post = throttled(post, for_request)
     breaker = Breaker(job.stop_after)
     post = watched(post, breaker, job.retry.attempts)
     post = retrying(post, job.retry, announce=observe, rng=random.Random())  # noqa: S311 - jitter, not a secret
-    return guarded(post, breaker)
+    post = guarded(post, breaker)
+    return in_rounds(post, rules, Toolbox(prepared.toolset.functions))
+
+
+def rounds_of(prepared: Prepared) -> Rules:
+    """Return what makes a further round of this job's requests."""
+    job, toolset = prepared.job, prepared.toolset
+    limits = {Turn.TOOLS: job.tools.rounds, Turn.REPAIR: job.output.repair}
+    functions = frozenset(toolset.functions)
+    return Rules(functions, limits, job.tools.timeout_s, job.output.fields, prepared.endpoint.dialect, job.extra_body)
 
 
 async def _work(feed: Feed, run: Run, stop: Stop, observe: Observer) -> None:

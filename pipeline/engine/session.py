@@ -84,8 +84,11 @@ def run_job(
     environ: Mapping[str, str],
     observe: Observer,
     brake: Brake,
+    allow_code: bool = False,
 ) -> RunFinished:
     """Run a job, or go on with it, and write its table. ``consent`` decides whether a provider that may cost money is asked.
+
+    With ``allow_code`` the functions that the job names are loaded, and run when the model calls them.
 
     Returns the closing figures; raises the ``RunError`` that kept the run from starting or made it stop, after the table was written.
     """
@@ -94,7 +97,7 @@ def run_job(
             base_url = None
             if job.provider.simulated:
                 base_url = stack.enter_context(Simulator(script=job.simulator)).base_url(job.provider.facts.name)
-            prepared = prepare(job, base_url)
+            prepared = prepare(job, base_url, allow_code=allow_code)
             key = environ.get(prepared.endpoint.key_env or "")
             check_key(prepared.endpoint, key)
             stack.enter_context(held(job.run_path))

@@ -18,16 +18,21 @@ from pipeline.errors import NullCell, PromptError, SpecError
 from pipeline.prompt.media import MediaFinder
 from pipeline.prompt.template import Context, Templates, is_template, sole_column
 from pipeline.records import Media, Request, Row
+from pipeline.spec.toolset import NO_TOOLS
 from pipeline.wire.parameters import check_parameters, identity_of
+from pipeline.wire.tools import names_of
+from pipeline.wire.turns import first_round
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.spec.job import Job
     from pipeline.spec.prompt import Part
+    from pipeline.spec.toolset import Toolset
     from pipeline.wire.dialect import Endpoint
 
 FINGERPRINT_BYTES = 16  # 128 bits: among 10^9 requests a collision has a chance below 10^-20
+_NO_SOURCES: Mapping[str, str] = {}
 _PLAIN = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS  # else orjson writes Media itself
 _CANONICAL = _PLAIN | orjson.OPT_SORT_KEYS
 _DELIVERED: Mapping[str, Mapping[str, object]] = {
@@ -43,8 +48,9 @@ class RequestBuilder:
     Raises ``SpecError`` with every template that is none.
     """
 
-    def __init__(self, job: Job, endpoint: Endpoint, root: Path) -> None:
+    def __init__(self, job: Job, endpoint: Endpoint, root: Path, toolset: Toolset = NO_TOOLS) -> None:
         self._job = job
+        self._toolset = toolset
         self._endpoint = endpoint
         self._templates = Templates(null_is_empty=job.on_null == "empty")
         roots = tuple(job.place(folder).resolve() for folder in job.media.roots)
@@ -83,13 +89,12 @@ class RequestBuilder:
             text = body.get("text")
             body["text"] = {**(text if isinstance(text, Mapping) else {}), "format": fields.text_format()}
         body.update(_DELIVERED[self._job.delivery])
-        return Request(
-            row=row.number,
-            model=model,
-            body=body,
-            fingerprint=fingerprint(body, self._endpoint.identity, self._job.extra_body),
-            weight=_weight(body),
-        )
+        if self._toolset.tools:
+            body["tools"] = _joined(body.get("tools"), self._toolset.tools)
+        identity = fingerprint(body, self._endpoint.identity, self._job.extra_body, self._toolset.sources)
+        if self._job.takes_rounds:  # asks for what the next round needs, which changes no answer
+            body = first_round(body, self._endpoint.dialect, self._job.extra_body)
+        return Request(row=row.number, model=model, body=body, fingerprint=identity, weight=_weight(body))
 
     def _parameters(self, row: Row, context: Context) -> dict[str, object]:
         if self._fixed:
@@ -194,14 +199,30 @@ class RequestBuilder:
         raise PromptError(f"{place}.content holds a part without type, text or image")
 
 
-def fingerprint(body: Mapping[str, object], endpoint: str, extra_body: Mapping[str, object]) -> bytes:
+def _joined(given: object, ours: Sequence[Mapping[str, object]]) -> list[object]:
+    """Return a request's tools and those of the job's functions."""
+    own = list(given) if isinstance(given, list | tuple) else []
+    if taken := sorted(names_of(own) & names_of(ours)):
+        raise PromptError(f"the request has a tool called {taken[0]}, and so has tools.functions")
+    return [*own, *ours]
+
+
+def fingerprint(
+    body: Mapping[str, object],
+    endpoint: str,
+    extra_body: Mapping[str, object],
+    sources: Mapping[str, str] = _NO_SOURCES,
+) -> bytes:
     """Return 16 bytes that change with anything that can change the answer.
 
     That is: the endpoint (so a rehearsal's answers are never taken for real ones), model, rendered input, pictures by their identity (and
-    by what the job does to them), parameters that count (``wire/parameters.py`` says which), tools, output schema, and what the job sends
-    verbatim. Neither the row's position nor limits, deadlines, keys or the spec's own place are part of it.
+    by what the job does to them), parameters that count (``wire/parameters.py`` says which), tools, the ``sources`` of the job's functions,
+    output schema, and what the job sends verbatim. Neither the row's position nor limits, deadlines, keys or the spec's own place are part
+    of it.
     """
     identity = {"endpoint": endpoint, "body": identity_of(body), "extra_body": extra_body}
+    if sources:
+        identity["functions"] = sources
     return blake2b(canonical(identity), digest_size=FINGERPRINT_BYTES, person=b"request").digest()
 
 

@@ -17,7 +17,7 @@ _LOGPROBS = "message.output_text.logprobs"
 
 def has_tools(job: Job) -> bool:
     """Whether the model has tools."""
-    return any(_given(job, "tools"))
+    return bool(job.tools.functions) or any(_given(job, "tools"))
 
 
 def is_streamed(job: Job) -> bool:

@@ -21,11 +21,9 @@ from copy import deepcopy
 from hashlib import blake2b
 from importlib.abc import SourceLoader
 from importlib.util import module_from_spec, spec_from_loader
-from itertools import pairwise
 from pathlib import Path
-from textwrap import dedent
 from types import ModuleType, NoneType
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, get_type_hints
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
@@ -33,6 +31,7 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
+from pipeline.spec.docstrings import documentation_of
 from pipeline.spec.json_schema import nodes
 from pipeline.wire.shape import closest
 from pipeline.wire.tools import strict_qualifies
@@ -64,7 +63,7 @@ def tool_of(function: Callable[..., object], *, name: str | None = None) -> dict
     loose = arguments_of(function).schema()
     strict = _strict(loose)
     qualifies = strict_qualifies(strict)
-    description = _documentation(function).text
+    description = documentation_of(function).text
     return {
         "type": "function",
         "name": called,
@@ -119,7 +118,7 @@ def arguments_of(function: Callable[..., object]) -> Arguments:
     for parameter in parameters.values():
         if reason := _unfillable(parameter, hints):
             raise FunctionError(place, reason)
-    described = _documentation(function).parameters
+    described = documentation_of(function).parameters
     fields = {
         f"p{index}": (hints[name], _field(parameter, hints[name], described.get(name)))
         for index, (name, parameter) in enumerate(parameters.items())
@@ -256,91 +255,6 @@ def _tighten(node: dict[str, Any]) -> None:
     if told:
         words = ", ".join(f"{keyword}: {orjson.dumps(value).decode()}" for keyword, value in told.items())
         node["description"] = f"{node.get('description', '')} ({words})".lstrip()
-
-
-# The docstring
-
-_PARAMETER_HEADINGS = frozenset(
-    {"args", "arguments", "parameters", "params", "keyword args", "keyword arguments", "other parameters"}
-)
-_OTHER_HEADINGS = frozenset(
-    {"returns", "return", "yields", "raises", "warns", "examples", "example", "notes", "note", "see also", "references"}
-)
-_UNDERLINE = re.compile(r"-{3,}\s*")
-_GOOGLE_ENTRY = re.compile(r"(?P<names>\w+)\s*(?:\(.*?\))?\s*:\s*(?P<text>.*)")
-_NUMPY_ENTRY = re.compile(r"(?P<names>\w+(?:\s*,\s*\w+)*)\s*(?::.*)?(?P<text>)")
-_REST_FIELD = re.compile(r":(?P<kind>\w+)\b(?:[^:]*?(?P<name>\w+))?:(?P<text>.*)")
-_REST_PARAMETERS = frozenset({"param", "parameter", "arg", "argument", "key", "keyword"})
-_REST_OTHERS = frozenset({"type", "return", "returns", "rtype", "raise", "raises"})
-
-
-class _Documentation(NamedTuple):
-    text: str
-    parameters: Mapping[str, str]
-
-
-class _Section(NamedTuple):
-    """A part of a docstring. ``entry`` says how its parameters are written, if it has any; the opening has no title."""
-
-    title: str
-    lines: list[str]
-    entry: re.Pattern[str] | None = None
-    indented: bool = False  # it ends where the indentation does
-
-
-def _documentation(function: Callable[..., object]) -> _Documentation:
-    """Return the running text of a docstring, and what it says of each parameter in Google's, NumPy's or reST's way."""
-    text: list[str] = []
-    parameters: dict[str, str] = {}
-    for section in _sections((inspect.getdoc(function) or "").splitlines()):
-        if not section.title:
-            text += section.lines
-        elif section.entry:
-            parameters |= _entries(dedent("\n".join(section.lines)).splitlines(), section.entry)
-    return _Documentation(re.sub(r"\n{3,}", "\n\n", "\n".join(text)).strip(), parameters)
-
-
-def _sections(lines: list[str]) -> Iterator[_Section]:
-    section = _Section("", [])
-    for line, below in pairwise([*lines, ""]):
-        if started := _started(line, below):
-            yield section
-            section = started
-        elif section.indented and line and not line[0].isspace():
-            yield section
-            section = _Section("", [line])
-        elif not _UNDERLINE.fullmatch(line):
-            section.lines.append(line)
-    yield section
-
-
-def _started(line: str, below: str) -> _Section | None:
-    """Return the section that a line opens, or None."""
-    field = _REST_FIELD.fullmatch(line)
-    if field and field["kind"] in _REST_PARAMETERS | _REST_OTHERS:
-        entry = _GOOGLE_ENTRY if field["kind"] in _REST_PARAMETERS else None
-        return _Section(field["kind"], [f"{field['name']}: {field['text']}"], entry, indented=True)
-    underlined = _UNDERLINE.fullmatch(below) is not None
-    title = line.rstrip().lower().removesuffix("" if underlined else ":")
-    if title not in _PARAMETER_HEADINGS | _OTHER_HEADINGS or not (underlined or line.rstrip().endswith(":")):
-        return None
-    entry = (_NUMPY_ENTRY if underlined else _GOOGLE_ENTRY) if title in _PARAMETER_HEADINGS else None
-    return _Section(title, [], entry, indented=not underlined)
-
-
-def _entries(lines: list[str], entry: re.Pattern[str]) -> dict[str, str]:
-    """Return the text of each parameter; what is indented goes on with the entry above it."""
-    found: dict[str, list[str]] = {}
-    names: list[str] = []
-    for line in lines:
-        text = line.strip()
-        if line and not line[0].isspace():
-            match = entry.fullmatch(line)
-            names = re.findall(r"\w+", match["names"]) if match else []
-            text = match["text"] if match else ""
-        for name in names:
-            found.setdefault(name, []).append(text)
-    return {name: " ".join(filter(None, texts)) for name, texts in found.items()}
 
 
 # The file

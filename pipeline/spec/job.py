@@ -21,6 +21,10 @@ from pipeline.spec.prompt import Prompt
 from pipeline.spec.provider import Provider
 from pipeline.spec.request import ParameterErrors, check_request
 from pipeline.spec.rules import Deadlines, Limits, MediaRules, Retry
+from pipeline.spec.tools import Tools
+from pipeline.wire.parameters import Complaint
+
+_CHANGED_BY_ROUNDS = frozenset({"input", "tools", "tool_choice", "previous_response_id"})
 
 
 class Output(Settings):
@@ -38,6 +42,15 @@ class Output(Settings):
     """Binary input columns to write too; by default they are left out."""
     raw: bool = False
     """Whether a column `raw` holds the reply that is the answer, as JSON, without pictures."""
+
+    repair: int = Field(0, ge=0, le=3)
+    """How often the model is asked again, with what is wrong, for an answer that does not fit `fields`."""
+
+    @model_validator(mode="after")
+    def _repairs_fields(self) -> Output:
+        if self.repair and self.fields is None:
+            raise ValueError("repair mends answers that do not fit output.fields, and there are none")
+        return self
 
     @field_validator("path")
     @classmethod
@@ -64,6 +77,8 @@ class Job(Settings):
     """What each row asks."""
     request: dict[str, Any] = {}
     """Parameters of the Responses API by their OpenAI names; values may be templates. Checked before anything is sent."""
+    tools: Tools = Tools()
+    """Python functions that the model may call while it answers."""
     extra_body: dict[str, Any] = {}
     """Parameters that are not in the documents; sent verbatim, and they win over everything."""
     output: Output
@@ -94,6 +109,18 @@ class Job(Settings):
     _folder: Path | None = PrivateAttr(default=None)
     _source: str = PrivateAttr(default="job spec")
     _describe: Describe | None = PrivateAttr(default=None)
+
+    @property
+    def takes_rounds(self) -> bool:
+        """True when one request may take several rounds: functions to call, or answers to mend."""
+        return bool(self.tools.functions or self.output.repair)
+
+    @model_validator(mode="after")
+    def _rounds_may_grow(self) -> Job:
+        if self.takes_rounds and (fixed := sorted(_CHANGED_BY_ROUNDS & self.extra_body.keys())):
+            message = "would go out unchanged in every round that tools.functions or output.repair make"
+            raise ParameterErrors([Complaint(("extra_body", name), message) for name in fixed])
+        return self
 
     @model_validator(mode="after")
     def _parameters(self) -> Job:

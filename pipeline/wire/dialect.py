@@ -67,6 +67,13 @@ class Dialect:
 
     "20 MB" is read as binary, so that nothing is refused that the vendor would take.
     """
+    tool_results: Literal["items", "messages"]
+    """How the outputs of functions go back: as items of the Responses API, or as chat messages.
+
+    No gateway's page says; their claim of compatibility makes items the first choice.
+    """
+    encrypted_reasoning: bool
+    """Whether reasoning can be asked for in the form in which it may come back in a later round of a response not stored."""
     store_by_default: bool | None
     """``store`` where the job does not set it and nothing it uses needs a stored response; None sends nothing."""
     reports_cost: bool
@@ -171,6 +178,8 @@ _OPENAI = Dialect(
     # WebP and still GIF, 20 MB each.
     image_formats=_IMAGE_FORMATS,
     max_image_bytes=_TWENTY_MEGABYTES,
+    tool_results="items",
+    encrypted_reasoning=True,
     store_by_default=False,
     reports_cost=False,
 )
@@ -193,6 +202,8 @@ _QINGBO = Dialect(
     roles=_GATEWAY_ROLES,
     image_formats=_IMAGE_FORMATS,
     max_image_bytes=_TWENTY_MEGABYTES,
+    tool_results="items",
+    encrypted_reasoning=False,
     store_by_default=None,
     reports_cost=True,
 )

@@ -11,15 +11,17 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from pipeline.wire.dialect import Dialect
-from pipeline.wire.tools import has_timeout, strict_qualifies, translated, untranslatable
+from pipeline.wire.tools import has_timeout, members, strict_qualifies, translated, untranslatable
 
-__all__ = ["cautions", "encode", "refusals", "strict_qualifies"]
+__all__ = ["NEEDS_STORING", "cautions", "encode", "refusals", "strict_qualifies"]
 
 Body = Mapping[str, object]
 _NOTHING: Body = MappingProxyType({})
 
-# Using one of these needs a response that is stored, so `store` is left to the provider.
-_NEEDS_STORING = ("background", "previous_response_id", "conversation")
+NEEDS_STORING = ("background", "previous_response_id", "conversation")
+"""Using one of these needs a response that is stored, so ``store`` is left to the provider."""
+# Who speaks where a function's output goes back.
+_TOOL_ROLES: Mapping[str, frozenset[str]] = {"items": frozenset(), "messages": frozenset({"tool"})}
 # Parts that belong to one dialect or another. What is on no page (`input_audio`, say) passes, for it may be newer than
 # the pages.
 _DOCUMENTED_PARTS = frozenset({"input_text", "input_image", "input_file", "input_video"})
@@ -46,10 +48,10 @@ def refusals(body: Body, dialect: Dialect) -> list[str]:
     """Return the reasons why this dialect cannot take this body, each once; none means that it can."""
     kinds = [kind for kind in _kinds_of_parts(body) if kind in _DOCUMENTED_PARTS - dialect.parts]
     reasons = [f"{dialect.name} takes no {kind}; messages may hold {_listed(dialect.parts)}" for kind in kinds]
-    roles = [role for role in _roles(body) if role not in dialect.roles]
+    roles = [role for role in _roles(body) if role not in dialect.roles | _TOOL_ROLES[dialect.tool_results]]
     reasons += [f"{dialect.name} has no role {role}; messages may be of {_listed(dialect.roles)}" for role in roles]
     if dialect.mcp_tool == "remote_mcp":
-        lost = [name for tool in _members(body.get("tools")) for name in untranslatable(tool)]
+        lost = [name for tool in members(body.get("tools")) for name in untranslatable(tool)]
         reasons += [f"{dialect.name}'s remote_mcp tool has no place for {name}" for name in lost]
     if dialect.undocumented == "refuse":
         reasons += [f"{dialect.name}'s page does not list {name}" for name in _undocumented(body, dialect)]
@@ -62,7 +64,7 @@ def cautions(body: Body, dialect: Dialect) -> list[str]:
     if dialect.undocumented == "warn":
         names = _undocumented(body, dialect)
         warnings += [f"{dialect.name}'s page does not list {name}; it is sent as the job has it" for name in names]
-    if dialect.mcp_tool == "mcp" and any(has_timeout(tool) for tool in _members(body.get("tools"))):
+    if dialect.mcp_tool == "mcp" and any(has_timeout(tool) for tool in members(body.get("tools"))):
         warnings.append(f"{dialect.name}'s mcp tool has no place for timeout; it is left out")
     return warnings
 
@@ -77,7 +79,7 @@ def _delivered(request: dict[str, object], dialect: Dialect, asked: Body) -> dic
         result.pop("stream_options", None)
         if dialect.explicit_stream_false:
             result.setdefault("stream", False)
-    if dialect.store_by_default is not None and not any(asked.get(name) for name in _NEEDS_STORING):
+    if dialect.store_by_default is not None and not any(asked.get(name) for name in NEEDS_STORING):
         result.setdefault("store", dialect.store_by_default)
     return result
 
@@ -101,6 +103,8 @@ def _item(item: object, dialect: Dialect) -> object:
     if not isinstance(item, Mapping) or item.get("type", "message") != "message":
         return item
     role, content = item.get("role"), item.get("content")
+    if role == "tool" or "tool_calls" in item:  # chat messages, whose content is plain text
+        return item
     if isinstance(content, str) and dialect.expand_string_input:
         return {**item, **_message(role, content)}
     if role == "assistant" and isinstance(content, list | tuple):
@@ -121,18 +125,13 @@ def _undocumented(body: Body, dialect: Dialect) -> list[str]:
 
 
 def _kinds_of_parts(body: Body) -> Iterator[str]:
-    for item in _members(body.get("input")):
+    for item in members(body.get("input")):
         for name in ("content", "output"):
-            yield from (str(part.get("type")) for part in _members(item.get(name)))
+            yield from (str(part.get("type")) for part in members(item.get(name)))
 
 
 def _roles(body: Body) -> Iterator[str]:
-    yield from (str(item["role"]) for item in _members(body.get("input")) if "role" in item)
-
-
-def _members(value: object) -> Iterator[Mapping[str, object]]:
-    if isinstance(value, list | tuple):
-        yield from (member for member in value if isinstance(member, Mapping))
+    yield from (str(item["role"]) for item in members(body.get("input")) if "role" in item)
 
 
 def _listed(names: frozenset[str]) -> str:

@@ -6,7 +6,7 @@ Functions are flat (``{type, name, ...}``) or nested (``{type, function: {name, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from pipeline.wire.dialect import Dialect
 
@@ -38,6 +38,23 @@ def has_timeout(tool: Tool) -> bool:
     """Say whether a tool is an MCP server with a timeout, in either form."""
     inner = tool.get("remote_mcp")
     return "timeout" in tool if tool.get("type") == "mcp" else isinstance(inner, Mapping) and "timeout" in inner
+
+
+def names_of(tools: object) -> frozenset[str]:
+    """Return the names under which a model calls the tools of a list: those of functions, flat or nested, and of custom tools."""
+    return frozenset(name for tool in members(tools) if (name := _name(tool)) is not None)
+
+
+def members(value: object) -> Iterator[Tool]:
+    """Yield the mappings in a list; of what is no list there are none."""
+    if isinstance(value, list | tuple):
+        yield from (member for member in value if isinstance(member, Mapping))
+
+
+def _name(tool: Tool) -> str | None:
+    inner = tool.get(str(tool.get("type")))
+    name = (inner if isinstance(inner, Mapping) else tool).get("name")
+    return name if isinstance(name, str) else None
 
 
 def strict_qualifies(schema: object) -> bool:

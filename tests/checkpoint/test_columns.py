@@ -343,7 +343,8 @@ def test_a_rows_samples_become_its_cells() -> None:
         "x": [0.5, None, 1.0, 0.0], "x_mean": 0.5, "tags": [["b"], None, ["a"], ["a"]],
         "output": [None, '{"label', None, None], "status": "truncated", "statuses": ["ok", "truncated", "ok", "ok"],
         "error_kind": "why", "error_message": "because", "provider": "p", "model": "m-1", "service_tier": "flex",
-        "response_id": ["id-0", "id-1", "id-2", "id-3"], "refusal": [None] * 4, "input_tokens": 40, "cached_tokens": 8, "cache_write_tokens": None,
+        "response_id": ["id-0", "id-1", "id-2", "id-3"], "refusal": [None] * 4, "input_tokens": 40, "cached_tokens": 8,
+        "cache_write_tokens": None,
         "output_tokens": 20, "reasoning_tokens": 4, "total_tokens": 60, "attempts": 8, "latency_s": 2.0,
         "finished_at": datetime(1970, 1, 1, 0, 0, 4, 500_000, UTC), "shared_from": None,
     }  # fmt: skip

@@ -57,6 +57,11 @@ class Ledger:
         """Return the tokens of all that was executed."""
         return sum(line["usage"][name] for line in self.executed())
 
+    def rounds(self) -> Counter[tuple[str, int]]:
+        """Return how often each round of each row was executed; a round is known by the outputs, an ``@`` each, that it brings."""
+        texts = [line["request_text"] for line in self.executed()]
+        return Counter((MARK.findall(text)[0], text.count("@")) for text in texts)
+
     def now(self) -> Ledger:
         """Return the part of the ledger that is still to be written."""
         return Ledger(self.path, self.path.stat().st_size)
@@ -106,7 +111,7 @@ class Bench:
     def run(self, *sets: str, retry: Sequence[str] = ()) -> RunFinished:
         """Run the job in this process."""
         self.events = []
-        return pipeline.run(self.job, sets=sets, retry=retry, yes=True, observe=self.events.append)
+        return pipeline.run(self.job, sets=sets, retry=retry, yes=True, allow_code=True, observe=self.events.append)
 
     def said(self, kind: type[Event]) -> list[Any]:
         """Return the events of a kind that the last run announced."""

@@ -48,7 +48,7 @@ def _tell(_: str, job: str, *sets: str) -> None:
     from pipeline import PipelineError, run
 
     try:
-        run(job, sets=sets, yes=True, observe=lambda event: print(type(event).__name__, flush=True))
+        run(job, sets=sets, yes=True, allow_code=True, observe=lambda event: print(type(event).__name__, flush=True))
     except PipelineError as error:
         raise SystemExit(error.exit_code) from error
 

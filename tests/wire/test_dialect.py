@@ -104,6 +104,8 @@ OVERRIDES = {
     "roles": ["user"],
     "image_formats": ["image/png"],
     "max_image_bytes": 1000,
+    "tool_results": "messages",
+    "encrypted_reasoning": True,
     "store_by_default": True,
     "reports_cost": False,
 }
