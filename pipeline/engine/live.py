@@ -26,6 +26,7 @@ from pipeline.client.gate import Gate
 from pipeline.client.http import StockHttp
 from pipeline.client.pictures import Pictures
 from pipeline.client.retry import retrying, throttled
+from pipeline.client.room import Room, fitting
 from pipeline.client.send import conforming, journaled, sending
 from pipeline.client.stored import Stored
 from pipeline.client.throttle import Throttle
@@ -205,6 +206,7 @@ def client_of(
     post = illustrated(post, gallery(job.output_path))
     post = journaled(post, journal)
     post = stop.gate.gated(post)
+    post = fitting(post, Room(), pictures)
     post = throttled(post, for_request)
     breaker = Breaker(job.stop_after)
     post = watched(post, breaker, job.retry.attempts)
