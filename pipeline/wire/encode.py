@@ -48,7 +48,11 @@ def refusals(body: Body, dialect: Dialect) -> list[str]:
     reasons = [f"{dialect.name} takes no {kind}; messages may hold {_listed(dialect.parts)}" for kind in kinds]
     if not dialect.file_ids:
         named = [str(part.get("type")) for part in _parts(body) if part.get("file_id") is not None]
-        reasons += [f"{dialect.name} knows no file_id, which {kind} has; give its URL or its bytes" for kind in named]
+        reasons += [
+            f"{dialect.name} knows no file_id, which an {kind} has; give its URL or its bytes"
+            for kind in named
+            if kind in dialect.parts
+        ]
     roles = [role for role in _roles(body) if role not in dialect.roles]
     reasons += [f"{dialect.name} has no role {role}; messages may be of {_listed(dialect.roles)}" for role in roles]
     if dialect.mcp_tool == "remote_mcp":
