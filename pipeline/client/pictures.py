@@ -78,10 +78,11 @@ class Pictures(AbstractAsyncContextManager["Pictures"]):
         return media.url is not None and self._send != "inline" and media.url not in self._out_of_reach
 
     def held_bytes(self, media: Media) -> int:
-        """Return about how many bytes media take when they leave; 0 as a URL."""
+        """Return about how many bytes media have when they leave; 0 as a URL."""
         if self.goes_as_url(media):
             return 0
-        return _GUESSED_BYTES[media.kind] if media.size is None else media.size
+        size = _GUESSED_BYTES[media.kind] if media.size is None else media.size
+        return min(size, self._largest[media.kind])  # what is larger is refused before it is read
 
     def could_not_download(self, urls: Iterable[str]) -> None:
         """Note URLs that the provider could not download: from now on they are fetched here, if the job allows it."""

@@ -73,7 +73,8 @@ def sending(
             reply = read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=unfinished)
         except AttemptError as error:
             if error.kind == "image_download":
-                pictures.could_not_download(media.url for media in media_of(body) if media.url is not None)
+                shown = (media for media in media_of(body) if media.kind == "image")
+                pictures.could_not_download(media.url for media in shown if media.url is not None)
             if error.kind == "auth" and endpoint.key_env is None:
                 error.hint = "no key is sent to this address; name the variable that holds it in provider.api_key_env"
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from pipeline.simulator.payloads import payload
 from pipeline.simulator.problems import RequestError
 from pipeline.simulator.reading import Medium
 
-__all__ = ["FileFacts", "check_ids", "leaf"]
+__all__ = ["FileFacts", "check_ids", "skim"]
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
 OPENING_WORDS = 8
@@ -28,6 +28,7 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"{\\rtf", "RTF"),
 )
+_TEXTS: Mapping[str, str] = {"text/csv": "CSV", "text/html": "HTML", "application/json": "JSON"}
 _ID = re.compile(r"file[-_][A-Za-z0-9_-]+")
 
 _COUNT = re.compile(rb"/Type\s*/Pages\b[^>]*/Count\s+(\d{1,6})|/Count\s+(\d{1,6})[^>]*/Type\s*/Pages\b")
@@ -59,17 +60,17 @@ class FileFacts:
         return f"a {self.kind} file{named} of {self.size} bytes{pages}{opening}"
 
 
-def leaf(given: str, place: str) -> FileFacts:
+def skim(given: str, place: str) -> FileFacts:
     """Read a file as far as that takes no library; what is wrong with it is HTTP 400."""
     mime, data = payload(given, place, "file", MAX_FILE_BYTES)
     kind = next((name for mark, name in _MARKS if data.startswith(mark)), None)
-    text = _decoded(data) if kind is None else " ".join(_pdf_texts(data)) if kind == "PDF" else ""
     if mime == "application/pdf" and kind != "PDF":
         raise RequestError(f"The file data does not match the media type '{mime}'.", code="invalid_file", param=place)
+    text = _decoded(data) if kind is None else " ".join(_pdf_texts(data)) if kind == "PDF" else ""
     words = text.split(None, OPENING_WORDS)
     return FileFacts(
         digest=hashlib.sha256(data).hexdigest()[:16],
-        kind=kind or (mime.rpartition("/")[2].upper() or "text" if text else "data"),
+        kind=kind or (_TEXTS.get(mime, "text") if text else "data"),
         size=len(data),
         pages=_pdf_pages(data) if kind == "PDF" else None,
         opening=" ".join(words[:OPENING_WORDS])[:200] + ("…" if len(words) > OPENING_WORDS else ""),

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from pipeline.simulator.documents import leaf
+from pipeline.simulator.documents import skim
 from pipeline.simulator.images import look
 from pipeline.simulator.reading import Medium
 from pipeline.simulator.videos import watch
@@ -29,7 +29,7 @@ class Seen(Protocol):
         """What is said of it."""
 
 
-_LOOKS: Mapping[str, Callable[[str, str], Seen]] = {"image": look, "video": watch, "file": leaf}
+_LOOKS: Mapping[str, Callable[[str, str], Seen]] = {"image": look, "video": watch, "file": skim}
 
 
 def brings_bytes(medium: Medium) -> bool:

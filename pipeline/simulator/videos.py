@@ -80,9 +80,8 @@ def _mp4_seconds(data: bytes) -> float | None:
         raise struct.error("no index")
     for name, start, _ in _boxes(data, *movie):
         if name == b"mvhd":
-            scale, units = struct.unpack_from(
-                ">IQ" if data[start] else ">II", data, start + (20 if data[start] else 12)
-            )
+            (long,) = struct.unpack_from(">B", data, start)  # version 1 has times of 8 bytes
+            scale, units = struct.unpack_from(">IQ" if long else ">II", data, start + (20 if long else 12))
             return units / scale if scale and units else None
     return None
 

@@ -194,13 +194,11 @@ async def test_a_file_goes_with_its_bytes_and_its_name(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("send", ["auto", "inline"])
-async def test_a_file_that_is_fetched_here_is_no_url_any_more(file_server: FileServer, send: str) -> None:
+async def test_a_file_that_is_fetched_here_is_no_url_any_more(file_server: FileServer) -> None:
     """Its bytes go where bytes belong, under the last name of its URL, beside what else the part says."""
     file_server.files["pond.pdf"] = PDF
     url = file_server.url("pond.pdf")
-    out = pictures(send=send, fetch=True, allow_private=True)
-    out.could_not_download([url])
+    out = pictures(send="inline", fetch=True, allow_private=True)
     reference = Media(identity="", label="f", kind="file", url=url, filename="pond.pdf")
     part = {"type": "input_file", "file_url": reference, "detail": "high"}
     async with out:

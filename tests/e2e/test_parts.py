@@ -195,6 +195,21 @@ def test_urls_of_videos_and_files_are_fetched_where_the_job_asks_for_it(
     assert "PDF file named pond.pdf of 1379 bytes and 2 pages" in job.by_id()["pond"]["output"]
 
 
+def test_a_picture_that_could_not_be_downloaded_brings_no_file_with_it(
+    bench: Callable[..., Bench], play: Callable[..., Provider], file_server: FileServer
+) -> None:
+    """It alone is fetched here; the file beside it stays a URL."""
+    provider = play({"faults": [{"fault": "failed", "code": "failed_to_download_image", "nth": 1}]})
+    file_server.files |= {"cat.png": (ROOT / "data" / "photos" / "cat.png").read_bytes(), "pond.pdf": POND}
+    prompt = [ASKS, {"image": "photo"}, {"file": "report"}]
+    job = bench(provider, prompt=prompt, media={"fetch": True, "allow_private": True}, retry={"max_wait_s": 0.05})
+    job.fill([{"id": "a", "photo": file_server.url("cat.png"), "report": file_server.url("pond.pdf")}])
+    assert job.run().by_status == {"ok": 1}
+    assert job.column("output")[0].startswith("A 451x300 PNG")
+    assert "a file named pond.pdf" in job.column("output")[0]
+    assert file_server.asked == ["cat.png"]
+
+
 def test_only_urls_of_videos_are_sent_where_the_job_asks_for_that(videos: Callable[..., Bench]) -> None:
     """A local one fails its row with a plain reason."""
     job = videos(media={"send": "url"})

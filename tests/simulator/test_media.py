@@ -9,6 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.simulator.documents import skim
+from pipeline.simulator.problems import RequestError
+from pipeline.simulator.videos import watch
 
 DATA = Path(__file__).parents[2] / "data"
 CLOCK = (DATA / "clips" / "clock.mp4").read_bytes()
@@ -101,7 +107,7 @@ def test_a_video_that_is_none_is_refused(provider, ask, url, code):
         (pdf(b"(One \\(1\\)) Tj"), "application/pdf", ' and 1 page, which begins "One (1)" ('),
         (pdf(b"[(T) -20 (wo)] TJ", b"(x) Tj", packed=True), "application/pdf", ' and 2 pages, which begins "Two x" ('),
         (b"%PDF-1.4\n", "application/pdf", "A PDF file named a.x of 9 bytes ("),
-        (b"A text of four", "text/plain", 'A PLAIN file named a.x of 14 bytes, which begins "A text of four" ('),
+        (b"A text of four", "text/plain", 'A text file named a.x of 14 bytes, which begins "A text of four" ('),
         (b"\xff\x00", "application/x-odd", "A data file named a.x of 2 bytes ("),
         (b"PK\x03\x04", "application/zip", "A ZIP file named a.x of 4 bytes ("),
     ],
@@ -172,3 +178,27 @@ def test_the_same_bytes_under_two_kinds_are_two_things(provider, ask, said):
     text = said(ask(provider, {"model": "m", "input": [{"role": "user", "content": parts}]}))
     assert "451x300 PNG" in text
     assert "a PNG file named cat.png of 240512 bytes" in text
+
+
+@given(st.sampled_from([(CLOCK, "video/mp4"), (BALL, "video/webm"), (AVI, "video/x-msvideo")]), st.data())
+@settings(max_examples=150, deadline=None)
+def test_damaged_videos_are_read_or_refused(video: tuple[bytes, str], drawn: st.DataObject) -> None:
+    """Wherever they are cut, and whatever a few of their bytes say: no other error, and no endless walk."""
+    data, mime = video
+    damaged = bytearray(data[: drawn.draw(st.integers(12, len(data)))])
+    for _ in range(drawn.draw(st.integers(0, 3))):
+        damaged[drawn.draw(st.integers(0, len(damaged) - 1))] = drawn.draw(st.integers(0, 255))
+    try:
+        facts = watch(uri(bytes(damaged), mime), "here")
+    except RequestError as error:
+        assert error.status == 400  # noqa: PT017 - either outcome is right, depending on the damage
+    else:
+        assert facts.seconds is None or 0 < facts.seconds <= 600
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"", b"%PDF-1.4\n", b"%PDF-1.4\nstream\n"]))
+@settings(max_examples=150, deadline=None)
+def test_any_file_is_told_of(data: bytes, start: bytes) -> None:
+    """But for an empty one."""
+    if start + data:
+        assert skim(uri(start + data, "application/x-any"), "here").size == len(start + data)
