@@ -24,6 +24,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from bokeh_sampledata.movies_data import movie_path
+from draw import BALL_SECONDS, CLOCK_SECONDS, PAGES, PAIRS, write_drawn
 from PIL import Image, ImageDraw, ImageOps
 
 HERE = Path(__file__).parent
@@ -38,6 +39,7 @@ FOLDERS = {"scikit-image": ("skimage", "data"), "scikit-learn": ("sklearn", "dat
 
 CC0 = "CC0 1.0"
 CC_BY = "CC BY 2.0"
+OWN = "MIT, as the project"
 PUBLIC_DOMAIN = "Public domain"
 NO_RESTRICTIONS = "No known copyright restrictions"
 LICENCE_PAGES = {
@@ -311,12 +313,24 @@ of this folder again, this text included; its first lines say how.
 | `photos/` | {photo_count} photos, one file each | {photo_bytes} | see below | see below | see below | see below |
 | `photos.parquet` | the same photos as a table | {parquet_bytes} | see below | see below | see below, and in each row \
 | row groups of 4 rows, zstd |
-| `comments.csv` | {comment_count} comments to moderate | {comment_bytes} | this folder's `make.py` \
+| `comments.csv` | {comment_count} comments to moderate | {comments_bytes} | this folder's `make.py` \
 | the pipeline authors | MIT, as the whole project | written for it |
-| `films.csv` | {film_count} films with a known genre | {film_bytes} | bokeh_sampledata {bokeh}, `movies.db` \
+| `films.csv` | {film_count} films with a known genre | {films_bytes} | bokeh_sampledata {bokeh}, `movies.db` \
 | Wikidata contributors | [{cc0}]({cc0_page}) | a choice of rows and columns, see below |
-| `claims.csv` | {claim_count} claims with a known verdict | {claim_bytes} | written for this project | the pipeline authors \
+| `claims.csv` | {claim_count} claims with a known verdict | {claims_bytes} | written for this project | the pipeline authors \
 | MIT, as the project | none |
+| `pairs.csv` | {pair_count} pairs of the photos, to compare | {pairs_bytes} | `draw.py` | the pipeline authors \
+| {own} | written by code |
+| `clips.csv` | the clips by name, with a question about each | {clips_bytes} | `draw.py` | the pipeline authors \
+| {own} | written by code |
+| `documents.csv` | the document by name, with a question about it | {documents_bytes} | `draw.py` | the pipeline authors \
+| {own} | written by code |
+| `clips/ball.webm` | a ball rolls to the right, {ball_seconds} seconds of VP8 | {ball_bytes} | `draw.py` | the pipeline authors \
+| {own} | drawn by code |
+| `clips/clock.mp4` | a clock's hand goes round, {clock_seconds} seconds of Motion JPEG | {clock_bytes} | `draw.py` \
+| the pipeline authors | {own} | drawn by code |
+| `documents/pond.pdf` | a made-up report on birds, {page_count} pages of text | {pond_bytes} | `draw.py` | the pipeline authors \
+| {own} | written by code |
 
 ## Photos
 
@@ -460,15 +474,24 @@ def photo_row(photo: Photo) -> str:
 
 def write_readme() -> None:
     """Write README.md from what is now in the folder."""
+    sizes = {
+        f"{path.stem}_bytes": path.stat().st_size
+        for folder in (HERE, HERE / "clips", HERE / "documents")
+        for path in folder.iterdir()
+        if path.suffix in {".csv", ".webm", ".mp4", ".pdf"}
+    }
     text = README.format(
+        **sizes,
+        own=OWN,
+        pair_count=len(PAIRS),
+        page_count=len(PAGES),
+        ball_seconds=BALL_SECONDS,
+        clock_seconds=CLOCK_SECONDS,
         photo_count=len(PHOTOS),
         photo_bytes=sum(path.stat().st_size for path in (HERE / "photos").iterdir()),
         parquet_bytes=(HERE / "photos.parquet").stat().st_size,
-        comment_bytes=(HERE / "comments.csv").stat().st_size,
         comment_count=len(COMMENTS),
         labels=", ".join(sorted({meant for _, _, meant in COMMENTS})),
-        film_bytes=(HERE / "films.csv").stat().st_size,
-        claim_bytes=(HERE / "claims.csv").stat().st_size,
         claim_count=len(CLAIMS),
         film_count=FILMS_PER_GENRE * len(GENRES),
         per_genre=FILMS_PER_GENRE,
@@ -488,4 +511,5 @@ if __name__ == "__main__":
     write_films()
     write_claims()
     write_comments()
+    write_drawn(HERE)
     write_readme()

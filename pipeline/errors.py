@@ -163,7 +163,7 @@ class NullCell(PromptError):
 
 
 class MediaError(RowError):
-    """A picture of the row cannot be sent: missing, unreadable, too large, not an image, or outside the allowed folders.
+    """A picture, video or file of the row cannot be sent: missing, unreadable, too large, of no known kind, or outside the allowed folders.
 
     ``transient`` where it is somewhere else and could not be fetched just now.
     """

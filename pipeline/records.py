@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from pipeline.errors import AttemptError, RowError
+
+MediaKind = Literal["image", "video", "file"]
+"""What a request can refer to besides text."""
 
 
 class Status(StrEnum):
@@ -70,10 +73,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A picture that a request refers to; its bytes are loaded only when an attempt leaves.
+    """A picture, video or file that a request refers to; its bytes are loaded only when an attempt leaves.
 
     Exactly one of ``url`` (sent as it stands), ``path`` (a file below a declared root) and ``data`` (the cell's bytes) is set.
-    ``identity`` is what counts in the request's fingerprint. ``label`` is how messages call it: never the bytes.
+    ``identity`` is what counts in the request's fingerprint. ``label`` is how messages call it: never the bytes. ``filename`` is what the
+    model is told a file is called, ``size`` the bytes that were counted when the request was made.
     """
 
     identity: str
@@ -81,6 +85,9 @@ class Media:
     url: str | None = None
     path: Path | None = None
     data: bytes | None = field(default=None, repr=False)
+    kind: MediaKind = "image"
+    filename: str | None = None
+    size: int | None = None
 
 
 class Turn(StrEnum):

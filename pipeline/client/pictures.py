@@ -1,9 +1,10 @@
-"""How each picture of a request leaves: as its URL, or as bytes that are read or fetched, and prepared."""
+"""How each picture, video and file of a request leaves: as its URL, or as bytes that are read or fetched, and prepared."""
 
 from __future__ import annotations
 
 import os
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -11,15 +12,16 @@ import anyio.to_thread
 
 from pipeline.client.fetch import Fetcher, FetchRules
 from pipeline.errors import MediaError
+from pipeline.media.attachments import Attachment, VideoRules, attach_file, attach_video
 from pipeline.media.cache import PreparedCache
 from pipeline.media.load import LARGEST_SOURCE, read_media
 from pipeline.media.prepare import ImageRules, PreparedImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
-    from pipeline.records import Media
+    from pipeline.records import Media, MediaKind
     from pipeline.spec.rules import MediaRules
     from pipeline.wire.dialect import Dialect
 
@@ -27,19 +29,39 @@ KEPT_BYTES = 128 * 1024 * 1024
 """Of changed pictures, for further rows that show the same one."""
 
 _ANY_PORT = range(1, 65536)
+_DOWNLOAD_S: Mapping[MediaKind, float] = {"image": 60.0, "file": 120.0, "video": 600.0}
+_GUESSED_BYTES: Mapping[MediaKind, int] = {"image": 1024**2, "file": 8 * 1024**2, "video": 64 * 1024**2}  # of a URL
 
 
 class Pictures(AbstractAsyncContextManager["Pictures"]):
-    """The pictures of a run on their way out: prepared once, in as many threads as there are cores, fetched where the job allows it."""
+    """The media of a run on their way out, read and prepared in as many threads as there are cores, fetched where the job allows it.
+
+    Pictures are prepared once. Videos and files leave as they are: to look at them costs less than to read them.
+    """
 
     def __init__(self, rules: MediaRules, dialect: Dialect) -> None:
         self._send = rules.send
         self._rules = ImageRules(
             dialect.image_formats, dialect.max_image_bytes, rules.max_side, rules.animated, rules.convert
         )
+        self._video_rules = VideoRules(dialect.video_formats, dialect.max_video_bytes, dialect.max_video_s)
         shrinks = rules.max_side is not None or rules.convert
-        self._largest = max(LARGEST_SOURCE, dialect.max_image_bytes) if shrinks else dialect.max_image_bytes
-        self._fetcher = _fetcher(rules, self._largest) if rules.fetch and rules.send != "url" else None
+        self._largest: Mapping[MediaKind, int] = {
+            "image": max(LARGEST_SOURCE, dialect.max_image_bytes) if shrinks else dialect.max_image_bytes,
+            "video": dialect.max_video_bytes,
+            "file": dialect.max_file_bytes,
+        }
+        fetches = rules.fetch and rules.send != "url"
+        self._fetchers: Mapping[MediaKind, Fetcher] = {
+            kind: _fetcher(rules, kind, largest)
+            for kind, largest in self._largest.items()
+            if fetches and f"input_{kind}" in dialect.parts
+        }
+        self._preparing: Mapping[MediaKind, Callable[[Media, bytes], PreparedImage | Attachment]] = {
+            "image": lambda _, data: self._prepared.prepare(data, self._rules),
+            "video": lambda _, data: attach_video(data, self._video_rules),
+            "file": lambda media, data: attach_file(data, media.filename, dialect.max_file_bytes),
+        }
         self._prepared = PreparedCache(KEPT_BYTES)
         self._threads = anyio.CapacityLimiter(os.cpu_count() or 1)
         self._out_of_reach: set[str] = set()  # URLs that the provider could not download
@@ -48,38 +70,45 @@ class Pictures(AbstractAsyncContextManager["Pictures"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the connections of the downloads."""
-        if self._fetcher is not None:
-            await self._fetcher.__aexit__(kind, error, trace)
+        for fetcher in self._fetchers.values():
+            await fetcher.__aexit__(kind, error, trace)
 
     def goes_as_url(self, media: Media) -> bool:
-        """Tell whether a picture leaves as its URL, for the provider to download."""
+        """Tell whether media leave as their URL, for the provider to download."""
         return media.url is not None and self._send != "inline" and media.url not in self._out_of_reach
+
+    def held_bytes(self, media: Media) -> int:
+        """Return about how many bytes media have when they leave; 0 as a URL."""
+        if self.goes_as_url(media):
+            return 0
+        size = _GUESSED_BYTES[media.kind] if media.size is None else media.size
+        return min(size, self._largest[media.kind])  # what is larger is refused before it is read
 
     def could_not_download(self, urls: Iterable[str]) -> None:
         """Note URLs that the provider could not download: from now on they are fetched here, if the job allows it."""
-        if self._fetcher is not None:
+        if self._fetchers:
             self._out_of_reach.update(urls)
 
-    async def inline(self, media: Media) -> PreparedImage:
-        """Return a picture as its bytes are to be sent; raises ``MediaError``, ``transient`` where a download may do better later."""
-        if media.url is not None and self._fetcher is not None:
-            data = await self._fetcher.fetch(media.url)
+    async def inline(self, media: Media) -> PreparedImage | Attachment:
+        """Return media as their bytes are to be sent; raises ``MediaError``, ``transient`` where a download may do better later."""
+        fetcher = self._fetchers.get(media.kind)
+        if media.url is not None and fetcher is not None:
+            data = await fetcher.fetch(media.url)
             return await anyio.to_thread.run_sync(self._prepare, media, data, limiter=self._threads)
         if self._send == "url":
             raise MediaError(f"{media.label} is no URL, and media.send is url", hint="set media.send to auto")
         return await anyio.to_thread.run_sync(self._read, media, limiter=self._threads)
 
-    def _read(self, media: Media) -> PreparedImage:
-        return self._prepare(media, read_media(media, self._largest))
+    def _read(self, media: Media) -> PreparedImage | Attachment:
+        return self._prepare(media, read_media(media, self._largest[media.kind]))
 
-    def _prepare(self, media: Media, data: bytes) -> PreparedImage:
+    def _prepare(self, media: Media, data: bytes) -> PreparedImage | Attachment:
         try:
-            return self._prepared.prepare(data, self._rules)
+            return self._preparing[media.kind](media, data)
         except MediaError as error:
             raise MediaError(f"{media.label}: {error.message}", hint=error.hint, transient=error.transient) from error
 
 
-def _fetcher(rules: MediaRules, max_bytes: int) -> Fetcher:
-    if rules.allow_private:
-        return Fetcher(FetchRules(max_bytes, allow_private=True, ports=_ANY_PORT))
-    return Fetcher(FetchRules(max_bytes))
+def _fetcher(rules: MediaRules, kind: MediaKind, max_bytes: int) -> Fetcher:
+    limits = FetchRules(max_bytes, timeout_s=_DOWNLOAD_S[kind])
+    return Fetcher(replace(limits, allow_private=True, ports=_ANY_PORT) if rules.allow_private else limits)

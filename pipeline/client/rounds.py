@@ -128,7 +128,7 @@ def _grown(
     texts = [call.output or "" for call in called]
     if said is None:
         texts += [reply.text, *(call.arguments for call in called)]
-    added = request_weight(sum(len(text.encode()) for text in texts), 0, 0)
+    added = request_weight(sum(len(text.encode()) for text in texts), (), 0)
     return replace(
         request,
         body=body,

@@ -14,6 +14,8 @@ import orjson
 import pybase64
 
 from pipeline.errors import AttemptError, PromptError, RowError, Sent
+from pipeline.media.attachments import Attachment, name_for
+from pipeline.media.prepare import PreparedImage
 from pipeline.records import Journal, Media, Outcome, Post, Reply, Request, Status
 from pipeline.spec.columns import FieldsError
 from pipeline.wire.decode import read_answer
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
     from pipeline.client.http import Answer, Http
     from pipeline.client.pictures import Pictures
-    from pipeline.media.prepare import PreparedImage
     from pipeline.spec.fields import Fields
     from pipeline.wire.dialect import Endpoint
 
@@ -38,8 +39,10 @@ _SHORTEST_KEY = 8  # characters; a shorter one is a placeholder, and would turn 
 Feedback = Callable[[str, RateHeaders], None]
 """Takes a model and the rate headers of one of its answers."""
 
+Inline = PreparedImage | Attachment
+"""Bytes that go into a body, with their media type."""
 
-_LARGE = 1024 * 1024  # bytes of pictures; to put more into a body takes milliseconds, which others should not wait for
+_LARGE = 1024 * 1024  # bytes of media; to put more into a body takes milliseconds, which others should not wait for
 
 
 def sending(
@@ -50,7 +53,7 @@ def sending(
     pictures: Pictures,
     feedback: Feedback,
 ) -> Post:
-    """Return the layer that encodes a request for the endpoint, puts its pictures in, sends it and reads the answer.
+    """Return the layer that encodes a request for the endpoint, puts its media in, sends it and reads the answer.
 
     Pictures that the provider could not download are noted, so that the next attempt can send their bytes; it does not say which it was.
     """
@@ -70,7 +73,8 @@ def sending(
             reply = read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=unfinished)
         except AttemptError as error:
             if error.kind == "image_download":
-                pictures.could_not_download(media.url for media in media_of(body) if media.url is not None)
+                shown = (media for media in media_of(body) if media.kind == "image")
+                pictures.could_not_download(media.url for media in shown if media.url is not None)
             if error.kind == "auth" and endpoint.key_env is None:
                 error.hint = "no key is sent to this address; name the variable that holds it in provider.api_key_env"
             raise
@@ -93,7 +97,7 @@ class _FirstToken:
 
 
 def media_of(value: object) -> Iterator[Media]:
-    """Yield the pictures of a body, or of a part of one, that are references."""
+    """Yield the media of a body, or of a part of one, that are references."""
     if isinstance(value, Media):
         yield value
     elif isinstance(value, Mapping):
@@ -163,40 +167,54 @@ def conformed(reply: Reply, fields: Fields | None) -> Reply:
 
 
 async def serialized(body: Mapping[str, object], pictures: Pictures) -> bytes:
-    """Return a body's bytes, its pictures as URLs or data URIs; raises ``MediaError``.
+    """Return a body's bytes, its media as URLs or data URIs; raises ``MediaError``.
 
     JSON is written around tokens, and the base64 put in their places as bytes: a picture is copied twice instead of five times.
     """
     token = os.urandom(16).hex()  # cannot occur in a row's text by design or by accident
-    inline: list[Media] = []
+    inline: list[Inline] = []
 
     def stand_in(value: object) -> str:
-        if not isinstance(value, Media):
+        if not isinstance(value, PreparedImage | Attachment):
             raise TypeError
-        if value.url is not None and pictures.goes_as_url(value):
-            return value.url
         inline.append(value)
         return token
 
+    shown = await _loaded(body, pictures) if any(media_of(body)) else body
     try:
         skeleton = orjson.dumps(
-            body, default=stand_in, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+            shown, default=stand_in, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
         )
     except TypeError as error:
         raise PromptError(f"the request holds a value that JSON cannot carry: {error}") from error
-    if not inline:
-        return skeleton
-    images = [await pictures.inline(media) for media in inline]
-    if sum(len(image.data) for image in images) > _LARGE:
-        return await anyio.to_thread.run_sync(_spliced, skeleton, token, images)
-    return _spliced(skeleton, token, images)
+    if sum(len(each.data) for each in inline) > _LARGE:
+        return await anyio.to_thread.run_sync(_spliced, skeleton, token, inline)
+    return _spliced(skeleton, token, inline)
 
 
-def _spliced(skeleton: bytes, token: str, images: Sequence[PreparedImage]) -> bytes:
+async def _loaded(value: object, pictures: Pictures) -> object:
+    """Return a body, or a part of one, with each reference as the URL or the bytes that are sent."""
+    if isinstance(value, Media):
+        return value.url if pictures.goes_as_url(value) else await pictures.inline(value)
+    if isinstance(value, list | tuple):
+        return [await _loaded(item, pictures) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    loaded = {name: await _loaded(item, pictures) for name, item in value.items()}
+    if value.get("type") == "input_file":
+        for name in ("file_url", "file_data"):
+            media, given = value.get(name), loaded.get(name)
+            if isinstance(media, Media) and isinstance(given, Attachment):
+                del loaded[name]  # a URL that was fetched here is no URL any more
+                loaded |= {"filename": media.filename or name_for(given.media_type), "file_data": given}
+    return loaded
+
+
+def _spliced(skeleton: bytes, token: str, inline: Sequence[Inline]) -> bytes:
     first, *pieces = skeleton.split(token.encode())
     out = [first]
-    for image, piece in zip(images, pieces, strict=True):
-        out += [f"data:{image.media_type};base64,".encode(), pybase64.b64encode(image.data), piece]
+    for each, piece in zip(inline, pieces, strict=True):
+        out += [f"data:{each.media_type};base64,".encode(), pybase64.b64encode(each.data), piece]
     return b"".join(out)
 
 

@@ -26,6 +26,7 @@ from pipeline.client.gate import Gate
 from pipeline.client.http import StockHttp
 from pipeline.client.pictures import Pictures
 from pipeline.client.retry import retrying, throttled
+from pipeline.client.room import Room, fitting
 from pipeline.client.rounds import Rules, in_rounds, judging
 from pipeline.client.send import conforming, journaled, sending
 from pipeline.client.stored import Stored
@@ -216,6 +217,7 @@ def client_of(
     post = judging(post, rules)
     post = journaled(post, journal)
     post = stop.gate.gated(post)
+    post = fitting(post, Room(), pictures)
     post = throttled(post, for_request)
     breaker = Breaker(job.stop_after)
     post = watched(post, breaker, job.retry.attempts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 import orjson
@@ -51,6 +51,24 @@ _MARKED: tuple[tuple[str, str, str], ...] = (
     ("<svg", "image/svg+xml", "an SVG drawing"),
     ("<?xml", "application/xml", "XML"),
 )
+ENDINGS: Mapping[str, str] = {
+    "application/pdf": ".pdf",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": ".pptx",
+    "application/vnd.oasis.opendocument.text": ".odt",
+    "application/vnd.oasis.opendocument.spreadsheet": ".ods",
+    "application/epub+zip": ".epub",
+    "application/rtf": ".rtf",
+    "application/json": ".json",
+    "application/jsonl": ".jsonl",
+    "application/xml": ".xml",
+    "text/html": ".html",
+    "text/csv": ".csv",
+    "text/plain": ".txt",
+}
+"""How the names of files end, by their media type."""
+
 _PDF_WITHIN = 1024  # bytes that may stand before a PDF's mark
 _LINES = 10  # of a table, that must agree in their number of cells
 _LONGEST_CELL = 2**17  # characters; a first line without an end is no header

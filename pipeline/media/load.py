@@ -1,4 +1,4 @@
-"""Find the file of a picture, and bring its bytes into memory in time for the attempt that sends them."""
+"""Find the file of a picture, video or document, and bring its bytes into memory in time for the attempt that sends them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from pipeline.errors import MediaError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from io import BufferedReader
     from pathlib import Path
 
-    from pipeline.records import Media
+    from pipeline.records import Media, MediaKind
 
 LARGEST_SOURCE = 64 * 1024 * 1024
 """Bytes of a picture that is made smaller before it is sent: a camera's largest files fit, and one for each core fits into memory."""
@@ -51,7 +51,7 @@ def find_file(cell: str, root: Path, roots: Sequence[Path]) -> tuple[Path, os.st
 
 
 def digest(data: bytes) -> str:
-    """Return what tells an image's bytes from all others."""
+    """Return what tells some bytes from all others."""
     return _blake(data).hexdigest()
 
 
@@ -62,24 +62,28 @@ def digest_file(path: Path) -> str:
 
 
 def read_media(media: Media, limit: int) -> bytes:
-    """Return the bytes of a picture from its cell or file, up to ``limit`` of them. Blocking. Raises ``MediaError``."""
+    """Return the bytes of media from their cell or file, up to ``limit`` of them. Blocking. Raises ``MediaError``."""
     if media.data is not None:
-        _require(len(media.data), limit, media.label)
+        _require(len(media.data), limit, media)
         return media.data
     assert media.path is not None
     with opened(media.path, media.label) as file:
-        _require(os.fstat(file.fileno()).st_size, limit, media.label)
+        _require(os.fstat(file.fileno()).st_size, limit, media)
         data = file.read(limit + 1)
-    _require(len(data), limit, media.label)  # it may have grown
+    _require(len(data), limit, media)  # it may have grown
     return data
 
 
-def _require(size: int, limit: int, label: str) -> None:
+_SMALLER: Mapping[MediaKind, str] = {
+    "image": f"scale it down before the run; media.max_side does so for up to {LARGEST_SOURCE:,} bytes",
+    "video": "cut or compress it before the run",
+    "file": "split it before the run",
+}
+
+
+def _require(size: int, limit: int, media: Media) -> None:
     if size > limit:
-        raise MediaError(
-            f"{label} has {size:,} bytes; {limit:,} are the limit",
-            hint=f"scale it down before the run; media.max_side does so for up to {LARGEST_SOURCE:,} bytes",
-        )
+        raise MediaError(f"{media.label} has {size:,} bytes; {limit:,} are the limit", hint=_SMALLER[media.kind])
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Row → Request: the text rendered, the pictures still references.
+"""Row → Request: the text rendered, pictures, videos and files still references.
 
 ``RequestBuilder`` compiles a job once; ``build`` then does one row. What a row asks is put together in OpenAI's names; the dialect comes
 later, when the request is encoded. The fingerprint is taken here, over everything that can change the answer and nothing else.
@@ -15,9 +15,11 @@ import orjson
 
 from pipeline.cost.tokens import request_weight
 from pipeline.errors import NullCell, PromptError, SpecError
+from pipeline.prompt.conversation import column_messages, raw_input
 from pipeline.prompt.media import MediaFinder
+from pipeline.prompt.parts import Parts, text_part
 from pipeline.prompt.template import Context, Templates, is_template, sole_column
-from pipeline.records import Media, Request, Row
+from pipeline.records import Media, MediaKind, Request, Row
 from pipeline.spec.toolset import NO_TOOLS
 from pipeline.wire.parameters import check_parameters, identity_of
 from pipeline.wire.tools import names_of
@@ -26,6 +28,7 @@ from pipeline.wire.turns import first_round
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.prompt.parts import Content
     from pipeline.spec.job import Job
     from pipeline.spec.prompt import Part
     from pipeline.spec.toolset import Toolset
@@ -54,15 +57,19 @@ class RequestBuilder:
         self._endpoint = endpoint
         self._templates = Templates(null_is_empty=job.on_null == "empty")
         roots = tuple(job.place(folder).resolve() for folder in job.media.roots)
-        self._media = MediaFinder(root.resolve(), roots, job.media.identity, null_is_empty=job.on_null == "empty")
-        self._redrawing = job.media.redrawing
+        finder = MediaFinder(root.resolve(), roots, job.media.identity, null_is_empty=job.on_null == "empty")
+        self._parts = Parts(finder, job.media.redrawing)
         self._raw: dict[str, str] = {}  # place in the spec → the column whose value is used as it is
         self._compile(_texts(job))
         self._raw.update(_raw_columns(job))
         self._fixed = not any(is_template(text) for _, text in _leaves(("request",), job.request))
         self.places = {**self._templates.columns, **{place: {column} for place, column in self._raw.items()}}
         self.columns = sorted(set().union(*self.places.values()))
-        self.names_files = False  # True once a row has named a picture file, whose changes the table does not show
+
+    @property
+    def names_files(self) -> bool:
+        """Whether a row has named a file, whose changes the table does not show."""
+        return self._parts.names_files
 
     def _compile(self, texts: Sequence[tuple[str, str]]) -> None:
         problems = []
@@ -125,9 +132,9 @@ class RequestBuilder:
     def _input(self, row: Row, context: Context) -> object:
         prompt = self._job.prompt
         if prompt.input is not None:
-            return _raw_input(row.cells[prompt.input], prompt.input)
+            return raw_input(row.cells[prompt.input], prompt.input)
         if isinstance(prompt.messages, str):
-            return self._column_messages(row.cells[prompt.messages], prompt.messages)
+            return column_messages(row.cells[prompt.messages], prompt.messages, self._parts)
         turns: list[tuple[str, str, str | Sequence[Part]]] = []
         if prompt.user is not None:
             turns.append(("prompt.user", "user", prompt.user))
@@ -141,62 +148,21 @@ class RequestBuilder:
     def _content(self, place: str, role: str, content: str | Sequence[Part], row: Row, context: Context) -> object:
         if isinstance(content, str):
             text = self._templates.render(place, context)
-            return text if role == "assistant" else [{"type": "input_text", "text": text}]
-        parts: list[dict[str, object]] = []
-        for index, part in enumerate(content):
-            if part.text is not None:
-                text = self._templates.render(f"{place}.{index}.text", context)
-                parts.append({"type": "output_text" if role == "assistant" else "input_text", "text": text})
-            else:
-                parts += self._images(f"{place}.{index}.image", part, row, context)
-        return parts
+            return text if role == "assistant" else [text_part(text)]
+        return [
+            made
+            for index, part in enumerate(content)
+            for made in self._part(f"{place}.{index}", part, role, row, context)
+        ]
 
-    def _images(self, place: str, part: Part, row: Row, context: Context) -> list[dict[str, object]]:
-        column = self._raw.get(place)
-        cell = row.cells[column] if column is not None else self._templates.render(place, context)
-        detail = {"detail": part.detail} if part.detail is not None else {}
-        return [{**image, **detail} for image in self._pictures(cell, column or place)]
-
-    def _pictures(self, cell: object, column: str) -> list[dict[str, object]]:
-        found = self._media.find(cell, column)
-        self.names_files = self.names_files or any(media.path is not None for media in found)
-        if self._redrawing:  # another picture is sent, so another question is asked
-            found = [replace(media, identity=f"{self._redrawing}|{media.identity}") for media in found]
-        return [{"type": "input_image", "image_url": media} for media in found]
-
-    def _column_messages(self, cell: object, column: str) -> list[dict[str, object]]:
-        turns = _decoded(cell, column)
-        if not isinstance(turns, Sequence) or isinstance(turns, str) or not turns:
-            raise PromptError(f"column {column!r} holds no list of messages")
-        return [self._column_message(turn, f"{column}[{index}]") for index, turn in enumerate(turns)]
-
-    def _column_message(self, turn: object, place: str) -> dict[str, object]:
-        if not isinstance(turn, Mapping) or not isinstance(turn.get("role"), str):
-            raise PromptError(f"{place} is no message: it needs role and content")
-        role, content = turn["role"], turn.get("content")
-        if content is None:
-            raise NullCell(f"{place}.content")
-        if isinstance(content, str):
-            return {
-                "role": role,
-                "content": content if role == "assistant" else [{"type": "input_text", "text": content}],
-            }
-        if not isinstance(content, Sequence):
-            raise PromptError(f"{place}.content is neither a text nor a list of parts")
-        return {"role": role, "content": [part for item in content for part in self._column_parts(item, place)]}
-
-    def _column_parts(self, item: object, place: str) -> list[dict[str, object]]:
-        """One part of a message in a column: ``{text}``, ``{image}``, or a part in the API's own words (nulls of the struct left out)."""
-        if not isinstance(item, Mapping):
-            raise PromptError(f"{place}.content holds a part that is no map")
-        part = {str(key): value for key, value in item.items() if value is not None}
-        if "type" in part:
-            return [part]
-        if "image" in part:
-            return self._pictures(part["image"], place)
-        if isinstance(part.get("text"), str):
-            return [{"type": "input_text", "text": part["text"]}]
-        raise PromptError(f"{place}.content holds a part without type, text or image")
+    def _part(self, place: str, part: Part, role: str, row: Row, context: Context) -> list[Content]:
+        source = f"{place}.{part.kind}"
+        if part.kind == "text":
+            return [text_part(self._templates.render(source, context), role)]
+        column = self._raw.get(source)
+        value = row.cells[column] if column is not None else self._templates.render(source, context)
+        filename = self._templates.render(f"{place}.filename", context) if part.filename is not None else None
+        return self._parts.made(part.kind, value, column or source, detail=part.detail, filename=filename)
 
 
 def _joined(given: object, ours: Sequence[Mapping[str, object]]) -> list[object]:
@@ -249,37 +215,6 @@ def _identity(value: object) -> str:
     raise TypeError(f"a {type(value).__name__}")
 
 
-def _raw_input(cell: object, column: str) -> object:
-    if cell is None:
-        raise NullCell(column)
-    if isinstance(cell, str) and not cell.lstrip().startswith(("[", "{")):
-        return cell
-    value = _decoded(cell, column)
-    if isinstance(value, Mapping):
-        return [value]
-    if isinstance(value, Sequence):
-        return list(value)
-    raise PromptError(f"column {column!r} holds a {type(cell).__name__}, which is no input of the Responses API")
-
-
-def _decoded(cell: object, column: str) -> object:
-    if cell is None:
-        raise NullCell(column)
-    if not isinstance(cell, str):
-        return _without_nulls(cell)
-    try:
-        return orjson.loads(cell)
-    except orjson.JSONDecodeError as error:
-        raise PromptError(f"column {column!r} holds text that is not JSON: {error}") from error
-
-
-def _without_nulls(value: object) -> object:
-    """A struct of a table has a null where an item does not have that member."""
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list | tuple) else value
-
-
 def _texts(job: Job) -> list[tuple[str, str]]:
     """Every template of a job with its place in the spec; columns used as they are aren't among them."""
     texts = [("model", job.model)]
@@ -290,10 +225,10 @@ def _texts(job: Job) -> list[tuple[str, str]]:
             texts.append((place, content))
             continue
         for index, part in enumerate(content):
-            if part.text is not None:
-                texts.append((f"{place}.{index}.text", part.text))
-            elif part.image is not None and is_template(part.image) and sole_column(part.image) is None:
-                texts.append((f"{place}.{index}.image", part.image))
+            if part.kind == "text" or not _names_column(part.source):
+                texts.append((f"{place}.{index}.{part.kind}", part.source))
+            if part.filename is not None:
+                texts.append((f"{place}.{index}.filename", part.filename))
     texts += [
         (place, text)
         for place, text in _leaves(("request",), job.request)
@@ -303,13 +238,13 @@ def _texts(job: Job) -> list[tuple[str, str]]:
 
 
 def _raw_columns(job: Job) -> list[tuple[str, str]]:
-    """Every place of a job where a column's own value is used: images, whole inputs, and parameters that are one column."""
+    """Every place of a job where a column's own value is used: media, whole inputs, and parameters that are one column."""
     columns = []
     for place, content in _contents(job):
         if not isinstance(content, str):
             for index, part in enumerate(content):
-                if part.image is not None and (not is_template(part.image) or sole_column(part.image) is not None):
-                    columns.append((f"{place}.{index}.image", sole_column(part.image) or part.image))
+                if part.kind != "text" and _names_column(part.source):
+                    columns.append((f"{place}.{index}.{part.kind}", sole_column(part.source) or part.source))
     if isinstance(job.prompt.messages, str):
         columns.append(("prompt.messages", job.prompt.messages))
     if job.prompt.input is not None:
@@ -318,6 +253,11 @@ def _raw_columns(job: Job) -> list[tuple[str, str]]:
         if (column := sole_column(text)) is not None:
             columns.append((place, column))
     return columns
+
+
+def _names_column(source: str) -> bool:
+    """Tell whether what a part says of its media is a column, whose value is used as it is."""
+    return not is_template(source) or sole_column(source) is not None
 
 
 def _contents(job: Job) -> list[tuple[str, str | Sequence[Part]]]:
@@ -339,12 +279,12 @@ def _leaves(place: tuple[str, ...], value: object) -> list[tuple[str, str]]:
 
 
 def _weight(body: Mapping[str, object]) -> int:
-    images = 0
+    kinds: list[MediaKind] = []
 
     def count(value: object) -> str:
-        nonlocal images
-        images += isinstance(value, Media)
+        if isinstance(value, Media):
+            kinds.append(value.kind)
         return ""
 
     text_bytes = len(orjson.dumps(body, default=count, option=_PLAIN))
-    return request_weight(text_bytes, images, body.get("max_output_tokens"))
+    return request_weight(text_bytes, kinds, body.get("max_output_tokens"))

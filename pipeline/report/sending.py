@@ -53,9 +53,9 @@ def render_preview(
 
 
 def with_pictures_named(value: object) -> object:
-    """Return a request's body with a label where each picture will be."""
+    """Return a request's body with a label where each picture, video and file will be."""
     if isinstance(value, Media):
-        return f"<image {value.label}>"
+        return f"<{value.kind} {value.label}>"
     if isinstance(value, Mapping):
         return {str(name): with_pictures_named(member) for name, member in value.items()}
     if isinstance(value, list | tuple):

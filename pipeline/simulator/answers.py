@@ -7,7 +7,7 @@ reference, a digest of everything that was asked, so that an answer that reached
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -18,10 +18,13 @@ from pipeline.simulator.calling import Call, calls_of
 from pipeline.simulator.evidence import Evidence
 from pipeline.simulator.filling import Filler
 from pipeline.simulator.hosted import Ran, run_hosted
-from pipeline.simulator.images import Facts
 from pipeline.simulator.reading import Asked, Medium
+from pipeline.simulator.seen import Seen
 
 __all__ = ["Answer", "Usage", "answer", "count_input"]
+
+Facts = Mapping[tuple[str, str], Seen]
+"""What was seen of the media that brought their bytes, by their keys."""
 
 QUOTED_WORDS = 8
 OPENINGS = ("", "Put differently: ", "In other words: ", "To say it again: ")
@@ -37,6 +40,8 @@ REASONING_TOKENS: Mapping[str, int] = {
     "xhigh": 512,
     "max": 1024,
 }
+_UNSEEN_TOKENS: Mapping[str, int] = {"video": tokens.VIDEO, "file": tokens.FILE_UNSEEN}
+_UNSEEN: Mapping[str, str] = {"image": "an image", "video": "a video", "file": "a file"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class Answer:
 
 def answer(
     asked: Asked,
-    facts: Mapping[str, Facts],
+    facts: Facts,
     seed: int,
     *,
     cached: int = 0,
@@ -115,7 +120,7 @@ def answer(
     )
 
 
-def count_input(asked: Asked, facts: Mapping[str, Facts]) -> int:
+def count_input(asked: Asked, facts: Facts) -> int:
     """The input tokens of everything that was sent, by this provider's rules."""
     count = tokens.MESSAGE * asked.messages
     for text in (*asked.system, *asked.user, *asked.history, *asked.outputs):
@@ -130,21 +135,15 @@ def count_input(asked: Asked, facts: Mapping[str, Facts]) -> int:
     return count
 
 
-def _medium_tokens(medium: Medium, facts: Mapping[str, Facts]) -> int:
-    if medium.kind == "image":
-        seen = facts.get(medium.source)
-        width, height = (seen.width, seen.height) if seen else URL_IMAGE
-        return tokens.image_tokens(width, height, medium.detail)
-    if medium.kind == "video":
-        return tokens.VIDEO
-    if _is_data(medium):
-        return tokens.file_tokens(_file_size(medium.source))
-    return tokens.FILE_UNSEEN
+def _medium_tokens(medium: Medium, facts: Facts) -> int:
+    if (seen := facts.get(medium.key)) is not None:
+        return seen.tokens(medium.detail)
+    return tokens.image_tokens(*URL_IMAGE, medium.detail) if medium.kind == "image" else _UNSEEN_TOKENS[medium.kind]
 
 
-def _digest(asked: Asked, facts: Mapping[str, Facts], seed: int) -> str:
-    """A digest of all that was asked; an image counts by its bytes, whatever the spelling of its URI."""
-    media = [seen.digest if (seen := facts.get(medium.source)) else medium.source for medium in asked.media]
+def _digest(asked: Asked, facts: Facts, seed: int) -> str:
+    """A digest of all that was asked; an image, video or file counts by its bytes, whatever the spelling of its URI."""
+    media = [seen.digest if (seen := facts.get(medium.key)) else medium.source for medium in asked.media]
     parts = (
         str(seed),
         "\x1f".join(asked.system),
@@ -170,7 +169,7 @@ def _dumps(value: object) -> str:
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _sentence(asked: Asked, facts: Mapping[str, Facts], digest: str) -> str:
+def _sentence(asked: Asked, facts: Facts, digest: str) -> str:
     if asked.outputs:
         outputs = "; ".join(_quote(output, 24) for output in asked.outputs)
         return f"The tool answered {outputs} (ref {digest})."
@@ -187,45 +186,11 @@ def _quote(text: str, words: int) -> str:
     return f'"{quoted}{"…" if len(found) > words else ""}"'
 
 
-def _clause(medium: Medium, facts: Mapping[str, Facts]) -> str:
-    seen = facts.get(medium.source)
-    if seen is not None:
-        article = "an" if str(seen.width).startswith(("8", "11", "18")) and _spoken_an(seen.width) else "a"
-        return f"{article} {seen.width}x{seen.height} {seen.format}, mostly {_listed(seen.colours)}"
-    if medium.kind == "image":
-        return f"an image named {_url_name(medium.source)}"
-    if medium.kind == "video":
-        return f"a video named {_url_name(medium.source)}"
-    if _is_data(medium):
-        name = f" named {medium.name}" if medium.name else ""
-        return f"a {_file_kind(medium.source)} file{name} of {_file_size(medium.source)} bytes"
-    return f"a file named {medium.name or _url_name(medium.source)}"
-
-
-def _spoken_an(number: int) -> bool:
-    """Eight, eleven and eighteen, and what begins with them when spoken, take "an"."""
-    digits = str(number)
-    return digits.startswith("8") or len(digits) % 3 == 2
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _clause(medium: Medium, facts: Facts) -> str:
+    if (seen := facts.get(medium.key)) is not None:
+        return seen.said(medium.name)
+    return f"{_UNSEEN[medium.kind]} named {medium.name or _url_name(medium.source)}"
 
 
 def _url_name(url: str) -> str:
     return urlsplit(url).path.rpartition("/")[2] or url
-
-
-def _is_data(medium: Medium) -> bool:
-    return medium.kind == "file" and medium.place.endswith("file_data")
-
-
-def _file_size(data: str) -> int:
-    payload = data.partition(",")[2] if data.startswith("data:") else data
-    return len(payload.rstrip("=")) * 3 // 4
-
-
-def _file_kind(data: str) -> str:
-    if data.startswith("data:"):
-        return data[5:].partition(";")[0].rpartition("/")[2].upper()
-    return "PDF" if data.startswith("JVBER") else "data"

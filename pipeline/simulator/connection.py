@@ -16,7 +16,7 @@ import httptools
 
 __all__ = ["MAX_BODY", "Connection", "Exchange", "head_of"]
 
-MAX_BODY = 64 * 1024 * 1024
+MAX_BODY = 288 * 1024 * 1024  # a video of 200 MB in base64
 WAITING_REQUESTS = 16
 
 _REASONS: Mapping[int, bytes] = {status.value: status.phrase.encode() for status in HTTPStatus}

@@ -23,6 +23,8 @@ class Dialect:
     """None: any type but `foreign_tools` is let through."""
     foreign_tools: frozenset[str]
     parts: frozenset[str]
+    file_ids: bool
+    """Whether parts may name what was uploaded before."""
     roles: frozenset[str]
     parameters_closed: bool
     """Whether an unknown top-level parameter is an error, or silently ignored."""
@@ -75,6 +77,7 @@ _OPENAI = Dialect(
     tool_types=_OPENAI_TOOLS,
     foreign_tools=frozenset({"remote_mcp"}),
     parts=frozenset({"input_text", "input_image", "input_file"}),
+    file_ids=True,
     roles=frozenset({"user", "assistant", "system", "developer"}),
     parameters_closed=True,
     reads_instructions=True,
@@ -100,6 +103,7 @@ _QINGBO = Dialect(
     tool_types=frozenset({"web_search", "file_search", "function", "remote_mcp"}),
     foreign_tools=frozenset({"mcp"}),
     parts=frozenset({"input_text", "input_image", "input_video"}),
+    file_ids=False,
     roles=frozenset({"user", "assistant", "system"}),
     parameters_closed=False,
     reads_instructions=False,
@@ -125,6 +129,7 @@ _APIMART = Dialect(
     tool_types=frozenset({"web_search", "file_search", "function", "remote_mcp"}),
     foreign_tools=frozenset({"mcp"}),
     parts=frozenset({"input_text", "input_image"}),
+    file_ids=False,
     roles=frozenset({"user", "assistant", "system"}),
     parameters_closed=False,
     reads_instructions=False,

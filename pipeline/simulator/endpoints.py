@@ -10,19 +10,20 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pipeline.simulator.answers import Usage, answer, count_input
+from pipeline.simulator.answers import Facts, Usage, answer, count_input
 from pipeline.simulator.cache import PrefixCache
 from pipeline.simulator.delivery import pause
+from pipeline.simulator.documents import check_ids
 from pipeline.simulator.faults import Fault
-from pipeline.simulator.images import Facts, FactsCache, look
 from pipeline.simulator.keeping import POLL_HINT, Handler, Keeping, poll_hint
 from pipeline.simulator.ledger import Ledger
 from pipeline.simulator.limits import Window
-from pipeline.simulator.reading import Asked, input_items, read
+from pipeline.simulator.reading import Asked, Medium, input_items, read
 from pipeline.simulator.replay import check_replay
 from pipeline.simulator.routes import Work, record_of
 from pipeline.simulator.script import Script
 from pipeline.simulator.seals import seal
+from pipeline.simulator.seen import Seen, SeenCache, brings_bytes, see
 from pipeline.simulator.sender import Sender
 from pipeline.simulator.shapes import Reply, unfinished, usage_object
 from pipeline.simulator.store import Store, Stored
@@ -38,7 +39,7 @@ MODELS = ("gpt-5.4-mini", "gpt-5.4", "gpt-5", "gpt-4o", "gemini-2.5-pro")
 
 
 class Endpoints:
-    """The endpoints, with what they share: the stored responses, the images seen, the window of the limits."""
+    """The endpoints, with what they share: the stored responses, the media seen, the window of the limits."""
 
     def __init__(self, script: Script, window: Window, ledger: Ledger, tally: Tally, sender: Sender) -> None:
         self._script = script
@@ -46,12 +47,12 @@ class Endpoints:
         self._ledger = ledger
         self._tally = tally
         self._send = sender
-        self._facts = FactsCache()
+        self._seen = SeenCache()
         self._prefixes = PrefixCache()
         self._store = Store(script.background.kept_s)
         self._repeats: Counter[bytes] = Counter()
         """How often each body was executed, counted when the script asks for variation."""
-        self.workers = ThreadPoolExecutor(2, "image")
+        self.workers = ThreadPoolExecutor(2, "media")
         self.handlers: Mapping[str, Handler] = {
             "create": self.create,
             "compact": self.compact,
@@ -115,8 +116,8 @@ class Endpoints:
         listed = [{"id": name, "object": "model", "created": 1763600000, "owned_by": "simulator"} for name in MODELS]
         await self._send.json(work, {"object": "list", "data": listed}, fault)
 
-    async def _understand(self, work: Work) -> tuple[Asked, list[dict[str, Any]], dict[str, Facts]]:
-        """Check the request, read it, and look at each image it really brought."""
+    async def _understand(self, work: Work) -> tuple[Asked, list[dict[str, Any]], Facts]:
+        """Check the request, read it, and look at each image, video and file it really brought."""
         check_request(work.body, work.dialect)
         items = input_items(work.body)
         history: list[dict[str, Any]] = []
@@ -126,18 +127,19 @@ class Endpoints:
             check_replay(history, items)
         asked = read(work.body, history, items, work.dialect)
         work.images = sum(medium.kind == "image" for medium in asked.media)
-        facts: dict[str, Facts] = {}
+        check_ids(asked.media, work.dialect, self._script.files)
+        facts: dict[tuple[str, str], Seen] = {}
         for medium in asked.media:
-            if medium.kind == "image" and medium.source.startswith("data:") and medium.source not in facts:
-                facts[medium.source] = await self._look(medium.source, medium.place)
+            if brings_bytes(medium) and medium.key not in facts:
+                facts[medium.key] = await self._look(medium)
         return asked, [*history, *items], facts
 
-    async def _look(self, uri: str, place: str) -> Facts:
-        """Decode the image beside the loop, unless it was seen before."""
-        known = self._facts.get(uri)
+    async def _look(self, medium: Medium) -> Seen:
+        """Look at it beside the loop, unless it was seen before."""
+        known = self._seen.get(medium)
         if known is None:
-            known = await asyncio.get_running_loop().run_in_executor(self.workers, look, uri, place)
-            self._facts.put(uri, known)
+            known = await asyncio.get_running_loop().run_in_executor(self.workers, see, medium)
+            self._seen.put(medium, known)
         return known
 
     def _execution(self, work: Work, response_id: str, used: Usage, fault: Fault | None) -> dict[str, Any]:

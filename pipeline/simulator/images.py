@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
 import pybase64
 from PIL import Image
 
+from pipeline.simulator import tokens
 from pipeline.simulator.problems import RequestError
 
-__all__ = ["Facts", "FactsCache", "look", "sniff"]
+__all__ = ["Facts", "look", "sniff"]
 
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 
@@ -68,27 +68,24 @@ class Facts:
     height: int
     colours: tuple[str, ...]
 
+    def tokens(self, detail: str | None) -> int:
+        """What it costs."""
+        return tokens.image_tokens(self.width, self.height, detail)
 
-class FactsCache:
-    """Remembers what was on the images seen last, by the digest of their data URI."""
-
-    def __init__(self, size: int = 4096) -> None:
-        self._size = size
-        self._facts: OrderedDict[bytes, Facts] = OrderedDict()
-
-    def get(self, uri: str) -> Facts | None:
-        """What is known of this data URI."""
-        return self._facts.get(_key(uri))
-
-    def put(self, uri: str, facts: Facts) -> None:
-        """Keep the facts, forgetting the oldest."""
-        self._facts[_key(uri)] = facts
-        if len(self._facts) > self._size:
-            self._facts.popitem(last=False)
+    def said(self, _name: str) -> str:
+        """What is said of it."""
+        article = "an" if str(self.width).startswith(("8", "11", "18")) and _spoken_an(self.width) else "a"
+        return f"{article} {self.width}x{self.height} {self.format}, mostly {_listed(self.colours)}"
 
 
-def _key(uri: str) -> bytes:
-    return hashlib.sha256(uri.encode("utf-8", "surrogatepass")).digest()
+def _spoken_an(number: int) -> bool:
+    """Eight, eleven and eighteen, and what begins with them when spoken, take "an"."""
+    digits = str(number)
+    return digits.startswith("8") or len(digits) % 3 == 2
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def sniff(data: bytes) -> str | None:

@@ -27,6 +27,11 @@ class Medium:
     name: str = ""
     detail: str | None = None
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What is the same for the same medium, wherever it stands."""
+        return self.kind, self.source
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:

@@ -72,6 +72,8 @@ class Script:
     tool_rounds: float | None = None
     """In how many rounds the client's functions are called, `always` for without end; None: those the text asks for."""
     background: Background = field(default_factory=Background)
+    files: frozenset[str] | None = None
+    """The ids of uploaded files; None knows all that look like one."""
     faults: tuple[Rule, ...] = ()
 
 
@@ -104,6 +106,7 @@ def read_script(given: Mapping[str, object] | None) -> Script:
             "variation",
             "tool_rounds",
             "background",
+            "files",
             "faults",
         },
         "script",
@@ -121,6 +124,7 @@ def read_script(given: Mapping[str, object] | None) -> Script:
         variation=_bool(said.get("variation", False), "variation"),
         tool_rounds=_rounds(said.get("tool_rounds")),
         background=_background(said.get("background")),
+        files=None if said.get("files") is None else frozenset(map(str, _list(said["files"], "files"))),
         faults=tuple(_rule(rule, f"faults[{index}]") for index, rule in enumerate(_list(said.get("faults"), "faults"))),
     )
 

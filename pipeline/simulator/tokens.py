@@ -3,14 +3,15 @@
 Text: a run of up to six ASCII letters or digits is one token, and so is any other visible character; white space is
 free. A message costs four more. An image costs 85 plus 170 for each 512-pixel tile it touches, only the 85 with
 `detail: low`; one that is only named by a URL is taken for 1024x1024. A file costs a token per four bytes, 500 when
-only named; a video 1,000.
+only named; a video 250 per second begun, 1,000 when only named or of unknown length.
 """
 
 from __future__ import annotations
 
+import math
 import re
 
-__all__ = ["FILE_UNSEEN", "MESSAGE", "VIDEO", "count_text", "cut_text", "file_tokens", "image_tokens"]
+__all__ = ["FILE_UNSEEN", "MESSAGE", "VIDEO", "count_text", "cut_text", "file_tokens", "image_tokens", "video_tokens"]
 
 MESSAGE = 4
 VIDEO = 1000
@@ -44,3 +45,8 @@ def image_tokens(width: int, height: int, detail: str | None) -> int:
 def file_tokens(size: int) -> int:
     """What a file of this many bytes costs."""
     return -(-size // 4)
+
+
+def video_tokens(seconds: float | None) -> int:
+    """What a video of this length costs."""
+    return VIDEO if seconds is None else 250 * math.ceil(seconds)

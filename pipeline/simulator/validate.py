@@ -194,21 +194,28 @@ def _refusal_part(part: Mapping[str, Any], place: str) -> None:
 
 
 def _image_part(part: Mapping[str, Any], place: str) -> None:
+    _check_detail(part, place, ("low", "high", "auto", "original"))
     url = part.get("image_url")
-    if url is None:
-        if not isinstance(part.get("file_id"), str):
-            raise _missing(f"{place}.image_url")
-        return
+    if url is not None:
+        _check_url(url, f"{place}.image_url", "image")
+    elif not isinstance(part.get("file_id"), str):
+        raise _missing(f"{place}.image_url")
+
+
+def _check_detail(part: Mapping[str, Any], place: str, details: Sequence[str]) -> None:
+    if part.get("detail") is not None and part["detail"] not in details:
+        raise _value(f"{place}.detail", part["detail"], details)
+
+
+def _check_url(url: Any, place: str, noun: str) -> None:
     if not isinstance(url, str):
-        raise _type(f"{place}.image_url", "a string")
+        raise _type(place, "a string")
     if not url.startswith(("data:", "http://", "https://")):
         raise RequestError(
-            f"Invalid '{place}.image_url'. Expected a valid URL, but got a value with an invalid format.",
-            code="invalid_image_url",
-            param=f"{place}.image_url",
+            f"Invalid '{place}'. Expected a valid URL, but got a value with an invalid format.",
+            code=f"invalid_{noun}_url",
+            param=place,
         )
-    if part.get("detail") not in (None, "low", "high", "auto", "original"):
-        raise _value(f"{place}.detail", part["detail"], ["low", "high", "auto", "original"])
 
 
 def _file_part(part: Mapping[str, Any], place: str) -> None:
@@ -221,11 +228,15 @@ def _file_part(part: Mapping[str, Any], place: str) -> None:
         )
     if not isinstance(part[given[0]], str):
         raise _type(f"{place}.{given[0]}", "a string")
+    if given == ["file_data"] and not part.get("filename"):
+        raise _missing(f"{place}.filename")
+    _check_detail(part, place, ("low", "high", "auto"))
 
 
 def _video_part(part: Mapping[str, Any], place: str) -> None:
-    if not isinstance(part.get("video_url"), str):
+    if part.get("video_url") is None:
         raise _missing(f"{place}.video_url")
+    _check_url(part["video_url"], f"{place}.video_url", "video")
 
 
 _PARTS: Mapping[str, Callable[[Mapping[str, Any], str], None]] = {

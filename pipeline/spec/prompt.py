@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal
 
 from pydantic import model_validator
@@ -10,23 +12,67 @@ from pipeline.spec.group import Settings
 
 Detail = Literal["low", "high", "auto", "original"]
 
+KINDS = ("text", "image", "image_id", "video", "file", "file_id")
+"""What a part can be. Everything but a text is media: a column, or a template that gives its place or its id."""
+
+_OF_IMAGES = ("low", "high", "auto", "original")
+_OF_FILES = ("low", "high", "auto")
+_DETAILS: Mapping[str, tuple[str, ...]] = {
+    "image": _OF_IMAGES,
+    "image_id": _OF_IMAGES,
+    "file": _OF_FILES,
+    "file_id": _OF_FILES,
+}
+
+
+def kind_of_part(part: Mapping[str, object]) -> str:
+    """Return which of ``KINDS`` a part is; raise ``ValueError`` where it is not exactly one, or has a setting of another kind."""
+    kinds = [kind for kind in KINDS if part.get(kind) is not None]
+    if len(kinds) != 1:
+        raise ValueError(f"a part has exactly one of {', '.join(KINDS)}")
+    (kind,) = kinds
+    if part.get("detail") is not None and part["detail"] not in _DETAILS.get(kind, ()):
+        details = ", ".join(_DETAILS.get(kind, ())) or "none"
+        raise ValueError(f"{part['detail']!r} is no detail of {kind}; it has {details}")
+    if part.get("filename") is not None and kind != "file":
+        raise ValueError("filename belongs to a file")
+    return kind
+
 
 class Part(Settings):
-    """One piece of a message: a text or an image."""
+    """One piece of a message: a text, an image, a video or a file."""
 
     text: str | None = None
     """A template; a column is written `{{ name }}`."""
     image: str | None = None
     """A column that holds a URL, a path, bytes, `{bytes, path}` or a list of those; or a template that gives a URL or a path."""
+    image_id: str | None = None
+    """A column that holds the provider's id of an uploaded image, or a list of ids; or a template that gives an id."""
+    video: str | None = None
+    """A video, named as an image is: MP4, MOV, AVI or WebM."""
+    file: str | None = None
+    """A PDF or another document, named as an image is."""
+    file_id: str | None = None
+    """A column that holds the provider's id of an uploaded file, or a list of ids; or a template that gives an id."""
+    filename: str | None = None
+    """What the model is told a file is called; a template. By default the file's own name. It goes along with the file's bytes."""
     detail: Detail | None = None
-    """How closely the model looks at the image; it decides the image's price."""
+    """How closely the model looks at an image or a file, which decides the price; `original` is for images only."""
+
+    @cached_property
+    def kind(self) -> str:
+        """Which of ``KINDS`` it is."""
+        return kind_of_part(self.model_dump())
+
+    @property
+    def source(self) -> str:
+        """The template or the column's name that stands in the spec."""
+        source: str = getattr(self, self.kind)
+        return source
 
     @model_validator(mode="after")
     def _one_kind(self) -> Part:
-        if (self.text is None) == (self.image is None):
-            raise ValueError("a part has either text or image")
-        if self.detail is not None and self.image is None:
-            raise ValueError("detail belongs to an image")
+        kind_of_part(self.model_dump())
         return self
 
 

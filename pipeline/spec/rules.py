@@ -47,16 +47,16 @@ class Deadlines(Settings):
 
 
 class MediaRules(Settings):
-    """How pictures are found, told apart and sent."""
+    """How pictures, videos and files are found, told apart and sent."""
 
     identity: Literal["stat", "content"] = "stat"
-    """Whether a picture file counts in a request's identity by path, size and modification time, or by its content."""
+    """Whether a local file counts in a request's identity by path, size and modification time, or by its content."""
     roots: list[str] = []
     """Folders below which rows may name files, besides the input's own folder. Relative to the spec."""
     send: Literal["auto", "inline", "url"] = "auto"
-    """How pictures leave: URLs as URLs and all others inline (`auto`), everything inline, or nothing but URLs (`url`)."""
+    """How media leave: URLs as URLs and all others inline (`auto`), everything inline, or nothing but URLs (`url`)."""
     fetch: bool = False
-    """Whether URLs may be downloaded here: for `send: inline`, and with `auto` where the provider could not download one."""
+    """Whether URLs may be downloaded here: for `send: inline`, and with `auto` where the provider could not download a picture."""
     allow_private: bool = False
     """Whether what is fetched may lie on this machine or in its network, at any port. Only for rows that you trust."""
     max_side: int | None = Field(None, gt=0)

@@ -67,6 +67,18 @@ class Dialect:
 
     "20 MB" is read as binary, so that nothing is refused that the vendor would take.
     """
+    video_formats: frozenset[str]
+    """The mime types of videos that are taken."""
+    max_video_bytes: int
+    """The largest video, in bytes before base64."""
+    max_video_s: int
+    """The longest video, in seconds."""
+    max_file_bytes: int
+    """The largest file, in bytes before base64."""
+    file_ids: bool
+    """Whether parts may name what was uploaded to the provider, by its id."""
+    image_detail: bool
+    """Whether the vendor's page lists ``detail`` of pictures."""
     tool_results: Literal["items", "messages"]
     """How the outputs of functions go back: as items of the Responses API, or as chat messages.
 
@@ -154,7 +166,8 @@ class Endpoint:
 
 _DELIVERIES = frozenset({"plain", "stream"})  # no gateway documents the calls by which a background answer is fetched
 _IMAGE_FORMATS = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-_TWENTY_MEGABYTES = 20 * 1024 * 1024
+_VIDEO_FORMATS = frozenset({"video/mp4", "video/quicktime", "video/x-msvideo", "video/webm"})
+_MEGABYTE = 1024 * 1024
 _GATEWAY_PARAMETERS = frozenset({"model", "input", "tools", "temperature", "max_output_tokens", "stream"})
 _GATEWAY_ROLES = frozenset({"user", "assistant", "system"})
 
@@ -177,7 +190,15 @@ _OPENAI = Dialect(
     # The reference names neither formats nor sizes. Both are from OpenAI's older public guide on images: PNG, JPEG,
     # WebP and still GIF, 20 MB each.
     image_formats=_IMAGE_FORMATS,
-    max_image_bytes=_TWENTY_MEGABYTES,
+    max_image_bytes=20 * _MEGABYTE,
+    # qingbo's, for no page but its own speaks of videos.
+    video_formats=_VIDEO_FORMATS,
+    max_video_bytes=200 * _MEGABYTE,
+    max_video_s=600,
+    # From OpenAI's public guide on files; the reference names no size.
+    max_file_bytes=50 * _MEGABYTE,
+    file_ids=True,
+    image_detail=True,
     tool_results="items",
     encrypted_reasoning=True,
     store_by_default=False,
@@ -201,7 +222,13 @@ _QINGBO = Dialect(
     parts=frozenset({"input_text", "input_image", "input_video"}),
     roles=_GATEWAY_ROLES,
     image_formats=_IMAGE_FORMATS,
-    max_image_bytes=_TWENTY_MEGABYTES,
+    max_image_bytes=20 * _MEGABYTE,
+    video_formats=_VIDEO_FORMATS,
+    max_video_bytes=200 * _MEGABYTE,
+    max_video_s=600,
+    max_file_bytes=50 * _MEGABYTE,
+    file_ids=False,
+    image_detail=False,
     tool_results="items",
     encrypted_reasoning=False,
     store_by_default=None,

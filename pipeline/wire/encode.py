@@ -1,7 +1,7 @@
 """From the neutral body, in OpenAI's names, to the body that a dialect takes.
 
 Every step is steered by a fact of the dialect. Nothing the job names is lost on the way without a word: what a dialect
-cannot say is a reason to refuse (``refusals``), what its page does not list is worth a warning (``cautions``). Pictures
+cannot say is a reason to refuse (``refusals``), what its page does not list is worth a warning (``cautions``). Media
 stand in the body as ``Media`` values; they are leaves here and come out as they went in.
 """
 
@@ -48,6 +48,13 @@ def refusals(body: Body, dialect: Dialect) -> list[str]:
     """Return the reasons why this dialect cannot take this body, each once; none means that it can."""
     kinds = [kind for kind in _kinds_of_parts(body) if kind in _DOCUMENTED_PARTS - dialect.parts]
     reasons = [f"{dialect.name} takes no {kind}; messages may hold {_listed(dialect.parts)}" for kind in kinds]
+    if not dialect.file_ids:
+        named = [str(part.get("type")) for part in _parts(body) if part.get("file_id") is not None]
+        reasons += [
+            f"{dialect.name} knows no file_id, which an {kind} has; give its URL or its bytes"
+            for kind in named
+            if kind in dialect.parts
+        ]
     roles = [role for role in _roles(body) if role not in dialect.roles | _TOOL_ROLES[dialect.tool_results]]
     reasons += [f"{dialect.name} has no role {role}; messages may be of {_listed(dialect.roles)}" for role in roles]
     if dialect.mcp_tool == "remote_mcp":
@@ -121,13 +128,19 @@ def _undocumented(body: Body, dialect: Dialect) -> list[str]:
     # What the dialect says in another way of its own needs no word of the page.
     known = dialect.documented | {dialect.max_tokens_field}
     known |= {"instructions"} if dialect.instructions == "system_message" else set()
-    return [name for name, value in body.items() if value is not None and name not in known]
+    names = [name for name, value in body.items() if value is not None and name not in known]
+    detailed = not dialect.image_detail and any(part.get("detail") is not None for part in _parts(body))
+    return [*names, "detail of pictures"] if detailed else names
+
+
+def _parts(body: Body) -> Iterator[Mapping[str, object]]:
+    for item in members(body.get("input")):
+        for name in ("content", "output"):
+            yield from members(item.get(name))
 
 
 def _kinds_of_parts(body: Body) -> Iterator[str]:
-    for item in members(body.get("input")):
-        for name in ("content", "output"):
-            yield from (str(part.get("type")) for part in members(item.get(name)))
+    yield from (str(part.get("type")) for part in _parts(body))
 
 
 def _roles(body: Body) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -225,3 +226,72 @@ async def test_a_download_that_fails_for_now_says_so() -> None:
         with pytest.raises(MediaError, match="cannot fetch") as failed:
             await out.inline(at(f"http://127.0.0.1:{port}/a.jpg"))
     assert failed.value.transient
+
+
+DATA = Path(__file__).parents[2] / "data"
+VIDEO = (DATA / "clips" / "ball.webm").read_bytes()
+PDF = (DATA / "documents" / "pond.pdf").read_bytes()
+CLIP = Media(identity="", label="clip", data=VIDEO, kind="video")
+REPORT = Media(identity="", label="report", data=PDF, kind="file")
+
+
+async def test_videos_and_files_leave_as_they_are(tmp_path: Path) -> None:
+    """From a cell or a file, untouched by what the job does to its pictures."""
+    (tmp_path / "a.bin").write_bytes(VIDEO)
+    (tmp_path / "b.bin").write_bytes(PDF)
+    on_disk = [
+        Media(identity="", label="a", path=tmp_path / "a.bin", kind="video"),
+        Media(identity="", label="b", path=tmp_path / "b.bin", kind="file", filename="b.bin"),
+    ]
+    async with pictures(max_side=9, convert=True) as out:
+        sent = [await out.inline(media) for media in (CLIP, REPORT, *on_disk)]
+    assert [(each.media_type, each.data) for each in sent] == [("video/webm", VIDEO), ("application/pdf", PDF)] * 2
+
+
+@pytest.mark.parametrize(
+    ("media", "dialect", "rules", "said"),
+    [
+        (CLIP, {"max_video_s": 3}, {}, "clip: the video is 4 seconds long; 3 are the limit"),
+        (CLIP, {"max_video_bytes": 7000}, {}, "clip has 7,935 bytes; 7,000 are the limit"),
+        (CLIP, {"video_formats": ["video/mp4"]}, {}, "clip: the video is WebM; taken are MP4"),
+        (replace(CLIP, data=PDF), {}, {}, "clip: the video is not MP4, MOV, AVI or WebM: it is a PDF"),
+        (CLIP, {}, {"send": "url"}, "clip is no URL, and media.send is url"),
+        (REPORT, {"max_file_bytes": 1000}, {}, "report has 1,379 bytes; 1,000 are the limit"),
+        (replace(REPORT, data=VIDEO, filename="r.pdf"), {}, {}, "report: the file is called r.pdf, but it is a WebM"),
+        (REPORT, {}, {"send": "url"}, "report is no URL, and media.send is url"),
+        (Media(identity="", label="gone", path=Path("/nowhere/x"), kind="file"), {}, {}, "cannot read gone"),
+    ],
+    ids=str,
+)
+async def test_a_video_or_file_that_cannot_be_sent_is_called_by_its_name(
+    media: Media, dialect: dict[str, object], rules: dict[str, object], said: str
+) -> None:
+    """Before anything leaves; and no hint speaks of pictures."""
+    async with pictures(dialect, **rules) as out:
+        with pytest.raises(MediaError, match=said) as refused:
+            await out.inline(media)
+    assert "max_side" not in str(refused.value.hint)
+
+
+async def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    """A sparse file of a terabyte is refused by its size alone."""
+    path = tmp_path / "huge.mp4"
+    with path.open("wb") as file:
+        file.truncate(10**12)
+    async with pictures() as out:
+        with pytest.raises(MediaError, match="1,000,000,000,000 bytes"):
+            await out.inline(Media(identity="", label="huge.mp4", path=path, kind="video"))
+
+
+async def test_videos_and_files_are_fetched_up_to_limits_of_their_own(file_server: FileServer) -> None:
+    """A file may be larger than a picture, and a picture no larger than before."""
+    file_server.files["a.pdf"] = PDF
+    url = file_server.url("a.pdf")
+    async with pictures({"max_image_bytes": 1000}, send="inline", **FETCHED) as out:
+        sent = await out.inline(Media(identity="", label="a", url=url, kind="file", filename="a.pdf"))
+        assert (sent.media_type, sent.data) == ("application/pdf", PDF)
+        with pytest.raises(MediaError, match="1,000 bytes"):
+            await out.inline(at(url))
+    async with pictures({"max_file_bytes": 1000}, send="inline", **FETCHED) as out:
+        with pytest.raises(MediaError, match="1,000 bytes"):
+            await out.inline(Media(identity="", label="a", url=url, kind="file"))

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import orjson
@@ -28,6 +28,9 @@ from pipeline.spec.provider import Provider
 from pipeline.spec.rules import MediaRules
 from pipeline.wire.dialect import DIALECTS, Endpoint
 from pipeline.wire.signals import RateHeaders
+
+if TYPE_CHECKING:
+    from tests.conftest import FileServer
 
 OPENAI = DIALECTS["openai"]
 REQUEST = Request(3, "m", {"model": "m", "input": "hi"}, b"0" * 16, 10)
@@ -156,6 +159,53 @@ async def test_large_pictures_are_put_in_as_small_ones_are() -> None:
     )
     large = f"data:image/png;base64,{b64encode(buffer.getvalue()).decode()}"
     assert sent["input"] == [large, "between", naive(PICTURES[0])]
+
+
+PDF = (Path(__file__).parents[2] / "data" / "documents" / "pond.pdf").read_bytes()
+PDF_URI = f"data:application/pdf;base64,{b64encode(PDF).decode()}"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("media", "part", "sent"),
+    [
+        ({"url": "https://x/a.pdf"}, {"file_url": ...}, {"file_url": "https://x/a.pdf"}),
+        ({"data": PDF, "filename": "a.pdf"}, {"file_data": ...}, {"file_data": PDF_URI, "filename": "a.pdf"}),
+        (
+            {"data": PDF},
+            {"file_data": ..., "detail": "low"},
+            {"file_data": PDF_URI, "filename": "file.pdf", "detail": "low"},
+        ),
+        (
+            {"data": b"a text"},
+            {"file_data": ...},
+            {"file_data": "data:text/plain;base64,YSB0ZXh0", "filename": "file.txt"},
+        ),
+    ],
+)
+async def test_a_file_goes_with_its_bytes_and_its_name(
+    media: dict[str, Any], part: dict[str, Any], sent: dict[str, str]
+) -> None:
+    """A URL needs none; what has no name gets one by its type."""
+    reference = Media(identity="", label="f", kind="file", **media)
+    content = {"type": "input_file", **{name: reference if value is ... else value for name, value in part.items()}}
+    body = {"input": [{"role": "user", "content": [content]}]}
+    assert orjson.loads(await serialized(body, pictures()))["input"][0]["content"] == [{"type": "input_file", **sent}]
+
+
+@pytest.mark.anyio
+async def test_a_file_that_is_fetched_here_is_no_url_any_more(file_server: FileServer) -> None:
+    """Its bytes go where bytes belong, under the last name of its URL, beside what else the part says."""
+    file_server.files["pond.pdf"] = PDF
+    url = file_server.url("pond.pdf")
+    out = pictures(send="inline", fetch=True, allow_private=True)
+    reference = Media(identity="", label="f", kind="file", url=url, filename="pond.pdf")
+    part = {"type": "input_file", "file_url": reference, "detail": "high"}
+    async with out:
+        sent = orjson.loads(await serialized({"input": [{"content": [part]}]}, out))
+    assert sent["input"][0]["content"] == [
+        {"type": "input_file", "detail": "high", "filename": "pond.pdf", "file_data": PDF_URI}
+    ]
 
 
 def test_the_pictures_of_a_body_are_found_in_their_order() -> None:

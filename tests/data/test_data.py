@@ -10,6 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageOps
 
+from pipeline.media.documents import file_type, pdf_pages
+from pipeline.media.probe import VideoFacts, probe_video
+
 DATA = Path(__file__).parents[2] / "data"
 PHOTOS = sorted((DATA / "photos").iterdir())
 GENRES = {"Comedy", "Documentary", "Drama", "Horror", "Sci-Fi", "Western"}
@@ -42,10 +45,11 @@ def test_readme_lists_every_photo_and_no_other() -> None:
 
 
 def test_readme_lists_every_other_input() -> None:
-    """The README tells the size of each table to the byte."""
-    rows = readme_table(r"`[a-z]+\.(parquet|csv)`")
+    """The README tells the size of each table, clip and document to the byte, and no file is left out."""
+    rows = readme_table(r"`([a-z]+/)?[a-z]+\.(parquet|csv|webm|mp4|pdf)`")
+    inputs = [path for path in DATA.rglob("*.*") if path.suffix not in {".md", ".py", ".pyc"} and path not in PHOTOS]
     assert {name: int(cells[1]) for name, cells in rows.items()} == {
-        name: (DATA / name).stat().st_size for name in ("photos.parquet", "claims.csv", "comments.csv", "films.csv")
+        path.relative_to(DATA).as_posix(): path.stat().st_size for path in inputs
     }
 
 
@@ -195,3 +199,53 @@ def test_the_comments_are_complete_and_of_every_kind() -> None:
     assert comments.null_count().row(0) == (0, 0, 0, 0)
     assert not comments["comment"].is_duplicated().any()
     assert set(comments["meant"]) == {"ok", "spam", "insult", "off_topic"}
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("ball.webm", ("WebM", "video/webm", 4.0, 160, 120)),
+        ("clock.mp4", ("MP4", "video/mp4", 3.0, 160, 120)),
+    ],
+)
+def test_the_clips_are_short_videos(name: str, facts: tuple[str, str, float, int, int]) -> None:
+    """One WebM and one MP4, of the length that the README tells."""
+    path = DATA / "clips" / name
+    assert probe_video(path) == VideoFacts(*facts, bytes=path.stat().st_size)
+    assert f"{facts[2]:g} seconds" in readme_table(r"`clips/.+`")[f"clips/{name}"][0]
+
+
+def test_the_pictures_of_the_clips_can_be_seen() -> None:
+    """Each is a whole one: a JPEG in the MP4, and a key frame of VP8 in the WebM."""
+    clock, ball = ((DATA / "clips" / name).read_bytes() for name in ("clock.mp4", "ball.webm"))
+    starts = [found.start() for found in re.finditer(rb"\xff\xd8\xff\xe0", clock)]
+    assert len(starts) == 15
+    for start in starts:
+        with Image.open(io.BytesIO(clock[start:])) as image:
+            image.load()
+            assert image.size == (160, 120)
+    assert ball.count(b"\x9d\x01\x2a\xa0\x00\x78\x00") == 20
+
+
+def test_the_document_has_the_pages_that_the_readme_tells() -> None:
+    """A PDF of two pages, whose table of objects points where each begins."""
+    content = (DATA / "documents" / "pond.pdf").read_bytes()
+    assert file_type(content) == ("application/pdf", "a PDF")
+    assert pdf_pages(content) == 2
+    assert "2 pages" in readme_table(r"`documents/.+`")["documents/pond.pdf"][0]
+    table = content[int(content.split()[-2]) :]
+    offsets = [int(offset) for offset in re.findall(rb"(\d{10}) 00000 n", table)]
+    assert [content[offset:].split()[0] for offset in offsets] == [b"%d" % number for number in range(1, 8)]
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [("pairs", ["left", "right", "subject"]), ("clips", ["clip", "question"]), ("documents", ["document", "question"])],
+)
+def test_the_small_tables_name_files_that_are_there(table: str, columns: list[str]) -> None:
+    """Beside the table, as jobs look for them; a value stands in every cell."""
+    rows = pl.read_csv(DATA / f"{table}.csv")
+    assert rows.columns == columns
+    assert sum(rows.null_count().row(0)) == 0
+    for column in columns[:-1]:
+        assert all((DATA / name).is_file() for name in rows[column])

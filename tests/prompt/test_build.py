@@ -143,7 +143,7 @@ def test_a_column_may_hold_a_conversation(build: Build, cell: object) -> None:
         ([{"role": "user", "content": "x"}, {"role": 1, "content": "x"}], r"chat\[1\] is no message"),
         ([{"role": "user", "content": 7}], "neither a text nor a list"),
         ([{"role": "user", "content": ["x"]}], "no map"),
-        ([{"role": "user", "content": [{"image": None, "text": None}]}], "without type, text or image"),
+        ([{"role": "user", "content": [{"image": None, "text": None}]}], "exactly one of text, image"),
     ],
 )
 def test_a_conversation_that_is_none_fails_the_row(build: Build, cell: object, said: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.errors import PromptError
-from pipeline.records import Media
-from pipeline.report.sending import render_check, render_offer, render_preview
+from pipeline.records import Media, MediaKind
+from pipeline.report.sending import render_check, render_offer, render_preview, with_pictures_named
 
 URL = "https://api.openai.com/v1/responses"
 
@@ -31,6 +33,13 @@ def test_a_checked_job_shows_the_columns_of_its_output() -> None:
         "    tags     list<item: string>\n"
         "  note       temperature is ignored by reasoning models"
     )
+
+
+@pytest.mark.parametrize("kind", ["image", "video", "file"])
+def test_media_are_named_by_what_they_are(kind: MediaKind) -> None:
+    """A video is not called a picture."""
+    body = {"input": [Media(identity="", label="a.bin", data=b"x", kind=kind)]}
+    assert with_pictures_named(body) == {"input": [f"<{kind} a.bin>"]}
 
 
 def test_a_preview_shows_the_request_with_its_pictures_named() -> None:

@@ -84,7 +84,10 @@ def test_a_wrong_setting_is_told_in_plain_words(mistakes: Mistakes, small: str, 
         ("prompt: 5", "1:9 prompt: must be text or a list, not 5; put quotes around it"),
         ("prompt: {}", "1:1 prompt: a prompt has exactly one of user, messages and input"),
         ("prompt: [{txt: a}]", "1:11 prompt[0].txt: is not a setting here (text?)"),
-        ("prompt: {user: [{text: a, image: b}]}", "1:17 prompt.user[0]: a part has either text or image"),
+        (
+            "prompt: {user: [{text: a, image: b}]}",
+            "1:17 prompt.user[0]: a part has exactly one of text, image, image_id, video, file, file_id",
+        ),
         (
             "prompt: {messages: [{role: usr, content: [5]}]}",
             "1:28 prompt.messages[0].role: must be one of user, assistant, system, developer, not 'usr' (user?)",

@@ -89,6 +89,13 @@ def test_every_vendor_takes_the_four_picture_formats_up_to_20_megabytes(dialect:
     assert dialect.max_image_bytes == 20 * 1024 * 1024
 
 
+def test_videos_are_taken_as_the_one_page_that_speaks_of_them_says() -> None:
+    """MP4, MOV, AVI and WebM of at most 200 MB and ten minutes."""
+    dialect = DIALECTS["qingbo"]
+    assert dialect.video_formats == {"video/mp4", "video/quicktime", "video/x-msvideo", "video/webm"}
+    assert (dialect.max_video_bytes, dialect.max_video_s) == (200 * 1024 * 1024, 600)
+
+
 OVERRIDES = {
     "path": "/v2/responses",
     "max_tokens_field": "max_output_tokens",
@@ -104,6 +111,12 @@ OVERRIDES = {
     "roles": ["user"],
     "image_formats": ["image/png"],
     "max_image_bytes": 1000,
+    "video_formats": ["video/mp4"],
+    "max_video_bytes": 2000,
+    "max_video_s": 30,
+    "max_file_bytes": 3000,
+    "file_ids": True,
+    "image_detail": True,
     "tool_results": "messages",
     "encrypted_reasoning": True,
     "store_by_default": True,

@@ -425,6 +425,41 @@ def test_a_part_that_a_dialect_does_not_have_is_refused_in_plain_words(
     assert all(part["type"] in reason and dialect.name in reason for reason in reasons)
 
 
+@pytest.mark.parametrize(
+    ("dialect", "kind", "refused"),
+    [
+        (OPENAI, "input_image", False),
+        (OPENAI, "input_file", False),
+        (QINGBO, "input_image", True),
+        (APIMART, "input_image", True),
+        (QINGBO.overridden({"file_ids": True}), "input_image", False),
+    ],
+)
+def test_an_id_of_an_uploaded_file_is_for_who_has_uploads(dialect: Dialect, kind: str, refused: bool) -> None:
+    """A gateway's page knows no ids: it might answer without the picture, and be paid for that."""
+    body = {"input": [user(text("x"), {"type": kind, "file_id": "file-1"})]}
+    assert refusals(body, dialect) == (
+        [f"{dialect.name} knows no file_id, which an {kind} has; give its URL or its bytes"] if refused else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("dialect", "warned", "refused"),
+    [
+        (OPENAI, False, False),
+        (QINGBO, True, False),
+        (APIMART, True, False),
+        (APIMART.overridden({"undocumented": "refuse"}), False, True),
+        (APIMART.overridden({"image_detail": True}), False, False),
+    ],
+)
+def test_a_pictures_detail_is_told_of_where_no_page_lists_it(dialect: Dialect, warned: bool, refused: bool) -> None:
+    """It is sent as the job has it, with a word of warning, as undocumented parameters are."""
+    body = {"input": [user(text("x"), {"type": "input_image", "image_url": "https://x/a.png", "detail": "low"})]}
+    assert any("detail of pictures" in caution for caution in cautions(body, dialect)) is warned
+    assert any("detail of pictures" in reason for reason in refusals(body, dialect)) is refused
+
+
 def test_parts_inside_a_tools_result_are_looked_at_too() -> None:
     """A file that a tool gives back is refused like one in a message."""
     body = {"input": [{"type": "function_call_output", "call_id": "c", "output": [{"type": "input_file"}]}]}
