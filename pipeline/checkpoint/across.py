@@ -29,11 +29,12 @@ def completed(row: int, results: Sequence[Sequence[object]], samples: int) -> li
     if results and asks_nothing(results[0]):
         return [results[0]] * samples
     known = {result[RESULT.index("sample")]: result for result in results}
-    pending = {"row": row, "status": Status.PENDING.value}
-    return [
-        known.get(sample) or tuple({**pending, "sample": sample}.get(name) for name in RESULT)
-        for sample in range(samples)
-    ]
+    return [known.get(sample) or _pending(row, sample) for sample in range(samples)]
+
+
+def _pending(row: int, sample: int) -> Sequence[object]:
+    values = {"row": row, "sample": sample, "status": Status.PENDING.value}
+    return [values.get(name) for name in RESULT]
 
 
 def deciding(statuses: Sequence[str]) -> int:

@@ -224,18 +224,18 @@ class Columns:
 
     def answers(self, results: Mapping[int, Sequence[Sequence[object]]], numbers: Sequence[int]) -> list[pa.Array]:
         """Return the columns that are not the input's, for these rows, from their samples' results; what has none is pending."""
-        rows = [self._row(number, results.get(number, ())) for number in numbers]
+        ours = _ours(self.job)
+        rows = [self._row(number, results.get(number, ()), ours) for number in numbers]
         types = [field.type for field in list(self.schema)[len(self.kept) :]]
         return [pa.array([row[name] for row in rows], type_) for name, type_ in zip(self.added, types, strict=True)]
 
-    def _row(self, number: int, results: Sequence[Sequence[object]]) -> Cells:
+    def _row(self, number: int, results: Sequence[Sequence[object]], ours: Sequence[Ours]) -> Cells:
         samples = [self._cells(number, result) for result in completed(number, results, self.job.samples)]
         if len(samples) == 1:
             return samples[0]
-        row = {ours.name: combined(samples, ours.name, ours.across) for ours in _ours(self.job)}
-        row |= {
-            name: combined(samples, name, "list") for name in (*(field.name for field in _fields(self.job)), "output")
-        }
+        row = {column.name: combined(samples, column.name, column.across) for column in ours}
+        for name in (*(field.name for field in _fields(self.job)), "output"):
+            row[name] = combined(samples, name, "list")
         given = [cells for cells in samples if cells["status"] == Status.OK and cells["output"] is None]
         answers = sum(map(answered, samples))
         for field in _fields(self.job):

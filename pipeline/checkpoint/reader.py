@@ -141,11 +141,8 @@ class Reader:
         if self.samples == 1 or asks_nothing(found[0]):
             return self._sample(found[0])
         shown = [self._sample(line) for line in completed(number, found, self.samples)]
-        return {
-            "row": number,
-            "status": shown[deciding([str(each["status"]) for each in shown])]["status"],
-            "samples": shown,
-        }
+        statuses = [str(sample["status"]) for sample in shown]
+        return {"row": number, "status": statuses[deciding(statuses)], "samples": shown}
 
     def _sample(self, result: Sequence[object]) -> dict[str, object]:
         names = (

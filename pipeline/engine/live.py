@@ -176,7 +176,10 @@ async def ask_all(
 
 def _held_at_once(job: Job) -> int:
     """As many rows as may be out. Where each row names its model, more: those of one that has to wait must not hold up the others."""
-    return WORKERS if job.limits.concurrency is None or is_template(job.model) else job.limits.concurrency
+    concurrency = job.limits.concurrency
+    if concurrency is None or is_template(job.model):
+        return max(WORKERS, concurrency or 0)
+    return concurrency
 
 
 def client_of(

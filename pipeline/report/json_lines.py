@@ -36,7 +36,10 @@ NAMES: Mapping[type[Event], str] = {
 
 
 class JsonLines:
-    """Writes every event as it comes, but finished rows as a ``progress`` object once a second. All output is printable ASCII."""
+    """Writes every event as it comes, but finished rows as a ``progress`` object once a second. All output is printable ASCII.
+
+    Where each of the ``rows`` is asked several times, all other figures count single answers.
+    """
 
     def __init__(self, stream: TextIO, *, clock: Callable[[], float]) -> None:
         self._stream = stream
