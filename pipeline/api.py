@@ -25,12 +25,14 @@ from pipeline.engine.check import Prepared, first_requests, prepare, replaces_in
 from pipeline.engine.live import Brake
 from pipeline.engine.session import Consent, Offer, metadata, run_job
 from pipeline.engine.starter import starter
+from pipeline.engine.tokens import token_variables
 from pipeline.errors import DataError, Problem, RowError, SpecError
 from pipeline.events import Event, RunFinished
 from pipeline.records import STATUS_FACTS, Status
 from pipeline.rows.source import open_source
 from pipeline.spec.job import Job
 from pipeline.spec.load import load_job
+from pipeline.wire.credentials import filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,9 +93,9 @@ def check(spec: str | Path, *, sets: Sequence[str] = (), allow_code: bool = Fals
     """
     prepared = prepare(_load(spec, sets), allow_code=allow_code)
     name = prepared.endpoint.key_env
-    if name is not None and not os.environ.get(name):
-        return replace(prepared, notes=(*prepared.notes, f"{name} is not set in this shell; `run` needs it"))
-    return prepared
+    named = [*([] if name is None else [name]), *token_variables(prepared.job)]
+    missing = [f"{name} is not set in this shell; `run` needs it" for name in named if not os.environ.get(name)]
+    return replace(prepared, notes=(*prepared.notes, *missing))
 
 
 def preview(spec: str | Path, *, rows: int = 1, sets: Sequence[str] = (), allow_code: bool = False) -> list[Preview]:
@@ -108,7 +110,7 @@ def preview(spec: str | Path, *, rows: int = 1, sets: Sequence[str] = (), allow_
         if isinstance(built, RowError):
             previews.append(Preview(row, endpoint.url, headers, None, built))
         else:
-            previews.append(Preview(row, endpoint.url, headers, prepared.body(built), None))
+            previews.append(Preview(row, endpoint.url, headers, _named(prepared.body(built)), None))
     return previews
 
 
@@ -210,6 +212,11 @@ def serve(
     except (simulator.ScriptError, OSError) as error:
         where = str(script) if script is not None else f"{host}:{port}"
         raise SpecError([Problem("", str(error))], source=where, hint="port 0 takes a free one") from error
+
+
+def _named(body: Mapping[str, object]) -> dict[str, object]:
+    """Return a body with the names of variables, as a shell writes them, where their values are sent."""
+    return dict(filled(body, "${}".format))
 
 
 def _load(spec: str | Path, sets: Sequence[str]) -> Job:

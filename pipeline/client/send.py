@@ -13,9 +13,11 @@ import anyio.to_thread
 import orjson
 import pybase64
 
+from pipeline.client.secrecy import Stars
 from pipeline.errors import AttemptError, PromptError, RowError, Sent
 from pipeline.records import Journal, Media, Outcome, Post, Reply, Request, Status
 from pipeline.spec.columns import FieldsError
+from pipeline.wire.credentials import filled, variables
 from pipeline.wire.decode import read_answer
 from pipeline.wire.encode import encode, refusals
 from pipeline.wire.signals import RateHeaders, rate_headers
@@ -24,7 +26,7 @@ from pipeline.wire.sse import EventReader, has_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pipeline.client.http import Answer, Http
+    from pipeline.client.http import Http
     from pipeline.client.pictures import Pictures
     from pipeline.media.prepare import PreparedImage
     from pipeline.spec.fields import Fields
@@ -33,10 +35,18 @@ if TYPE_CHECKING:
 Secret = Callable[[], str | None]
 """Gives the key at the moment it is put into a header, so that no record of ours ever holds it."""
 
-_SHORTEST_KEY = 8  # characters; a shorter one is a placeholder, and would turn up in plain words
+Tokens = Callable[[str], str]
+"""Gives the token that an environment variable holds; raises ``PromptError`` for a variable that the job itself does not name."""
 
 Feedback = Callable[[str, RateHeaders], None]
 """Takes a model and the rate headers of one of its answers."""
+
+
+def no_tokens(variable: str) -> str:
+    """Give no token: for jobs whose tools have none. Raises ``PromptError``."""
+    raise PromptError(
+        f"a tool names the environment variable {variable}; only those that the job itself names are sent"
+    )
 
 
 _LARGE = 1024 * 1024  # bytes of pictures; to put more into a body takes milliseconds, which others should not wait for
@@ -49,9 +59,11 @@ def sending(
     extra_body: Mapping[str, object],
     pictures: Pictures,
     feedback: Feedback,
+    tokens: Tokens = no_tokens,
 ) -> Post:
     """Return the layer that encodes a request for the endpoint, puts its pictures in, sends it and reads the answer.
 
+    Key and ``tokens`` of its tools are in nothing but these bytes; an answer that echoes one comes back with stars in its place.
     Pictures that the provider could not download are noted, so that the next attempt can send their bytes; it does not say which it was.
     """
 
@@ -59,22 +71,24 @@ def sending(
         if reasons := refusals(request.body, endpoint.dialect):
             raise PromptError(reasons[0])
         body = encode(request.body, endpoint.dialect, extra_body)
-        content = await serialized(body, pictures)
+        content = await serialized(filled(body, tokens), pictures)
         first_token = _FirstToken()
         hear = first_token.hear if body.get("stream") is True else None
         secret = key()
-        answer = without(secret, await http.post(endpoint.url, headers_of(endpoint, secret), content, hear))
+        stars = Stars([secret, *map(tokens, variables(body))])
+        answer = stars.answer(await http.post(endpoint.url, headers_of(endpoint, secret), content, hear))
         feedback(request.model, rate_headers(answer.headers))
         try:
             unfinished = body.get("background") is True  # then an answer that is still to be made is a good one
             reply = read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=unfinished)
         except AttemptError as error:
+            stars.hide_in(error)
             if error.kind == "image_download":
                 pictures.could_not_download(media.url for media in media_of(body) if media.url is not None)
             if error.kind == "auth" and endpoint.key_env is None:
                 error.hint = "no key is sent to this address; name the variable that holds it in provider.api_key_env"
             raise
-        return replace(reply, first_token_s=first_token.after_s)
+        return replace(stars.reply(reply), first_token_s=first_token.after_s)
 
     return send
 
@@ -198,14 +212,6 @@ def _spliced(skeleton: bytes, token: str, images: Sequence[PreparedImage]) -> by
     for image, piece in zip(images, pieces, strict=True):
         out += [f"data:{image.media_type};base64,".encode(), pybase64.b64encode(image.data), piece]
     return b"".join(out)
-
-
-def without(key: str | None, answer: Answer) -> Answer:
-    """Return the answer with our key starred out: what echoes it must reach neither journal nor table."""
-    if key is None or len(key) < _SHORTEST_KEY:
-        return answer
-    headers = {name: value.replace(key, "***") for name, value in answer.headers.items()}
-    return replace(answer, headers=headers, content=answer.content.replace(key.encode(), b"***"))
 
 
 def headers_of(endpoint: Endpoint, key: str | None) -> dict[str, str]:

@@ -125,7 +125,8 @@ class Job(Settings):
     @model_validator(mode="after")
     def _parameters(self) -> Job:
         asks_fields, asks_system = self.output.fields is not None, self.prompt.system is not None
-        if complaints := check_request(self.request, asks_fields=asks_fields, asks_system=asks_system):
+        complaints = check_request(self.request, self.extra_body, asks_fields=asks_fields, asks_system=asks_system)
+        if complaints:
             raise ParameterErrors(complaints)
         return self
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pipeline.wire.credentials import exposed
 from pipeline.wire.shape import (
     Complaint,
     Shape,
@@ -100,7 +101,7 @@ _TOOL = tagged(
         "remote_mcp": record(
             {
                 "remote_mcp": record(
-                    {"url": text(), "auth_token": text(), "timeout": number(0)}, required=("url",), extensible=True
+                    {"url": text(), "auth_token_env": text(), "timeout": number(0)}, required=("url",), extensible=True
                 )
             },
             required=("remote_mcp",),
@@ -232,6 +233,7 @@ def check_parameters(request: Mapping[str, object]) -> list[Complaint]:
                     suggestion,
                 )
             )
+    complaints += exposed(request.get("tools"), ("request", "tools"))
     if _has(request, "conversation", "previous_response_id"):
         complaints.append(Complaint(("request", "conversation"), "excludes previous_response_id; keep one of them"))
     return complaints

@@ -13,7 +13,12 @@ from pipeline.wire.dialect import Dialect
 Tool = Mapping[str, object]
 
 # Which field of one MCP form is which field of the other.
-_MCP_NAMES: Mapping[str, str] = {"url": "server_url", "auth_token": "authorization", "timeout": "timeout"}
+_MCP_NAMES: Mapping[str, str] = {
+    "url": "server_url",
+    "auth_token": "authorization",
+    "auth_token_env": "authorization_env",
+    "timeout": "timeout",
+}
 # What an `mcp` tool may hold and lose nothing by as `remote_mcp`: labels are only for reading, and without approval
 # nobody is asked there.
 _EXPENDABLE = frozenset({"type", "server_label", "server_description", *_MCP_NAMES.values()})
