@@ -137,7 +137,9 @@ class _Session:
         self._observe = observe
         self._started = time.monotonic()
         self._journal: Journal | None = Journal(
-            journal_path(self._job.run_path), label=self._job.provider.label, dedupe=self._job.dedupe
+            journal_path(self._job.run_path),
+            label=self._job.provider.label,
+            dedupe=self._job.dedupe and self._job.extra_body.get("conversation") is None,
         )
 
     def close(self) -> None:
