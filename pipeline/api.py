@@ -24,6 +24,7 @@ from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.engine.check import Prepared, first_requests, prepare, replaces_input
 from pipeline.engine.live import Brake
 from pipeline.engine.session import Consent, Offer, metadata, run_job
+from pipeline.engine.sizes import size_notes
 from pipeline.engine.starter import starter
 from pipeline.engine.tokens import token_variables
 from pipeline.errors import DataError, Problem, RowError, SpecError
@@ -89,8 +90,14 @@ def init(table: str | Path, target: str | Path = "job.yaml") -> Path:
 def check(spec: str | Path, *, sets: Sequence[str] = (), allow_code: bool = False) -> Prepared:
     """Check a job spec against its input; nothing is sent. With ``allow_code`` the functions that the job names are loaded.
 
-    Returns the checked job, whose ``notes`` are warnings. Raises ``SpecError`` with every mistake at once, or ``DataError``.
+    Returns the checked job, whose ``notes`` are warnings, and what is worth knowing of the first pictures. Raises ``SpecError`` with every
+    mistake at once, or ``DataError``.
     """
+    prepared = _checked(spec, sets, allow_code=allow_code)
+    return replace(prepared, notes=(*prepared.notes, *size_notes(prepared)))
+
+
+def _checked(spec: str | Path, sets: Sequence[str], *, allow_code: bool) -> Prepared:
     prepared = prepare(_load(spec, sets), allow_code=allow_code)
     name = prepared.endpoint.key_env
     named = [*([] if name is None else [name]), *token_variables(prepared.job)]
@@ -100,7 +107,7 @@ def check(spec: str | Path, *, sets: Sequence[str] = (), allow_code: bool = Fals
 
 def preview(spec: str | Path, *, rows: int = 1, sets: Sequence[str] = (), allow_code: bool = False) -> list[Preview]:
     """Return the exact requests of the first rows; nothing is sent. Raises ``SpecError`` or ``DataError``."""
-    prepared = check(spec, sets=sets, allow_code=allow_code)
+    prepared = _checked(spec, sets, allow_code=allow_code)
     endpoint = prepared.endpoint
     headers = dict(endpoint.headers)
     if endpoint.key_env is not None:

@@ -29,16 +29,25 @@ KEPT_BYTES = 128 * 1024 * 1024
 _ANY_PORT = range(1, 65536)
 
 
+def image_rules(rules: MediaRules, dialect: Dialect) -> ImageRules:
+    """Return what a picture must be like when it leaves, by the job's rules and the dialect's limits."""
+    limits = (dialect.image_formats, dialect.max_image_bytes)
+    return ImageRules(*limits, rules.max_side, rules.animated, rules.convert)
+
+
+def largest_source(rules: MediaRules, dialect: Dialect) -> int:
+    """Return how many bytes a picture may have before it is prepared: more than may be sent only where it is made smaller."""
+    shrinks = rules.max_side is not None or rules.convert
+    return max(LARGEST_SOURCE, dialect.max_image_bytes) if shrinks else dialect.max_image_bytes
+
+
 class Pictures(AbstractAsyncContextManager["Pictures"]):
     """The pictures of a run on their way out: prepared once, in as many threads as there are cores, fetched where the job allows it."""
 
     def __init__(self, rules: MediaRules, dialect: Dialect) -> None:
         self._send = rules.send
-        self._rules = ImageRules(
-            dialect.image_formats, dialect.max_image_bytes, rules.max_side, rules.animated, rules.convert
-        )
-        shrinks = rules.max_side is not None or rules.convert
-        self._largest = max(LARGEST_SOURCE, dialect.max_image_bytes) if shrinks else dialect.max_image_bytes
+        self._rules = image_rules(rules, dialect)
+        self._largest = largest_source(rules, dialect)
         self._fetcher = _fetcher(rules, self._largest) if rules.fetch and rules.send != "url" else None
         self._prepared = PreparedCache(KEPT_BYTES)
         self._threads = anyio.CapacityLimiter(os.cpu_count() or 1)
