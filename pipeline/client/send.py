@@ -76,7 +76,9 @@ def sending(
         hear = first_token.hear if body.get("stream") is True else None
         secret = key()
         stars = Stars([secret, *map(tokens, variables(body))])
-        answer = stars.answer(await http.post(endpoint.url, headers_of(endpoint, secret), content, hear))
+        answer = stars.answer(
+            await http.post(endpoint.url, headers_of(endpoint, secret, streams=hear is not None), content, hear)
+        )
         feedback(request.model, rate_headers(answer.headers))
         try:
             unfinished = body.get("background") is True  # then an answer that is still to be made is a good one
@@ -214,11 +216,11 @@ def _spliced(skeleton: bytes, token: str, images: Sequence[PreparedImage]) -> by
     return b"".join(out)
 
 
-def headers_of(endpoint: Endpoint, key: str | None) -> dict[str, str]:
-    """Return the headers of a request to the endpoint, with the key if there is one."""
+def headers_of(endpoint: Endpoint, key: str | None, *, streams: bool = False) -> dict[str, str]:
+    """Return the headers of a request to the endpoint, with the key if there is one; ``streams`` says that events are wanted."""
     headers = {
         "content-type": "application/json",
-        "accept": "application/json",
+        "accept": "text/event-stream" if streams else "application/json",
         "user-agent": "responses-pipeline",
         **endpoint.headers,
     }

@@ -127,6 +127,8 @@ def _strict(schema: object, depth: int) -> bool:
         return False
     if not schema.keys() & {"type", "anyOf", "$ref", "enum", "const"}:
         return False
+    if "$ref" in schema and len(schema) > 1:
+        return False  # a description beside a reference is refused, too
     below = [schema["items"]] if "items" in schema else []
     alternatives = schema.get("anyOf", [])
     below += alternatives if isinstance(alternatives, list) else [None]

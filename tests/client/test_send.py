@@ -285,7 +285,8 @@ async def test_the_first_token_is_when_the_first_text_is_whole(
     http = Recorder(pieces=pieces)
     reply = await sending(http, endpoint(), lambda: None, {}, pictures(), quiet)(STREAMED)
     assert (reply.text, reply.first_token_s) == ("hi", first_token_s)
-    assert http.sent[0][2]["stream"] is True
+    _, headers, body = http.sent[0]
+    assert (body["stream"], headers["accept"]) == (True, "text/event-stream")
 
 
 @pytest.mark.anyio
@@ -294,6 +295,7 @@ async def test_a_plain_answer_is_not_listened_to(virtual_time: Callable[[], floa
     http = Recorder(pieces=RESPONSE)
     reply = await sending(http, endpoint(), lambda: None, {}, pictures(), quiet)(REQUEST)
     assert (reply.text, reply.first_token_s, http.heard) == ("hi", None, False)
+    assert http.sent[0][1]["accept"] == "application/json"
 
 
 # -- in the journal --------------------------------------------------------------------------------------------------
