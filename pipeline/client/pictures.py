@@ -16,7 +16,7 @@ from pipeline.media.load import LARGEST_SOURCE, read_media
 from pipeline.media.prepare import ImageRules, PreparedImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
 
     from pipeline.records import Media
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 KEPT_BYTES = 128 * 1024 * 1024
 """Of changed pictures, for further rows that show the same one."""
+
+AT_ONCE = 4
+"""Pictures of one request that are fetched or prepared at the same time."""
 
 _ANY_PORT = range(1, 65536)
 
@@ -77,6 +80,31 @@ class Pictures(AbstractAsyncContextManager["Pictures"]):
         if self._send == "url":
             raise MediaError(f"{media.label} is no URL, and media.send is url", hint="set media.send to auto")
         return await anyio.to_thread.run_sync(self._read, media, limiter=self._threads)
+
+    async def inline_all(self, wanted: Sequence[Media]) -> list[PreparedImage]:
+        """Return the pictures of one request in their order, a few at a time; raises the ``MediaError`` of the first that fails.
+
+        They are begun in their order, and none after a failure: so every one before the first that fails has been tried.
+        """
+        images: dict[int, PreparedImage] = {}
+        failures: dict[int, MediaError] = {}
+        waiting = iter(enumerate(wanted))
+
+        async def work() -> None:
+            for index, media in waiting:
+                if failures:
+                    return
+                try:
+                    images[index] = await self.inline(media)
+                except MediaError as error:
+                    failures[index] = error
+
+        async with anyio.create_task_group() as group:
+            for _ in range(min(AT_ONCE, len(wanted))):
+                group.start_soon(work)
+        if failures:
+            raise failures[min(failures)]
+        return [images[index] for index in range(len(wanted))]
 
     def _read(self, media: Media) -> PreparedImage:
         return self._prepare(media, read_media(media, self._largest))

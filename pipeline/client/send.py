@@ -202,7 +202,7 @@ async def serialized(body: Mapping[str, object], pictures: Pictures) -> bytes:
         raise PromptError(f"the request holds a value that JSON cannot carry: {error}") from error
     if not inline:
         return skeleton
-    images = [await pictures.inline(media) for media in inline]
+    images = await pictures.inline_all(inline)
     if sum(len(image.data) for image in images) > _LARGE:
         return await anyio.to_thread.run_sync(_spliced, skeleton, token, images)
     return _spliced(skeleton, token, images)
