@@ -88,12 +88,14 @@ def test_masking_leaves_the_rest_of_the_text() -> None:
 
 
 TOKEN = "ghx-9f3a.77"  # looks like nothing in particular
+MCP = "type: mcp, server_label: s, server_url: 'https://x'"
 TOOLS = {
-    "authorization": f"request: {{tools: [{{type: mcp, server_label: s, authorization: {TOKEN}}}]}}",
-    "template": f"request:\n  tools:\n    - type: mcp\n      authorization: '{{{{ a }}}} {TOKEN}'",
+    "authorization": f"request: {{tools: [{{{MCP}, authorization: {TOKEN}}}]}}",
+    "template": f"request:\n  tools:\n    - {{{MCP},\n       authorization: '{{{{ a }}}} {TOKEN}'}}",
     "auth_token": f"request:\n  tools:\n    - type: remote_mcp\n      remote_mcp: {{url: u, auth_token: '{TOKEN}'}}",
-    "headers": f"request:\n  tools:\n    - type: mcp\n      headers:\n        Authorization: Basic {TOKEN}",
-    "value": "request:\n  tools:\n    - type: shell\n      environment:\n        network_policy:\n"
+    "headers": f"request:\n  tools:\n    - {{{MCP}, headers: {{\n       Authorization: Basic {TOKEN}}}}}",
+    "value": "request:\n  tools:\n    - type: shell\n      environment:\n        type: container_auto\n"
+    "        network_policy:\n          type: allowlist\n          allowed_domains: [d]\n"
     f"          domain_secrets:\n            - {{domain: d, name: n, value: {TOKEN}}}",
     "extra_body": f"extra_body:\n  tools:\n    - type: mcp\n      authorization: {TOKEN}",
     "another mistake": f"request:\n  tools: [{{type: mcp, authorization: {TOKEN}, x: 'y}}]",

@@ -17,7 +17,13 @@ DOMAIN = {"domain": "x.org", "name": "pass", "value_env": "A_TOKEN"}
 POLICY = {"type": "allowlist", "allowed_domains": ["x.org"], "domain_secrets": [DOMAIN]}
 CONTAINER = {"type": "code_interpreter", "container": {"type": "auto", "network_policy": POLICY}}
 SHELL = {"type": "shell", "environment": {"type": "container_auto", "network_policy": POLICY}}
-HEADERS = {"type": "mcp", "server_label": "s", "headers": {"X-A": "b"}, "headers_env": {"X-Api-Key": "A_TOKEN"}}
+HEADERS = {
+    "type": "mcp",
+    "server_label": "s",
+    "server_url": "u",
+    "headers": {"X-A": "b"},
+    "headers_env": {"X-Api-Key": "A_TOKEN"},
+}
 
 
 def value_of(name: str) -> str:
