@@ -76,11 +76,10 @@ def sending(
         hear = first_token.hear if body.get("stream") is True else None
         secret = key()
         stars = Stars([secret, *map(tokens, variables(body))])
-        answer = stars.answer(
-            await http.post(endpoint.url, headers_of(endpoint, secret, streams=hear is not None), content, hear)
-        )
-        feedback(request.model, rate_headers(answer.headers))
+        headers = headers_of(endpoint, secret, streams=hear is not None)
         try:
+            answer = stars.answer(await http.post(endpoint.url, headers, content, hear))
+            feedback(request.model, rate_headers(answer.headers))
             unfinished = body.get("background") is True  # then an answer that is still to be made is a good one
             reply = read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=unfinished)
         except AttemptError as error:

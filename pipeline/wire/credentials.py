@@ -21,6 +21,8 @@ SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "api-key", "
 """Request headers, in lower case, whose values are keys."""
 
 _SUFFIX = "_env"
+_HEADERS = "headers" + _SUFFIX
+_SECRET = "is secret and does not stand in a spec or a table; put it into an environment variable"  # noqa: S105 - words
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _POLICY = ("network_policy", "domain_secrets")
 
@@ -91,7 +93,7 @@ def _filled(value: object, way: tuple[str, ...], holder: _Holder, lookup: Lookup
     result = dict(value)
     if isinstance(name := result.pop(holder.field + _SUFFIX, None), str):
         result[holder.field] = lookup(name)
-    if holder.headers and isinstance(named := result.pop("headers" + _SUFFIX, None), Mapping):
+    if holder.headers and isinstance(named := result.pop(_HEADERS, None), Mapping):
         given = result.get("headers")
         secret = {header: lookup(str(name)) for header, name in named.items()}
         result["headers"] = {**(given if isinstance(given, Mapping) else {}), **secret}
@@ -114,22 +116,20 @@ def _exposed(inner: Mapping[str, object], holder: _Holder, path: Path) -> Iterat
     if inner.get(holder.field) is not None:
         yield Complaint((*path, holder.field), f"{_SECRET}, and give its name as {named}")
     yield from _unnamed(inner.get(named), (*path, named))
-    taken = {named}
     if holder.headers:
-        taken.add("headers" + _SUFFIX)
-        for header in _mapping(inner.get("headers")):
-            if str(header).lower() in SECRET_HEADERS:
-                yield Complaint((*path, "headers", str(header)), f"{_SECRET}, and give its name in headers{_SUFFIX}")
-        headers = inner.get("headers" + _SUFFIX)
-        if headers is not None and not isinstance(headers, Mapping):
-            yield Complaint((*path, "headers" + _SUFFIX), f"must be a mapping from headers to {_NAMES}")
-        for header, name in _mapping(headers).items():
-            yield from _unnamed(name, (*path, "headers" + _SUFFIX, str(header)))
-    yield from _misplaced(inner, taken, path)
+        yield from _exposed_headers(inner, path)
+    yield from _misplaced(inner, {named, _HEADERS} if holder.headers else {named}, path)
 
 
-_SECRET = "is secret and does not stand in a spec or a table; put it into an environment variable"  # noqa: S105 - words
-_NAMES = "names of environment variables"
+def _exposed_headers(inner: Mapping[str, object], path: Path) -> Iterator[Complaint]:
+    for header in _mapping(inner.get("headers")):
+        if str(header).lower() in SECRET_HEADERS:
+            yield Complaint((*path, "headers", str(header)), f"{_SECRET}, and give its name in {_HEADERS}")
+    named = inner.get(_HEADERS)
+    if named is not None and not isinstance(named, Mapping):
+        yield Complaint((*path, _HEADERS), "must be a mapping from headers to names of environment variables")
+    for header, name in _mapping(named).items():
+        yield from _unnamed(name, (*path, _HEADERS, str(header)))
 
 
 def _unnamed(name: object, path: Path) -> Iterator[Complaint]:

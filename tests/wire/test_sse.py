@@ -81,7 +81,7 @@ def test_events_do_not_depend_on_how_the_bytes_are_cut(tokens: list[bytes], cuts
     assert read(*pieces) == read(stream)
 
 
-GOLDEN = {path.name: path.read_bytes() for path in Path(__file__).with_name("golden").glob("*.sse.*.txt")}
+GOLDEN = {path.name: path.read_bytes() for path in sorted(Path(__file__).with_name("golden").glob("*.sse.*.txt"))}
 ANSWERS = {
     "openai.sse.text.txt": (Status.OK, "Tokyo", None, 23),
     "openai.sse.incomplete.txt": (Status.TRUNCATED, "東京 is", None, 25),
