@@ -9,13 +9,13 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from pipeline.records import Reply, ToolCall
+from pipeline.records import Reply, Source, ToolCall
 
 if TYPE_CHECKING:
     from pipeline.client.http import Answer
     from pipeline.errors import AttemptError
 
-Record = TypeVar("Record", bound=Reply | ToolCall)
+Record = TypeVar("Record", bound=Reply | ToolCall | Source)
 
 STARS = "***"
 _SHORTEST = 8  # characters; a shorter secret is a placeholder, and would turn up in plain words
@@ -66,7 +66,7 @@ class Stars:
             return [self._starred(member) for member in value]
         if type(value) is tuple:
             return tuple(self._starred(member) for member in value)
-        return self._members(value) if isinstance(value, Reply | ToolCall) else value
+        return self._members(value) if isinstance(value, Reply | ToolCall | Source) else value
 
     def _members(self, record: Record) -> Record:
         members = {each.name: self._starred(getattr(record, each.name)) for each in fields(record)}

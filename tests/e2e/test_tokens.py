@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from tests.e2e.bench import Bench, Provider
 
 TOKEN = "mcp/T0KEN+zz81CANARY42"
+URL = "https://private.example/mcp"  # a name for which the simulator wants to see a token
 FORMS = {
-    "openai": {"type": "mcp", "server_label": "s", "server_url": "https://x/mcp", "authorization_env": "MCP_TOKEN"},
-    "qingbo": {"type": "remote_mcp", "remote_mcp": {"url": "https://x/mcp", "auth_token_env": "MCP_TOKEN"}},
+    "openai": {"type": "mcp", "server_label": "private", "server_url": URL, "authorization_env": "MCP_TOKEN"},
+    "qingbo": {"type": "remote_mcp", "remote_mcp": {"url": URL, "auth_token_env": "MCP_TOKEN"}},
 }
 
 
@@ -68,14 +69,25 @@ class _Echo(BaseHTTPRequestHandler):
     """Answers with the token of the request, compressed, and spelled as the path says."""
 
     def do_POST(self) -> None:
-        """Read the request and send its token back."""
-        token = _token(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        """Read the request and send its token back; one that is answered in the background is only taken in."""
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.token = token = _token(request)  # type: ignore[attr-defined]
         status, spelled = ECHOES[self.path.split("/")[1].replace("%20", " ")]
-        body = gzip.compress(spelled(token))
+        taken_in = b'{"id": "resp_1", "status": "queued", "output": []}'
+        self._answer(status, taken_in if request.get("background") else spelled(token), token)
+
+    def do_GET(self) -> None:
+        """Send the token back that the request had."""
+        status, spelled = ECHOES[self.path.split("/")[1].replace("%20", " ")]
+        self._answer(status, spelled(self.server.token), self.server.token)  # type: ignore[attr-defined]
+
+    def _answer(self, status: int, content: bytes, token: str) -> None:
+        body = gzip.compress(content)
         self.send_response(status)
         self.send_header("content-encoding", "gzip")
         self.send_header("content-length", str(len(body)))
         self.send_header("x-request-id", token)
+        self.send_header("openai-poll-after-ms", "1")
         self.end_headers()
         self.wfile.write(body)
 
@@ -129,14 +141,28 @@ def test_a_token_that_an_answer_echoes_reaches_nothing_of_ours(
 def test_either_form_works_with_every_provider(
     bench: Callable[..., Bench], provider: Provider, monkeypatch: pytest.MonkeyPatch, dialect: str, form: str
 ) -> None:
-    """The simulator refuses a form that its dialect does not have, and echoes the tools of what it takes."""
+    """The simulator refuses a form that its dialect does not have, and its private server a call without a token."""
     monkeypatch.setenv("MCP_TOKEN", TOKEN)
     server = {"base_url": provider.base(dialect), "dialect": dialect}
-    job = bench(rows=2, provider=server, request={"tools": [FORMS[form]]})
+    job = bench(rows=2, provider=server, request={"tools": [FORMS[form]]}, prompt="#{{ id }}# call the server")
     assert job.run().by_status == {"ok": 2}
-    shown = pipeline.show(job.job, 0)
-    assert _leaks(job.job.parent, shown, pipeline.preview(job.job)) == []
-    assert ("authorization" in str(shown)) == (dialect == "openai")
+    assert _leaks(job.job.parent, pipeline.show(job.job, 0), pipeline.preview(job.job)) == []
+    assert "Unauthorized" not in str(job.column("output"))
+    assert len(provider.ledger.requests()) == 2
+
+
+@pytest.mark.parametrize("echo", ["plain", "escaped"])
+def test_an_answer_that_is_fetched_later_is_no_way_out(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, echo: str
+) -> None:
+    """It echoes its tools, too, though the request that held the token is long gone."""
+    monkeypatch.setenv("MCP_TOKEN", TOKEN)
+    with _serving() as url:
+        provider = {"base_url": f"{url}/{echo}/v1"}
+        job = bench(rows=2, provider=provider, request={"tools": [FORMS["openai"]]}, delivery="background")
+        assert job.run().by_status == {"ok": 2}
+    assert _leaks(job.job.parent, [pipeline.show(job.job, row) for row in range(2)], job.table()) == []
+    assert job.column("output") == ["it is ***"] * 2
 
 
 def test_a_preview_names_the_variable_as_a_shell_does(bench: Callable[..., Bench], provider: Provider) -> None:
