@@ -97,7 +97,7 @@ _COMPARISON = _some({"key": text(), "value": _VALUE}, "key", "value")
 _COMPOUND = _some({"filters": items(anything("a filter"))}, "filters")
 _FILTER = tagged(
     {
-        **dict.fromkeys(("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"), _COMPARISON),
+        **dict.fromkeys(("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"), _COMPARISON),  # codespell:ignore nin
         **dict.fromkeys(("and", "or"), _COMPOUND),
     },
     closed=True,

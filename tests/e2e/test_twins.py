@@ -88,7 +88,7 @@ def test_without_dedupe_every_row_is_asked_and_a_killed_run_asks_the_missing_one
     ("settings", "asked"),
     [
         ({"request": {"conversation": "conv_1"}}, 30),
-        ({"request": {"conversation": {"id": "{{ text }}"}}}, 30),
+        ({"request": {"conversation": {"id": "conv_{{ text }}"}}}, 30),
         ({"extra_body": {"conversation": "conv_1"}}, 30),
         ({"request": {"previous_response_id": "resp_1"}}, TEXTS),
     ],
