@@ -24,13 +24,16 @@ from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.engine.check import Prepared, first_requests, prepare, replaces_input
 from pipeline.engine.live import Brake
 from pipeline.engine.session import Consent, Offer, metadata, run_job
+from pipeline.engine.sizes import size_notes
 from pipeline.engine.starter import starter
+from pipeline.engine.tokens import token_variables
 from pipeline.errors import DataError, Problem, RowError, SpecError
 from pipeline.events import Event, RunFinished
 from pipeline.records import STATUS_FACTS, Status
 from pipeline.rows.source import open_source
 from pipeline.spec.job import Job
 from pipeline.spec.load import load_job
+from pipeline.wire.credentials import filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,18 +90,24 @@ def init(table: str | Path, target: str | Path = "job.yaml") -> Path:
 def check(spec: str | Path, *, sets: Sequence[str] = (), allow_code: bool = False) -> Prepared:
     """Check a job spec against its input; nothing is sent. With ``allow_code`` the functions that the job names are loaded.
 
-    Returns the checked job, whose ``notes`` are warnings. Raises ``SpecError`` with every mistake at once, or ``DataError``.
+    Returns the checked job, whose ``notes`` are warnings, and what is worth knowing of the first pictures. Raises ``SpecError`` with every
+    mistake at once, or ``DataError``.
     """
+    prepared = _checked(spec, sets, allow_code=allow_code)
+    return replace(prepared, notes=(*prepared.notes, *size_notes(prepared)))
+
+
+def _checked(spec: str | Path, sets: Sequence[str], *, allow_code: bool) -> Prepared:
     prepared = prepare(_load(spec, sets), allow_code=allow_code)
     name = prepared.endpoint.key_env
-    if name is not None and not os.environ.get(name):
-        return replace(prepared, notes=(*prepared.notes, f"{name} is not set in this shell; `run` needs it"))
-    return prepared
+    named = [*([] if name is None else [name]), *token_variables(prepared.job)]
+    missing = [f"{name} is not set in this shell; `run` needs it" for name in named if not os.environ.get(name)]
+    return replace(prepared, notes=(*prepared.notes, *missing))
 
 
 def preview(spec: str | Path, *, rows: int = 1, sets: Sequence[str] = (), allow_code: bool = False) -> list[Preview]:
     """Return the exact requests of the first rows; nothing is sent. Raises ``SpecError`` or ``DataError``."""
-    prepared = check(spec, sets=sets, allow_code=allow_code)
+    prepared = _checked(spec, sets, allow_code=allow_code)
     endpoint = prepared.endpoint
     headers = dict(endpoint.headers)
     if endpoint.key_env is not None:
@@ -108,7 +117,7 @@ def preview(spec: str | Path, *, rows: int = 1, sets: Sequence[str] = (), allow_
         if isinstance(built, RowError):
             previews.append(Preview(row, endpoint.url, headers, None, built))
         else:
-            previews.append(Preview(row, endpoint.url, headers, prepared.body(built), None))
+            previews.append(Preview(row, endpoint.url, headers, _named(prepared.body(built)), None))
     return previews
 
 
@@ -210,6 +219,11 @@ def serve(
     except (simulator.ScriptError, OSError) as error:
         where = str(script) if script is not None else f"{host}:{port}"
         raise SpecError([Problem("", str(error))], source=where, hint="port 0 takes a free one") from error
+
+
+def _named(body: Mapping[str, object]) -> dict[str, object]:
+    """Return a body with the names of variables, as a shell writes them, where their values are sent."""
+    return dict(filled(body, "${}".format))
 
 
 def _load(spec: str | Path, sets: Sequence[str]) -> Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,8 @@ FROM requests AS q JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
 class Index:
     """Requests by number. A request with a status needs no asking; one that is being asked has a claim."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, dedupe: bool) -> None:
+        self._dedupe = dedupe
         newest = connection.execute("SELECT MAX(id) FROM plans").fetchone()[0]
         self.numbers: dict[bytes, int] = {}
         self.answering: dict[int, int] = {}  # request → the one whose answer stands for it since a retry
@@ -113,7 +115,17 @@ class Index:
         """Begin with the first row again."""
         self._taken.clear()
 
-    def own(self, fingerprint: bytes, row: int) -> bytes:
+    def shares(self, request: Request) -> bool:
+        """Tell whether rows with this request share one answer. What is asked within a conversation changes it, so there each row asks."""
+        return self._dedupe and request.body.get("conversation") is None
+
+    def told_apart(self, request: Request) -> Request:
+        """Return the request under a fingerprint of its own where its row asks for itself."""
+        if self.shares(request):
+            return request
+        return replace(request, fingerprint=self._own(request.fingerprint, request.row))
+
+    def _own(self, fingerprint: bytes, row: int) -> bytes:
         """Return a fingerprint that no other row of this plan has, for jobs that ask identical rows one by one.
 
         The n-th row with the same question gets the n-th fingerprint, so rows may still move between runs.

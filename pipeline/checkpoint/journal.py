@@ -54,11 +54,10 @@ class Journal:
         """Open or create the journal at ``path``; ``label`` is what the ``provider`` column says. Raises ``RunDirectoryError``."""
         prepare(path)
         with opened(path, read_only=True) as connection:
-            self._index = Index(connection)
+            self._index = Index(connection, dedupe=dedupe)
             self._attempts: int = connection.execute("SELECT COALESCE(MAX(id), 0) FROM attempts").fetchone()[0]
         self._path = path
         self._label = label
-        self._dedupe = dedupe
         self._plan = self._session = 0
         self._samples = 1
         self._ambiguous = True
@@ -126,14 +125,13 @@ class Journal:
 
     def knows(self, request: Request) -> bool:
         """Tell whether a request needs no asking, without tying a row to it."""
-        return self._dedupe and self._index.numbers.get(request.fingerprint) in self._index.status
+        return self._index.shares(request) and self._index.numbers.get(request.fingerprint) in self._index.status
 
     @contextmanager
     def claim(self, request: Request) -> Iterator[Claim]:
         """Tie a row to its request; hold the request while this row asks it, and record how that ended."""
         index = self._index
-        if not self._dedupe:
-            request = replace(request, fingerprint=index.own(request.fingerprint, request.row))
+        request = index.told_apart(request)
         number, ties = index.tie(request, self._plan)
         self._writer.post(*ties)
         standing = index.standing.get((request.row, request.sample), number)
@@ -167,9 +165,7 @@ class Journal:
             return
         index.restart()
         for request in requests:
-            asked = (
-                request if self._dedupe else replace(request, fingerprint=index.own(request.fingerprint, request.row))
-            )
+            asked = index.told_apart(request)
             if index.numbers.get(asked.fingerprint) in index.status:
                 self._writer.post(*index.tie(asked, self._plan)[1])
 

@@ -18,7 +18,7 @@ from pipeline.media.load import LARGEST_SOURCE, read_media
 from pipeline.media.prepare import ImageRules, PreparedImage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from pipeline.records import Media, MediaKind
@@ -28,9 +28,24 @@ if TYPE_CHECKING:
 KEPT_BYTES = 128 * 1024 * 1024
 """Of changed pictures, for further rows that show the same one."""
 
+AT_ONCE = 4
+"""Pictures of one request that are fetched or prepared at the same time."""
+
 _ANY_PORT = range(1, 65536)
 _DOWNLOAD_S: Mapping[MediaKind, float] = {"image": 60.0, "file": 120.0, "video": 600.0}
 _GUESSED_BYTES: Mapping[MediaKind, int] = {"image": 1024**2, "file": 8 * 1024**2, "video": 64 * 1024**2}  # of a URL
+
+
+def image_rules(rules: MediaRules, dialect: Dialect) -> ImageRules:
+    """Return what a picture must be like when it leaves, by the job's rules and the dialect's limits."""
+    limits = (dialect.image_formats, dialect.max_image_bytes)
+    return ImageRules(*limits, rules.max_side, rules.animated, rules.convert)
+
+
+def largest_source(rules: MediaRules, dialect: Dialect) -> int:
+    """Return how many bytes a picture may have before it is prepared: more than may be sent only where it is made smaller."""
+    shrinks = rules.max_side is not None or rules.convert
+    return max(LARGEST_SOURCE, dialect.max_image_bytes) if shrinks else dialect.max_image_bytes
 
 
 class Pictures(AbstractAsyncContextManager["Pictures"]):
@@ -41,13 +56,10 @@ class Pictures(AbstractAsyncContextManager["Pictures"]):
 
     def __init__(self, rules: MediaRules, dialect: Dialect) -> None:
         self._send = rules.send
-        self._rules = ImageRules(
-            dialect.image_formats, dialect.max_image_bytes, rules.max_side, rules.animated, rules.convert
-        )
+        self._rules = image_rules(rules, dialect)
         self._video_rules = VideoRules(dialect.video_formats, dialect.max_video_bytes, dialect.max_video_s)
-        shrinks = rules.max_side is not None or rules.convert
         self._largest: Mapping[MediaKind, int] = {
-            "image": max(LARGEST_SOURCE, dialect.max_image_bytes) if shrinks else dialect.max_image_bytes,
+            "image": largest_source(rules, dialect),
             "video": dialect.max_video_bytes,
             "file": dialect.max_file_bytes,
         }
@@ -98,6 +110,31 @@ class Pictures(AbstractAsyncContextManager["Pictures"]):
         if self._send == "url":
             raise MediaError(f"{media.label} is no URL, and media.send is url", hint="set media.send to auto")
         return await anyio.to_thread.run_sync(self._read, media, limiter=self._threads)
+
+    async def inline_all(self, wanted: Sequence[Media]) -> list[PreparedImage | Attachment]:
+        """Return the media of one request in their order, a few at a time; raises the ``MediaError`` of the first that fails.
+
+        They are begun in their order, and none after a failure: so every one before the first that fails has been tried.
+        """
+        loaded: dict[int, PreparedImage | Attachment] = {}
+        failures: dict[int, MediaError] = {}
+        waiting = iter(enumerate(wanted))
+
+        async def work() -> None:
+            for index, media in waiting:
+                if failures:
+                    return
+                try:
+                    loaded[index] = await self.inline(media)
+                except MediaError as error:
+                    failures[index] = error
+
+        async with anyio.create_task_group() as group:
+            for _ in range(min(AT_ONCE, len(wanted))):
+                group.start_soon(work)
+        if failures:
+            raise failures[min(failures)]
+        return [loaded[index] for index in range(len(wanted))]
 
     def _read(self, media: Media) -> PreparedImage | Attachment:
         return self._prepare(media, read_media(media, self._largest[media.kind]))

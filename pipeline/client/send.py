@@ -13,11 +13,13 @@ import anyio.to_thread
 import orjson
 import pybase64
 
+from pipeline.client.secrecy import Stars
 from pipeline.errors import AttemptError, PromptError, RowError, Sent
 from pipeline.media.attachments import Attachment, name_for
 from pipeline.media.prepare import PreparedImage
 from pipeline.records import Journal, Media, Outcome, Post, Reply, Request, Status
 from pipeline.spec.columns import FieldsError
+from pipeline.wire.credentials import filled, variables
 from pipeline.wire.decode import read_answer
 from pipeline.wire.encode import encode, refusals
 from pipeline.wire.signals import RateHeaders, rate_headers
@@ -26,7 +28,7 @@ from pipeline.wire.sse import EventReader, has_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pipeline.client.http import Answer, Http
+    from pipeline.client.http import Http
     from pipeline.client.pictures import Pictures
     from pipeline.spec.fields import Fields
     from pipeline.wire.dialect import Endpoint
@@ -34,13 +36,22 @@ if TYPE_CHECKING:
 Secret = Callable[[], str | None]
 """Gives the key at the moment it is put into a header, so that no record of ours ever holds it."""
 
-_SHORTEST_KEY = 8  # characters; a shorter one is a placeholder, and would turn up in plain words
+Tokens = Callable[[str], str]
+"""Gives the token that an environment variable holds; raises ``PromptError`` for a variable that the job itself does not name."""
 
 Feedback = Callable[[str, RateHeaders], None]
 """Takes a model and the rate headers of one of its answers."""
 
 Inline = PreparedImage | Attachment
 """Bytes that go into a body, with their media type."""
+
+
+def no_tokens(variable: str) -> str:
+    """Give no token: for jobs whose tools have none. Raises ``PromptError``."""
+    raise PromptError(
+        f"a tool names the environment variable {variable}; only those that the job itself names are sent"
+    )
+
 
 _LARGE = 1024 * 1024  # bytes of media; to put more into a body takes milliseconds, which others should not wait for
 
@@ -52,9 +63,11 @@ def sending(
     extra_body: Mapping[str, object],
     pictures: Pictures,
     feedback: Feedback,
+    tokens: Tokens = no_tokens,
 ) -> Post:
     """Return the layer that encodes a request for the endpoint, puts its media in, sends it and reads the answer.
 
+    Key and ``tokens`` of its tools are in nothing but these bytes; an answer that echoes one comes back with stars in its place.
     Pictures that the provider could not download are noted, so that the next attempt can send their bytes; it does not say which it was.
     """
 
@@ -62,23 +75,26 @@ def sending(
         if reasons := refusals(request.body, endpoint.dialect):
             raise PromptError(reasons[0])
         body = encode(request.body, endpoint.dialect, extra_body)
-        content = await serialized(body, pictures)
+        content = await serialized(filled(body, tokens), pictures)
         first_token = _FirstToken()
         hear = first_token.hear if body.get("stream") is True else None
         secret = key()
-        answer = without(secret, await http.post(endpoint.url, headers_of(endpoint, secret), content, hear))
-        feedback(request.model, rate_headers(answer.headers))
+        stars = Stars([secret, *map(tokens, variables(body))])
+        headers = headers_of(endpoint, secret, streams=hear is not None)
         try:
+            answer = stars.answer(await http.post(endpoint.url, headers, content, hear))
+            feedback(request.model, rate_headers(answer.headers))
             unfinished = body.get("background") is True  # then an answer that is still to be made is a good one
             reply = read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=unfinished)
         except AttemptError as error:
+            stars.hide_in(error)
             if error.kind == "image_download":
                 shown = (media for media in media_of(body) if media.kind == "image")
                 pictures.could_not_download(media.url for media in shown if media.url is not None)
             if error.kind == "auth" and endpoint.key_env is None:
                 error.hint = "no key is sent to this address; name the variable that holds it in provider.api_key_env"
             raise
-        return replace(reply, first_token_s=first_token.after_s)
+        return replace(stars.reply(reply), first_token_s=first_token.after_s)
 
     return send
 
@@ -192,22 +208,29 @@ async def serialized(body: Mapping[str, object], pictures: Pictures) -> bytes:
     return _spliced(skeleton, token, inline)
 
 
-async def _loaded(value: object, pictures: Pictures) -> object:
-    """Return a body, or a part of one, with each reference as the URL or the bytes that are sent."""
+async def _loaded(body: Mapping[str, object], pictures: Pictures) -> object:
+    """Return a body with each reference as the URL or the bytes that are sent."""
+    wanted = [media for media in media_of(body) if not pictures.goes_as_url(media)]
+    bytes_of = dict(zip(map(id, wanted), await pictures.inline_all(wanted), strict=True))
+    return _shown(body, lambda media: bytes_of.get(id(media), media.url))
+
+
+def _shown(value: object, sent: Callable[[Media], Inline | str | None]) -> object:
+    """Return a body, or a part of one, with what is sent for each reference."""
     if isinstance(value, Media):
-        return value.url if pictures.goes_as_url(value) else await pictures.inline(value)
+        return sent(value)
     if isinstance(value, list | tuple):
-        return [await _loaded(item, pictures) for item in value]
+        return [_shown(item, sent) for item in value]
     if not isinstance(value, Mapping):
         return value
-    loaded = {name: await _loaded(item, pictures) for name, item in value.items()}
+    shown = {name: _shown(item, sent) for name, item in value.items()}
     if value.get("type") == "input_file":
         for name in ("file_url", "file_data"):
-            media, given = value.get(name), loaded.get(name)
+            media, given = value.get(name), shown.get(name)
             if isinstance(media, Media) and isinstance(given, Attachment):
-                del loaded[name]  # a URL that was fetched here is no URL any more
-                loaded |= {"filename": media.filename or name_for(given.media_type), "file_data": given}
-    return loaded
+                del shown[name]  # a URL that was fetched here is no URL any more
+                shown |= {"filename": media.filename or name_for(given.media_type), "file_data": given}
+    return shown
 
 
 def _spliced(skeleton: bytes, token: str, inline: Sequence[Inline]) -> bytes:
@@ -218,19 +241,11 @@ def _spliced(skeleton: bytes, token: str, inline: Sequence[Inline]) -> bytes:
     return b"".join(out)
 
 
-def without(key: str | None, answer: Answer) -> Answer:
-    """Return the answer with our key starred out: what echoes it must reach neither journal nor table."""
-    if key is None or len(key) < _SHORTEST_KEY:
-        return answer
-    headers = {name: value.replace(key, "***") for name, value in answer.headers.items()}
-    return replace(answer, headers=headers, content=answer.content.replace(key.encode(), b"***"))
-
-
-def headers_of(endpoint: Endpoint, key: str | None) -> dict[str, str]:
-    """Return the headers of a request to the endpoint, with the key if there is one."""
+def headers_of(endpoint: Endpoint, key: str | None, *, streams: bool = False) -> dict[str, str]:
+    """Return the headers of a request to the endpoint, with the key if there is one; ``streams`` says that events are wanted."""
     headers = {
         "content-type": "application/json",
-        "accept": "application/json",
+        "accept": "text/event-stream" if streams else "application/json",
         "user-agent": "responses-pipeline",
         **endpoint.headers,
     }

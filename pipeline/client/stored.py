@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pipeline.client.send import headers_of, without
+from pipeline.client.secrecy import Stars
+from pipeline.client.send import headers_of
+from pipeline.errors import AttemptError
 from pipeline.wire.decode import read_answer
 from pipeline.wire.signals import rate_headers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from pipeline.client.http import Http
     from pipeline.client.send import Feedback, Secret
     from pipeline.records import Reply
@@ -29,12 +33,16 @@ def is_usable(response_id: str | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Where an endpoint keeps its responses, and with which key one gets there. ``feedback`` hears the rate headers of every answer."""
+    """Where an endpoint keeps its responses, and with which key one gets there. ``feedback`` hears the rate headers of every answer.
+
+    ``tokens`` gives what the tools of requests were sent with: a response echoes its tools.
+    """
 
     http: Http
     endpoint: Endpoint
     key: Secret
     feedback: Feedback
+    tokens: Callable[[], Iterable[str]] = tuple
 
     async def look(self, model: str, response_id: str) -> Reply:
         """Return a model's response as it is now, finished or not; raises ``AttemptError``."""
@@ -46,7 +54,13 @@ class Stored:
 
     async def _call(self, method: str, model: str, place: str) -> Reply:
         secret = self.key()
-        answer = await self.http.call(method, f"{self.endpoint.url}/{place}", headers_of(self.endpoint, secret))
-        answer = without(secret, answer)
-        self.feedback(model, rate_headers(answer.headers))
-        return read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=True)
+        stars = Stars([secret, *self.tokens()])
+        try:
+            address = f"{self.endpoint.url}/{place}"
+            answer = stars.answer(await self.http.call(method, address, headers_of(self.endpoint, secret)))
+            self.feedback(model, rate_headers(answer.headers))
+            reply = read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=True)
+        except AttemptError as error:
+            stars.hide_in(error)
+            raise
+        return stars.reply(reply)

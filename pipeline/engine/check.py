@@ -99,19 +99,21 @@ def prepare(job: Job, base_url: str | None = None, *, allow_code: bool = False) 
 
 def check_key(endpoint: Endpoint, key: str | None) -> None:
     """Refuse to start without the key the job names, or to send one in the clear. Raises ``SpecError``."""
-    if endpoint.key_env is None:
-        return
-    if not key:
-        hint = f"export {endpoint.key_env}=… in the shell that runs the job; keys never stand in the spec"
-        raise SpecError([Problem("provider", f"the environment variable {endpoint.key_env} is not set")], hint=hint)
+    if endpoint.key_env is not None:
+        check_secret(endpoint, endpoint.key_env, key)
+
+
+def check_secret(endpoint: Endpoint, variable: str, value: str | None) -> None:
+    """Refuse to start without the value of a variable the job names, or to send it in the clear. Raises ``SpecError``."""
+    if not value:
+        hint = f"export {variable}=… in the shell that runs the job; keys never stand in the spec"
+        raise SpecError([Problem("provider", f"the environment variable {variable} is not set")], hint=hint)
     if not (endpoint.url.startswith("https://") or is_loopback(endpoint.url)):
         raise SpecError(
             [Problem("provider.base_url", f"a key is not sent over plain http to {urlsplit(endpoint.url).hostname}")]
         )
-    if not (key.isascii() and key.isprintable() and " " not in key):
-        raise SpecError(
-            [Problem("provider", f"{endpoint.key_env} holds spaces, line ends or characters that no key has")]
-        )
+    if not (value.isascii() and value.isprintable() and " " not in value):
+        raise SpecError([Problem("provider", f"{variable} holds spaces, line ends or characters that no key has")])
 
 
 def _check_address(job: Job, endpoint: Endpoint) -> None:

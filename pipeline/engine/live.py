@@ -33,6 +33,7 @@ from pipeline.client.stored import Stored
 from pipeline.client.throttle import Throttle
 from pipeline.client.tools import Toolbox
 from pipeline.engine.feed import Feed, questions
+from pipeline.engine.tokens import token_variables
 from pipeline.errors import Crashed, Interrupted, NullCell, RowError, RunError
 from pipeline.events import Paused, RowFinished, Stopping, Stuck
 from pipeline.prompt.template import is_template
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from anyio import CancelScope
 
     from pipeline.client.http import Http
-    from pipeline.client.send import Secret
+    from pipeline.client.send import Secret, Tokens
     from pipeline.engine.check import Prepared
     from pipeline.engine.feed import Question, Selection
     from pipeline.events import Observer
@@ -53,6 +54,14 @@ if TYPE_CHECKING:
 DRAIN_S = 30.0  # how long answers on their way are waited for when a run is told to stop
 WATCH_S = 15.0  # how often the watchdog looks
 WORKERS = 512  # rows held at once where the concurrency is learned; the throttle lets out as many as the endpoint bears
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What opens the provider and the servers behind its tools. Functions, so that nothing that is shown or kept holds a value."""
+
+    key: Secret
+    tokens: Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +157,7 @@ class Stop:
 
 
 async def ask_all(
-    prepared: Prepared, journal: Journal, key: Secret, observe: Observer, selection: Selection, brake: Brake
+    prepared: Prepared, journal: Journal, secrets: Secrets, observe: Observer, selection: Selection, brake: Brake
 ) -> None:
     """Ask the selected rows. Raises the ``RunError`` that ended the run early; the journal then holds all that was finished."""
     job = prepared.job
@@ -158,7 +167,7 @@ async def ask_all(
         loop = asyncio.get_running_loop()
         brake.attach(partial(loop.call_soon_threadsafe, stop.interrupt, signal.SIGINT))
         async with StockHttp(job.deadlines) as http, Pictures(job.media, prepared.endpoint.dialect) as pictures:
-            client = client_of(prepared, journal, http, pictures, key, stop, observe)
+            client = client_of(prepared, journal, http, pictures, secrets, stop, observe)
             run = Run(journal, client, job.on_null)
             async with anyio.create_task_group() as helpers:
                 helpers.start_soon(feed.read)
@@ -187,7 +196,7 @@ def client_of(
     journal: Journal,
     http: Http,
     pictures: Pictures,
-    key: Secret,
+    secrets: Secrets,
     stop: Stop,
     observe: Observer,
 ) -> Post:
@@ -211,8 +220,9 @@ def client_of(
     def for_request(request: Request) -> Throttle:
         return throttle_of(request.model)
 
-    post = sending(http, prepared.endpoint, key, job.extra_body, pictures, feedback)
-    stored = Stored(http, prepared.endpoint, key, feedback)
+    post = sending(http, prepared.endpoint, secrets.key, job.extra_body, pictures, feedback, secrets.tokens)
+    tokens = partial(map, secrets.tokens, token_variables(job))
+    stored = Stored(http, prepared.endpoint, secrets.key, feedback, tokens)
     post = fetching(post, stored, journal, job.deadlines.background_s, urgent=stop.urgent.is_set)
     post = conforming(post, job.output.fields)
     post = illustrated(post, gallery(job.output_path))

@@ -22,7 +22,8 @@ from pipeline.checkpoint.store import Start, end_session
 from pipeline.checkpoint.table import write_table
 from pipeline.engine.check import Prepared, check_key, prepare
 from pipeline.engine.feed import all_but, everything, only, questions
-from pipeline.engine.live import ask_all, interrupted
+from pipeline.engine.live import Secrets, ask_all, interrupted
+from pipeline.engine.tokens import job_tokens
 from pipeline.errors import Interrupted, Problem, RunError, SpecError
 from pipeline.events import Notice, RunFinished, RunStarted
 from pipeline.records import STATUS_FACTS, Request, Status
@@ -100,11 +101,12 @@ def run_job(
             prepared = prepare(job, base_url, allow_code=allow_code)
             key = environ.get(prepared.endpoint.key_env or "")
             check_key(prepared.endpoint, key)
+            secrets = Secrets(lambda: key, job_tokens(job, prepared.endpoint, environ))
             stack.enter_context(held(job.run_path))
             session = _Session(prepared, _heard_once(observe))
             stack.callback(session.close)
             selection = session.begin(retry, consent)
-            return session.carry_out(selection, key, brake)
+            return session.carry_out(selection, secrets, brake)
     except KeyboardInterrupt as error:  # before the sending, or while the table was written
         raise interrupted(signal.SIGINT) from error
 
@@ -135,7 +137,9 @@ class _Session:
         self._observe = observe
         self._started = time.monotonic()
         self._journal: Journal | None = Journal(
-            journal_path(self._job.run_path), label=self._job.provider.label, dedupe=self._job.dedupe
+            journal_path(self._job.run_path),
+            label=self._job.provider.label,
+            dedupe=self._job.dedupe and self._job.extra_body.get("conversation") is None,
         )
 
     def close(self) -> None:
@@ -226,11 +230,11 @@ class _Session:
                 Notice("the job or the input has changed since the last run: rows that ask the same keep their answers")
             )
 
-    def carry_out(self, selection: Selection, key: str | None, brake: Brake) -> RunFinished:
+    def carry_out(self, selection: Selection, secrets: Secrets, brake: Brake) -> RunFinished:
         """Ask the rows, then write the table whatever came of that."""
         failure: RunError | None = None
         try:
-            ask = partial(ask_all, self._prepared, self._open(), lambda: key, self._observe, selection, brake)
+            ask = partial(ask_all, self._prepared, self._open(), secrets, self._observe, selection, brake)
             uvloop = importlib.util.find_spec("uvloop") is not None
             anyio.run(ask, backend_options={"use_uvloop": uvloop})
         except RunError as error:

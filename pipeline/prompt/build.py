@@ -21,7 +21,7 @@ from pipeline.prompt.parts import Parts, text_part
 from pipeline.prompt.template import Context, Templates, is_template, sole_column
 from pipeline.records import Media, MediaKind, Request, Row
 from pipeline.spec.toolset import NO_TOOLS
-from pipeline.wire.parameters import check_parameters, identity_of
+from pipeline.wire.parameters import check_parameters, identity_of, only_text
 from pipeline.wire.tools import names_of
 from pipeline.wire.turns import first_round
 
@@ -232,7 +232,7 @@ def _texts(job: Job) -> list[tuple[str, str]]:
     texts += [
         (place, text)
         for place, text in _leaves(("request",), job.request)
-        if is_template(text) and sole_column(text) is None
+        if is_template(text) and _raw_column(place, text) is None
     ]
     return texts
 
@@ -250,7 +250,7 @@ def _raw_columns(job: Job) -> list[tuple[str, str]]:
     if job.prompt.input is not None:
         columns.append(("prompt.input", job.prompt.input))
     for place, text in _leaves(("request",), job.request):
-        if (column := sole_column(text)) is not None:
+        if (column := _raw_column(place, text)) is not None:
             columns.append((place, column))
     return columns
 
@@ -258,6 +258,12 @@ def _raw_columns(job: Job) -> list[tuple[str, str]]:
 def _names_column(source: str) -> bool:
     """Tell whether what a part says of its media is a column, whose value is used as it is."""
     return not is_template(source) or sole_column(source) is not None
+
+
+def _raw_column(place: str, text: str) -> str | None:
+    """Return the column whose own value becomes part of a parameter; None where the text is a template, or must stay text."""
+    _, name, *below = place.split(".")
+    return None if only_text(name, inside=bool(below)) else sole_column(text)
 
 
 def _contents(job: Job) -> list[tuple[str, str | Sequence[Part]]]:

@@ -19,7 +19,10 @@ from pipeline.rows.images import images_below
 if TYPE_CHECKING:
     from pipeline.spec.input import Input
 
-_IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".png", ".gif", ".webp"))
+_SENT = (".jpg", ".jpeg", ".png", ".gif", ".webp")
+# Not sent as they are, but each is a row that says so: a photo that is left out without a word is missed too late.
+_OTHERS = (".jpe", ".jfif", ".heic", ".heif", ".avif", ".svg", ".tif", ".tiff", ".bmp")
+_IMAGE_ENDINGS = frozenset((*_SENT, *_OTHERS))
 _FORMATS: Mapping[str, str] = {
     ".parquet": "parquet",
     ".pq": "parquet",

@@ -40,6 +40,9 @@ def _objection(node: Mapping[str, Any]) -> str | None:
     for keyword in _REFUSED_KEYWORDS:
         if keyword in node:
             return f"'{keyword}' is not permitted."
+    beside = [keyword for keyword in node if keyword != "$ref"]
+    if "$ref" in node and beside:
+        return f"$ref cannot have keywords {{{', '.join(map(repr, beside))}}}."
     kind = node.get("type")
     if kind != "object" and not (isinstance(kind, list) and "object" in kind):
         return None

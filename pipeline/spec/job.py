@@ -96,7 +96,7 @@ class Job(Settings):
     on_null: Literal["fail", "skip", "empty"] = "fail"
     """What becomes of a row with a null in its prompt: it fails, it is skipped, or the null is an empty text."""
     dedupe: bool = True
-    """Ask identical rows once and share the answer."""
+    """Ask identical rows once and share the answer. Rows that use a `conversation` are each asked, for each changes it."""
     samples: int = Field(1, ge=1, le=100)
     """How many answers each row gets. With more than one, answer columns are lists, and votes and agreement stand beside them."""
     stop_after: int = Field(20, ge=1)
@@ -125,7 +125,8 @@ class Job(Settings):
     @model_validator(mode="after")
     def _parameters(self) -> Job:
         asks_fields, asks_system = self.output.fields is not None, self.prompt.system is not None
-        if complaints := check_request(self.request, asks_fields=asks_fields, asks_system=asks_system):
+        complaints = check_request(self.request, self.extra_body, asks_fields=asks_fields, asks_system=asks_system)
+        if complaints:
             raise ParameterErrors(complaints)
         return self
 

@@ -156,6 +156,8 @@ def strict_obstacles(schema: Schema) -> list[str]:
         found.extend(f"{where} uses {keyword}" for keyword in node if keyword not in STRICT_KEYWORDS)
         if not node.keys() & _NAMES_A_TYPE:
             found.append(f"{where} has no type")
+        if "$ref" in node:
+            found.extend(f"{where} has {keyword} beside $ref" for keyword in node if keyword != "$ref")
         if "object" in _type_names(node) or "properties" in node:
             found.extend(f"{where} {reason}" for reason in _openings(node))
     return found or ["it is nested more deeply than strict mode takes"]

@@ -84,8 +84,10 @@ def load_text(
 def _parameters(values: Mapping[str, object]) -> Sequence[Complaint]:
     """Check the request even where the rest of the job is too wrong for the job to check it itself."""
     request, output, prompt = values.get("request"), values.get("output"), values.get("prompt")
+    extra_body = values.get("extra_body")
     if not isinstance(request, Mapping):
         return ()
     asks_fields = isinstance(output, Mapping) and output.get("fields") is not None
     asks_system = isinstance(prompt, Mapping) and prompt.get("system") is not None
-    return check_request(request, asks_fields=asks_fields, asks_system=asks_system)
+    verbatim = extra_body if isinstance(extra_body, Mapping) else {}
+    return check_request(request, verbatim, asks_fields=asks_fields, asks_system=asks_system)

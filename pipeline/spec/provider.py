@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from pipeline.spec.group import ADDRESS, VARIABLE, Settings
+from pipeline.wire.credentials import SECRET_HEADERS
 from pipeline.wire.dialect import DIALECTS, Dialect, Endpoint, UnknownFact
 
 SIMULATOR = "simulator"
@@ -40,7 +41,7 @@ class Provider(Settings):
         if self.base_url is not None and self.base_url.rstrip("/").endswith(_PATH):
             raise ValueError(f"base_url ends in {_PATH}, which is added to it; end it with /v1")
         for header in self.headers:
-            if header.lower() in ("authorization", "api-key", "x-api-key", "cookie"):
+            if header.lower() in SECRET_HEADERS:
                 raise ValueError(f"the header {header} would put a key into the spec; name its variable in api_key_env")
         try:
             self.facts  # noqa: B018 - raises for an override that is no fact

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipeline.spec.paths import dotted
+from pipeline.wire.credentials import exposed
 from pipeline.wire.parameters import Complaint, check_parameters
 
 _SET_ELSEWHERE = {"model": "model", "input": "prompt", "stream": "delivery", "background": "delivery"}
@@ -18,9 +19,15 @@ class ParameterErrors(ValueError):
         super().__init__("; ".join(f"{dotted(complaint.path)} {complaint.message}" for complaint in complaints))
 
 
-def check_request(request: Mapping[str, object], *, asks_fields: bool, asks_system: bool) -> list[Complaint]:
-    """Return what is wrong with the request's parameters, by themselves and beside ``output.fields`` and ``prompt.system``."""
+def check_request(
+    request: Mapping[str, object], extra_body: Mapping[str, object], *, asks_fields: bool, asks_system: bool
+) -> list[Complaint]:
+    """Return what is wrong with the request's parameters, by themselves and beside ``output.fields`` and ``prompt.system``.
+
+    What goes verbatim is not judged, but neither does it hold secrets.
+    """
     complaints = check_parameters(request)
+    complaints += exposed(extra_body.get("tools"), ("extra_body", "tools"))
     for name, instead in _SET_ELSEWHERE.items():
         if name in request:
             complaints.append(Complaint(("request", name), f"is set by the job's {instead}, not here"))

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 
+from pipeline.wire.credentials import SECRET_HEADERS
+
 _KEY = re.compile(r"\bsk-[A-Za-z0-9_-]{20,}|\bBearer\s+[A-Za-z0-9._~+/-]{16,}=*|\ABearer\s+\S+\Z")
+# What follows one of these is masked to the end of its line: tokens of MCP servers and of containers have no form of their own.
+_FIELDS = "|".join(sorted({*SECRET_HEADERS, "auth_token", "value"}))
+_SAID = re.compile(rf"(\b(?:{_FIELDS})[\"']?\s*[:=]\s*)\S.*", re.IGNORECASE)
 _NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 ADVICE = "keys are given by the name of an environment variable (`api_key_env: NAME`), never by their value"
@@ -22,4 +27,4 @@ def names_key(variable: str) -> bool:
 
 def masked(text: str) -> str:
     """Return the text with every key in it replaced by stars."""
-    return _KEY.sub("***", text)
+    return _SAID.sub(r"\1***", _KEY.sub("***", text))

@@ -16,7 +16,7 @@ from pipeline.wire.items import Found, found_in
 from pipeline.wire.signals import attempt_error, failure, refusal, said, stamped, with_headers
 from pipeline.wire.slim import slim
 from pipeline.wire.sse import EventReader, assemble
-from pipeline.wire.tolerant import NotJsonError, mapping_at, number_at, parse, tamed, text_at
+from pipeline.wire.tolerant import NotJsonError, mapping_at, number_at, parse, reports_failure, tamed, text_at
 
 __all__ = ["decode", "read_answer", "slim"]
 
@@ -89,16 +89,12 @@ def decode(body: object, *, background: bool = False) -> Reply:
     return reply
 
 
-# What envelopes call success; apimart's pages show 200.
-_FINE = frozenset({"200", "0", "success"})
-
-
 def _unwrapped(body: object) -> Body:
     """Return the body without its envelope. An envelope that reports a failure is one, also with HTTP 200."""
     if not isinstance(body, dict):
         message = f"the answer has none of the known shapes: {body!s:.500}"
         raise attempt_error("unrecognised", message, sent=Sent.ANSWERED)
-    if body.get("code") is not None and str(body["code"]).lower() not in _FINE:
+    if reports_failure(body):
         raise refusal(body)
     inner = body.get("data")
     wrapped = "code" in body or not body.keys() & {"output", "choices"}

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pipeline.wire.credentials import exposed
 from pipeline.wire.shape import (
     Complaint,
     Shape,
-    anything,
     boolean,
     choice,
     closest,
@@ -27,8 +27,18 @@ from pipeline.wire.shape import (
     tagged,
     text,
 )
+from pipeline.wire.tool_shapes import TOOL, TOOL_CHOICE
 
-__all__ = ["PARAMETERS", "Complaint", "Parameter", "advise", "check_parameters", "identity_of", "reference"]
+__all__ = [
+    "PARAMETERS",
+    "Complaint",
+    "Parameter",
+    "advise",
+    "check_parameters",
+    "identity_of",
+    "only_text",
+    "reference",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,64 +81,15 @@ _FORMAT = tagged(
     closed=True,
 )
 
-_FUNCTION = record(
-    {"name": text(), "description": text(), "parameters": record({}, extensible=True), "strict": boolean()},
-    required=("name",),
-    extensible=True,
-)
-_NESTED_FUNCTION = record({"function": _FUNCTION}, extensible=True)
-
-
-def _flat_or_nested(value: object, path: tuple[str | int, ...]) -> list[Complaint]:
-    nested = isinstance(value, Mapping) and "function" in value
-    return list((_NESTED_FUNCTION if nested else _FUNCTION).complaints(value, path))
-
-
-_TOOL = tagged(
-    {
-        "function": Shape("a function, flat or nested", (Mapping,), _flat_or_nested),
-        "file_search": record(
-            {
-                "vector_store_ids": items(text()),
-                "max_num_results": integer(1, 50),
-                "ranking_options": record({"score_threshold": number(0, 1)}, extensible=True),
-            },
-            extensible=True,
-        ),
-        "image_generation": record({"partial_images": integer(0, 3)}, extensible=True),
-        "mcp": record({"server_label": text(), "server_url": text(), "timeout": number(0)}, extensible=True),
-        "remote_mcp": record(
-            {
-                "remote_mcp": record(
-                    {"url": text(), "auth_token": text(), "timeout": number(0)}, required=("url",), extensible=True
-                )
-            },
-            required=("remote_mcp",),
-            extensible=True,
-        ),
-    },
-    closed=False,
-)
-
-_TOOL_CHOICE = either(
-    choice("none", "auto", "required"),
-    tagged(
-        {
-            "allowed_tools": record(
-                {"mode": choice("auto", "required"), "tools": items(anything("a tool"))},
-                required=("mode", "tools"),
-                extensible=True,
-            )
-        },
-        closed=False,
-    ),
-)
+_VARIABLE = either(text(), tagged({}, closed=False))  # a text, or an input part
 
 _ROWS = (
     Parameter("background", boolean(), "run at the provider and poll; a delivery of the job sets it", identity=False),
     Parameter(
         "context_management",
-        items(record({"type": text(), "compact_threshold": number(0)}, required=("type",), extensible=True)),
+        items(
+            record({"type": choice("compaction"), "compact_threshold": number(0)}, required=("type",), extensible=True)
+        ),
         "`compaction` shrinks a long conversation once it passes the threshold, in tokens",
     ),
     Parameter(
@@ -151,7 +112,7 @@ _ROWS = (
     Parameter("previous_response_id", text(), "goes on from a stored response; excludes `conversation`"),
     Parameter(
         "prompt",
-        record({"id": text(), "variables": record({}, extensible=True), "version": text()}, required=("id",)),
+        record({"id": text(), "variables": pairs(_VARIABLE), "version": text()}, required=("id",)),
         "a prompt template stored at the provider",
     ),
     Parameter("prompt_cache_key", text(), "bucket for cache hits", identity=False),
@@ -186,8 +147,8 @@ _ROWS = (
         record({"format": _FORMAT, "verbosity": choice("low", "medium", "high")}),
         "output format (`text`, `json_schema`, `json_object`) and verbosity",
     ),
-    Parameter("tool_choice", _TOOL_CHOICE, "`none`, `auto`, `required`, or a mapping that names a tool"),
-    Parameter("tools", items(_TOOL), "functions, hosted tools and MCP servers; other kinds are passed through"),
+    Parameter("tool_choice", TOOL_CHOICE, "`none`, `auto`, `required`, or a mapping that names a tool"),
+    Parameter("tools", items(TOOL), "functions, hosted tools and MCP servers; other kinds are passed through"),
     Parameter(
         "top_logprobs",
         integer(0, 20),
@@ -232,6 +193,7 @@ def check_parameters(request: Mapping[str, object]) -> list[Complaint]:
                     suggestion,
                 )
             )
+    complaints += exposed(request.get("tools"), ("request", "tools"))
     if _has(request, "conversation", "previous_response_id"):
         complaints.append(Complaint(("request", "conversation"), "excludes previous_response_id; keep one of them"))
     return complaints
@@ -245,6 +207,11 @@ def advise(request: Mapping[str, object]) -> list[str]:
 def identity_of(body: Mapping[str, object]) -> dict[str, object]:
     """Return the part of a body that can change the answer; unknown parameters count."""
     return {name: value for name, value in body.items() if name not in PARAMETERS or PARAMETERS[name].identity}
+
+
+def only_text(name: str, *, inside: bool = False) -> bool:
+    """Say whether a parameter, or what stands ``inside`` of it, is nothing but text, so that a number from a table is written out."""
+    return name == "metadata" if inside else name in PARAMETERS and PARAMETERS[name].shape.types == (str,)
 
 
 def reference() -> list[tuple[str, str, str, str]]:
@@ -311,6 +278,10 @@ _ADVICE: tuple[tuple[Callable[[Mapping[str, object]], bool], str], ...] = (
     (
         lambda r: any(_unanswerable(tool) for tool in _tools(r)),
         "a tool that runs on your machine (shell, patch, computer) is not answered in a batch; its calls are recorded",
+    ),
+    (
+        lambda r: r.get("stream") is not True and any(tool.get("partial_images") for tool in _tools(r)),
+        "partial_images of image_generation come only with a stream",
     ),
     (
         lambda r: any(

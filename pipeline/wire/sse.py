@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pipeline.errors import AttemptError, Sent
 from pipeline.records import Reply, Status
 from pipeline.wire.signals import attempt_error
-from pipeline.wire.tolerant import NotJsonError, mapping_at, mappings_at, parse, text_at
+from pipeline.wire.tolerant import NotJsonError, mapping_at, mappings_at, parse, reports_failure, text_at
 
 __all__ = ["Event", "EventReader", "assemble", "has_text"]
 
@@ -119,7 +119,7 @@ def assemble(events: Iterable[Event]) -> dict[str, object]:
         if event.data.strip() == DONE:
             chat.done = True
             break
-        payload = _payload(event)
+        payload = _unwrapped(_payload(event))
         kind = text_at(payload, "type") or event.name
         if kind == "error" or payload.get("error"):
             return {"error": payload.get("error") or payload or event.data}
@@ -138,7 +138,7 @@ def assemble(events: Iterable[Event]) -> dict[str, object]:
 
 def has_text(event: Event) -> bool:
     """Say whether an event brings a piece of the answer's text."""
-    payload = _payload(event)
+    payload = _unwrapped(_payload(event))
     if (text_at(payload, "type") or event.name) == "response.output_text.delta":
         return bool(text_at(payload, "delta"))
     return any(text_at(mapping_at(choice, "delta"), "content") for choice in mappings_at(payload, "choices"))
@@ -151,6 +151,16 @@ def _payload(event: Event) -> dict[str, object]:
     except NotJsonError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _unwrapped(payload: dict[str, object]) -> dict[str, object]:
+    """Return a piece of a stream without the envelope that a gateway may put around each; whole answers keep theirs."""
+    inner = payload.get("data")
+    if not isinstance(inner, dict) or "type" in payload or reports_failure(payload):
+        return payload
+    is_event = (text_at(inner, "type") or "").startswith("response.")
+    is_chunk = "choices" in inner and not any("message" in choice for choice in mappings_at(inner, "choices"))
+    return inner if is_event or is_chunk else payload
 
 
 def _is_whole_body(payload: Mapping[str, object]) -> bool:
@@ -195,6 +205,8 @@ class _Chat:
     calls: dict[object, _Call] = field(default_factory=dict)
     annotations: list[object] = field(default_factory=list)
     logprobs: list[object] = field(default_factory=list)
+    # The older `function_call`, of which there is one at most.
+    function: _Call = field(default_factory=_Call)
     finish_reason: str | None = None
 
     @property
@@ -213,6 +225,7 @@ class _Chat:
             self.refusal.append(text_at(delta, "refusal") or "")
             self.annotations += mappings_at(delta, "annotations")
             self.logprobs += mappings_at(mapping_at(choice, "logprobs"), "content")
+            self.function.add({"function": delta.get("function_call")})
             for position, call in enumerate(mappings_at(delta, "tool_calls")):
                 index = call.get("index", position)
                 self.calls.setdefault(index if isinstance(index, int) else position, _Call()).add(call)
@@ -224,6 +237,8 @@ class _Chat:
             message["refusal"] = "".join(self.refusal)
         if self.calls:
             message["tool_calls"] = [call.body() for call in self.calls.values()]
+        if self.function.name:
+            message["function_call"] = {"name": self.function.name, "arguments": self.function.arguments}
         if self.annotations:
             message["annotations"] = self.annotations
         choice: dict[str, object] = {"index": 0, "message": message, "finish_reason": self.finish_reason}

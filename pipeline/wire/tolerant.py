@@ -16,6 +16,8 @@ MAX_DEPTH = 100
 TOO_DEEP = "[nested too deeply]"
 
 _NOTHING: Mapping[str, object] = {}
+# What envelopes call success; apimart's pages show 200.
+_FINE = frozenset({"200", "0", "success"})
 
 
 class NotJsonError(ValueError):
@@ -103,3 +105,8 @@ def number_at(value: Mapping[str, object], *names: str) -> float | None:
         if isinstance(found, int | float) and not isinstance(found, bool):
             return found
     return None
+
+
+def reports_failure(envelope: Mapping[str, object]) -> bool:
+    """Say whether an envelope's ``code`` is that of a failure, which comes with HTTP 200, too."""
+    return envelope.get("code") is not None and str(envelope["code"]).lower() not in _FINE

@@ -13,7 +13,12 @@ from pipeline.wire.dialect import Dialect
 Tool = Mapping[str, object]
 
 # Which field of one MCP form is which field of the other.
-_MCP_NAMES: Mapping[str, str] = {"url": "server_url", "auth_token": "authorization", "timeout": "timeout"}
+_MCP_NAMES: Mapping[str, str] = {
+    "url": "server_url",
+    "auth_token": "authorization",
+    "auth_token_env": "authorization_env",
+    "timeout": "timeout",
+}
 # What an `mcp` tool may hold and lose nothing by as `remote_mcp`: labels are only for reading, and without approval
 # nobody is asked there.
 _EXPENDABLE = frozenset({"type", "server_label", "server_description", *_MCP_NAMES.values()})
@@ -122,6 +127,8 @@ def _strict(schema: object, depth: int) -> bool:
         return False
     if not schema.keys() & {"type", "anyOf", "$ref", "enum", "const"}:
         return False
+    if "$ref" in schema and len(schema) > 1:
+        return False  # a description beside a reference is refused, too
     below = [schema["items"]] if "items" in schema else []
     alternatives = schema.get("anyOf", [])
     below += alternatives if isinstance(alternatives, list) else [None]

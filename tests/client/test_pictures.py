@@ -12,7 +12,7 @@ import anyio
 import pytest
 from PIL import Image
 
-from pipeline.client.pictures import Pictures
+from pipeline.client.pictures import AT_ONCE, Pictures
 from pipeline.errors import MediaError
 from pipeline.media import cache
 from pipeline.media.prepare import ImagePlan, ImageRules, PreparedImage, carry_out
@@ -295,3 +295,43 @@ async def test_videos_and_files_are_fetched_up_to_limits_of_their_own(file_serve
     async with pictures({"max_file_bytes": 1000}, send="inline", **FETCHED) as out:
         with pytest.raises(MediaError, match="1,000 bytes"):
             await out.inline(Media(identity="", label="a", url=url, kind="file"))
+
+
+class Together(dict[str, bytes]):
+    """Files of a server that are given out only when so many have been asked for."""
+
+    def __init__(self, files: dict[str, bytes], parties: int) -> None:
+        super().__init__(files)
+        self._barrier = threading.Barrier(parties, timeout=10)
+
+    def get(self, name: str, default: object = None) -> bytes:  # type: ignore[override]
+        """Wait for the others, then return the file."""
+        self._barrier.wait()
+        return self[name]
+
+
+async def test_the_pictures_of_a_row_are_fetched_side_by_side(file_server: FileServer) -> None:
+    """As many as may be; each has its own place whichever is here first."""
+    sizes = [(10 + number, 8) for number in range(2 * AT_ONCE)]
+    files = {f"{width}.png": picture("PNG", (width, height)) for width, height in sizes}
+    file_server.files = Together(files, AT_ONCE)
+    async with pictures(send="inline", **FETCHED) as out:
+        images = await out.inline_all([at(file_server.url(name)) for name in files])
+    assert [(image.width, image.height) for image in images] == sizes
+
+
+async def test_the_first_picture_that_fails_is_the_one_that_is_named(file_server: FileServer) -> None:
+    """Whichever failed first; what follows is not begun, and what came before has been tried."""
+    file_server.files["good.png"] = picture("PNG")
+    wanted = [at(file_server.url("good.png")), at(file_server.url("missing")), cell(b"no picture"), cell(b"")]
+    wanted += [at(file_server.url(f"later{number}")) for number in range(9)]
+    async with pictures(send="inline", **FETCHED) as out:
+        with pytest.raises(MediaError, match=r"missing: .* 404"):
+            await out.inline_all(wanted)
+    assert not {f"later{number}" for number in range(AT_ONCE, 9)} & set(file_server.asked)
+
+
+async def test_a_request_without_pictures_has_none() -> None:
+    """Nothing is begun."""
+    async with pictures() as out:
+        assert await out.inline_all([]) == []

@@ -335,7 +335,8 @@ async def test_the_first_token_is_when_the_first_text_is_whole(
     http = Recorder(pieces=pieces)
     reply = await sending(http, endpoint(), lambda: None, {}, pictures(), quiet)(STREAMED)
     assert (reply.text, reply.first_token_s) == ("hi", first_token_s)
-    assert http.sent[0][2]["stream"] is True
+    _, headers, body = http.sent[0]
+    assert (body["stream"], headers["accept"]) == (True, "text/event-stream")
 
 
 @pytest.mark.anyio
@@ -344,6 +345,24 @@ async def test_a_plain_answer_is_not_listened_to(virtual_time: Callable[[], floa
     http = Recorder(pieces=RESPONSE)
     reply = await sending(http, endpoint(), lambda: None, {}, pictures(), quiet)(REQUEST)
     assert (reply.text, reply.first_token_s, http.heard) == ("hi", None, False)
+    assert http.sent[0][1]["accept"] == "application/json"
+
+
+class Garbling:
+    """A transport whose server breaks HTTP, which the error quotes."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, hear: Hear | None = None) -> Answer:
+        """Fail with the words of the request."""
+        raise AttemptError(
+            f"illegal header line: {headers['authorization']}", kind="x", sent=Sent.MAYBE, transient=True
+        )
+
+
+@pytest.mark.anyio
+async def test_a_broken_exchange_that_quotes_the_key_is_starred_too() -> None:
+    """What HTTP itself complains about may hold what the server sent back."""
+    with pytest.raises(AttemptError, match=r"illegal header line: Bearer \*\*\*$"):
+        await sending(Garbling(), endpoint(), lambda: "a-secret-key", {}, pictures(), quiet)(REQUEST)
 
 
 # -- in the journal --------------------------------------------------------------------------------------------------

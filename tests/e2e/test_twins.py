@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from pipeline.events import RowFinished
 
@@ -80,3 +82,24 @@ def test_without_dedupe_every_row_is_asked_and_a_killed_run_asks_the_missing_one
     assert job.run().by_status == {"ok": 1000}
     assert len(provider.ledger.requests()) == sent
     assert sum(job.column("total_tokens")) == closing.usage.total_tokens
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked"),
+    [
+        ({"request": {"conversation": "conv_1"}}, 30),
+        ({"request": {"conversation": {"id": "conv_{{ text }}"}}}, 30),
+        ({"extra_body": {"conversation": "conv_1"}}, 30),
+        ({"request": {"previous_response_id": "resp_1"}}, TEXTS),
+    ],
+    ids=["one", "per row", "verbatim", "previous response"],
+)
+def test_rows_of_a_conversation_are_each_asked_once(
+    bench: Callable[..., Bench], settings: dict[str, Any], asked: int
+) -> None:
+    """Each changes the conversation, so no answer stands for two; the next run asks none of them again."""
+    job = _twins(bench(**settings), 30)
+    for _ in range(2):
+        closing = job.run()
+        assert (closing.rows, closing.attempts) == (30, asked)
+        assert sum(row["shared_from"] is None for row in job.table()) == asked

@@ -206,8 +206,8 @@ def test_a_raw_input_that_is_none_fails_the_row(build: Build, cell: object, said
 @pytest.mark.parametrize("value", [3, 0.5, "text", True, [1, 2], {"a": 1}])
 def test_a_parameter_that_is_one_column_keeps_its_type(build: Build, value: object) -> None:
     """A number of the table stays a number in the request."""
-    request = build("x", {"v": value}, request={"prompt": {"id": "p", "variables": {"v": "{{ v }}"}}})
-    sent = request.body["prompt"]["variables"]["v"]
+    request = build("x", {"v": value}, request={"tools": [{"type": "not_invented_yet", "v": "{{ v }}"}]})
+    sent = request.body["tools"][0]["v"]
     assert (sent, type(sent)) == (value, type(value))
 
 
@@ -245,6 +245,34 @@ def test_a_parameter_out_of_range_fails_its_row_alone(build: Build, name: str, v
         build("x", {"v": value}, request={name: "{{ v }}"})
 
 
+@pytest.mark.parametrize("place", ["metadata", "user", "prompt_cache_key", "previous_response_id", "safety_identifier"])
+def test_a_number_is_written_out_where_only_text_may_stand(build: Build, place: str) -> None:
+    """A row's number is a fine value of metadata, and of whatever else holds nothing but text."""
+    request = build("x", {"n": 7}, request={place: {"row": "{{ n }}"} if place == "metadata" else "{{ n }}"})
+    assert request.body[place] == ({"row": "7"} if place == "metadata" else "7")
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ({"metadata": {"k": "{{ v }}"}}, "request.metadata.k must be text of at most 512 characters"),
+        ({"metadata": "{{ many }}"}, "request.metadata has 17 pairs; at most 16 are allowed"),
+        ({"metadata": "{{ long }}"}, "the key must be text of at most 64 characters"),
+        ({"conversation": "{{ v }}", "previous_response_id": "{{ v }}"}, "excludes previous_response_id"),
+        (
+            {"prompt": {"id": "p", "variables": {"n": "{{ n }}"}}},
+            "request.prompt.variables.n must be text or a mapping",
+        ),
+        ({"tools": [{"type": "file_search", "max_num_results": "{{ n }}"}]}, "from 1 to 50"),
+    ],
+)
+def test_limits_hold_for_what_a_row_fills_in(tmp_path: Path, request_: dict[str, Any], said: str) -> None:
+    """What the spec leaves open is checked per row, and the row fails before anything is paid; what excludes each other fails the spec."""
+    cells = {"v": "x" * 513, "n": 99, "many": {str(number): "" for number in range(17)}, "long": {"k" * 65: "v"}}
+    with pytest.raises((PromptError, ValueError), match=said):
+        builder(tmp_path, "x", request=request_).build(Row(0, cells))
+
+
 def test_a_null_parameter_fails_the_row(build: Build) -> None:
     """A parameter that is one column is no exception to ``on_null``."""
     with pytest.raises(NullCell, match="'v'"):
@@ -263,7 +291,7 @@ def test_an_empty_null_is_an_empty_text_in_a_parameter(build: Build) -> None:
 def test_a_value_that_json_cannot_carry_fails_the_row(build: Build, value: object) -> None:
     """Bytes in a parameter are the row's mistake, found before anything is sent."""
     with pytest.raises(PromptError, match="JSON cannot carry"):
-        build("x", {"v": value}, request={"prompt": {"id": "p", "variables": {"v": "{{ v }}"}}})
+        build("x", {"v": value}, request={"tools": [{"type": "not_invented_yet", "v": "{{ v }}"}]})
 
 
 def test_keys_that_are_no_texts_are_sent_as_texts(build: Build) -> None:

@@ -82,6 +82,16 @@ def test_a_format_that_is_told_overrides_the_ending(tmp_path: Path) -> None:
     assert find(Input(path="table.txt", format="csv"), tmp_path).format == "csv"
 
 
+def test_a_folders_pictures_of_other_formats_are_rows_too(tmp_path: Path) -> None:
+    """Nothing that is a picture to people is left out without a word; whether it can be sent its row says."""
+    make(
+        tmp_path, "p/a.heic", "p/b.HEIF", "p/c.avif", "p/d.svg", "p/e.tif", "p/f.tiff", "p/g.bmp", "p/h.jpg", "p/i.txt"
+    )
+    assert [file.suffix for file in find(Input(path="p"), tmp_path).files] == [
+        *(".heic", ".HEIF", ".avif", ".svg", ".tif", ".tiff", ".bmp", ".jpg")
+    ]
+
+
 def test_a_folder_of_images_is_searched_to_its_leaves(tmp_path: Path) -> None:
     """Any case of the endings, natural order, and nothing hidden."""
     make(
@@ -129,9 +139,9 @@ def test_image_files_may_be_named_by_a_pattern(tmp_path: Path) -> None:
         ("nowhere/x.csv", {}, r"no such file; there is no folder .*nowhere", "relative"),
         (["tickets.csv", "q/*.jsonl"], {}, r"different formats: 1 csv, 7 jsonl", "one format"),
         (["tickets.csv", "q"], {}, r"q is a folder in a list", "pattern"),
-        ("q", {}, r"no images \(\.gif.*\); .* holds 1\.jsonl, .* and 2 more", r"q/\*\.parquet"),
+        ("q", {}, r"no images \(\.avif.*\); .* holds 1\.jsonl, .* and 2 more", r"q/\*\.parquet"),
         ("pics", {"format": "csv"}, "pics is a folder", r"pics/\*\.csv"),
-        ("pics/a.bmp", {}, r"the ending '\.bmp' is none of \.parquet, ", "input.format"),
+        ("pics/a.psd", {}, r"the ending '\.psd' is none of \.parquet, ", "input.format"),
         ([], {}, "input.path is an empty list", "at least one"),
         ("~nobody-of-this-name/x.csv", {}, "~nobody-of-this-name", "without ~"),
         ("x" * 5000, {}, "File name too long", ""),
@@ -141,7 +151,7 @@ def test_what_cannot_be_found_is_told_with_what_is_there(
     path: str | list[str], options: dict[str, object], message: str, hint: str, tmp_path: Path
 ) -> None:
     """The message says what was looked for and what the folder holds; the hint says what to write."""
-    make(tmp_path, "tickets.csv", "pics/a.bmp", *(f"q/{number}.jsonl" for number in range(1, 8)))
+    make(tmp_path, "tickets.csv", "pics/a.psd", *(f"q/{number}.jsonl" for number in range(1, 8)))
     with pytest.raises(DataError, match=message) as caught:
         names(tmp_path, path, **options)
     assert hint.replace("\\", "") in (caught.value.hint or "")

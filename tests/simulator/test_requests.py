@@ -18,6 +18,7 @@ REMOTE = {"type": "remote_mcp", "remote_mcp": {"url": "https://example.com"}}
 VIDEO = {"role": "user", "content": [{"type": "input_video", "video_url": "https://example.com/a.mp4"}]}
 FILE = {"role": "user", "content": [{"type": "input_file", "file_url": "https://example.com/a.pdf"}]}
 OPEN = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+BESIDE = {**OPEN, "properties": {"a": {"$ref": "#/$defs/a", "description": "A"}}, "additionalProperties": False}
 CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
 OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "1"}
 
@@ -40,6 +41,12 @@ REFUSED = [
     ("openai", {"tools": [REMOTE]}, "invalid_value", "tools[0].type"),
     ("openai", {"tools": [{"type": "file_search"}]}, "missing_required_parameter", "tools[0].vector_store_ids"),
     ("openai", {"tools": [{**FLAT, "strict": True, "parameters": OPEN}]}, "invalid_json_schema", "tools[0].parameters"),
+    (
+        "openai",
+        {"tools": [{**FLAT, "strict": True, "parameters": BESIDE}]},
+        "invalid_json_schema",
+        "tools[0].parameters",
+    ),
     ("openai", {"input": [VIDEO]}, "invalid_value", "input[0].content[0].type"),
     ("openai", {"input": [{"role": "tool", "content": "x"}]}, "invalid_value", "input[0].role"),
     ("openai", {"input": [{"role": "user"}]}, "missing_required_parameter", "input[0].content"),

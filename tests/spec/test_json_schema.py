@@ -149,6 +149,7 @@ for _ in range(12):
         ),
         ({"properties": {"a": {"anyOf": [{"type": "string", "default": 1}]}}}, "properties/a/anyOf/0 uses default"),
         ({"$defs": {"b": {"type": "string", "oneOf": []}}}, "$defs/b uses oneOf"),
+        ({"properties": {"a": {"$ref": "#/$defs/b", "description": "B"}}}, "properties/a has description beside $ref"),
         ({"properties": {"a": DEEP}}, "it is nested more deeply than strict mode takes"),
     ],
 )

@@ -85,3 +85,34 @@ def test_a_key_cut_off_by_a_long_line_is_masked() -> None:
 def test_masking_leaves_the_rest_of_the_text() -> None:
     """Only the key itself becomes stars."""
     assert masked(f"a {KEY} b") == "a *** b"
+
+
+TOKEN = "ghx-9f3a.77"  # looks like nothing in particular
+MCP = "type: mcp, server_label: s, server_url: 'https://x'"
+TOOLS = {
+    "authorization": f"request: {{tools: [{{{MCP}, authorization: {TOKEN}}}]}}",
+    "template": f"request:\n  tools:\n    - {{{MCP},\n       authorization: '{{{{ a }}}} {TOKEN}'}}",
+    "auth_token": f"request:\n  tools:\n    - type: remote_mcp\n      remote_mcp: {{url: u, auth_token: '{TOKEN}'}}",
+    "headers": f"request:\n  tools:\n    - {{{MCP}, headers: {{\n       Authorization: Basic {TOKEN}}}}}",
+    "value": "request:\n  tools:\n    - type: shell\n      environment:\n        type: container_auto\n"
+    "        network_policy:\n          type: allowlist\n          allowed_domains: [d]\n"
+    f"          domain_secrets:\n            - {{domain: d, name: n, value: {TOKEN}}}",
+    "extra_body": f"extra_body:\n  tools:\n    - type: mcp\n      authorization: {TOKEN}",
+    "another mistake": f"request:\n  tools: [{{type: mcp, authorization: {TOKEN}, x: 'y}}]",
+}
+
+
+@pytest.mark.parametrize("lines", TOOLS.values(), ids=TOOLS.keys())
+def test_a_token_of_a_tool_is_refused_and_never_shown(small: str, lines: str) -> None:
+    """It has no form of its own, so it is known by its place; neither message nor excerpt repeats it."""
+    with pytest.raises(SpecError) as caught:
+        load_text(f"{small}{lines}\n", folder=Path("/specs"))
+    (problem,) = caught.value.problems
+    assert problem.line is not None
+    assert TOKEN not in str(caught.value) + repr(problem)
+
+
+def test_the_name_of_a_tools_token_is_no_secret(load: Callable[..., object]) -> None:
+    """It stands in the spec, and in the copy of the spec that the journal keeps."""
+    line = "request: {tools: [{type: mcp, server_label: s, server_url: 'https://x', authorization_env: A_TOKEN}]}"
+    assert "A_TOKEN" in repr(load(line))

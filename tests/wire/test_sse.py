@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import AttemptError, Sent
+from pipeline.records import Status
 from pipeline.wire.decode import decode
 from pipeline.wire.sse import Event, EventReader, assemble, has_text
 
@@ -80,18 +81,44 @@ def test_events_do_not_depend_on_how_the_bytes_are_cut(tokens: list[bytes], cuts
     assert read(*pieces) == read(stream)
 
 
+GOLDEN = {path.name: path.read_bytes() for path in sorted(Path(__file__).with_name("golden").glob("*.sse.*.txt"))}
+ANSWERS = {
+    "openai.sse.text.txt": (Status.OK, "Tokyo", None, 23),
+    "openai.sse.incomplete.txt": (Status.TRUNCATED, "東京 is", None, 25),
+    "gateway.sse.chat-text.txt": (Status.OK, "東京 (Tōkyō) 🗼", None, 25),
+    "gateway.sse.chat-enveloped.txt": (Status.OK, "東京 (Tōkyō) 🗼", None, 25),
+    "gateway.sse.chat-tool-calls.txt": (Status.TOOL_CALLS, "", {"city": "東京"}, 25),
+    "gateway.sse.chat-function-call.txt": (Status.TOOL_CALLS, "", {"city": "東京"}, 25),
+}
+"""Status, text, arguments of the call, and tokens that each golden stream adds up to."""
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_golden_stream_is_read_to_its_answer(name: str) -> None:
+    """Events of the Responses API and chunks of a chat, in an envelope or not, calls of either age."""
+    answer = decode(assemble(read(GOLDEN[name])))
+    call = answer.tool_calls[0].parsed if answer.tool_calls else None
+    assert (answer.status, answer.text, call, answer.usage.total_tokens) == ANSWERS[name]
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 1000])
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
-def test_the_golden_stream_gives_one_body_however_it_is_cut(
-    golden_bytes: Callable[[str], bytes], size: int, line_end: bytes
-) -> None:
-    """Pieces of any size and any line end lead to the body of the final event."""
-    stream = golden_bytes("openai.sse.text.txt").replace(b"\n", line_end)
-    body = assemble(read(*(stream[start : start + size] for start in range(0, len(stream), size))))
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_golden_stream_gives_one_body_in_pieces_of_any_size(name: str, size: int, line_end: bytes) -> None:
+    """Whatever ends its lines, and also where a piece ends within a character."""
+    stream = GOLDEN[name].replace(b"\n", line_end)
+    pieces = (stream[start : start + size] for start in range(0, len(stream), size))
+    assert assemble(read(*pieces)) == assemble(read(GOLDEN[name]))
 
-    assert body == assemble(read(golden_bytes("openai.sse.text.txt")))
-    answer = decode(body)
-    assert (answer.text, answer.response_id, answer.usage.total_tokens) == ("Tokyo", "resp_9", 23)
+
+@given(
+    st.sampled_from(sorted(GOLDEN)), st.sampled_from([b"\n", b"\r\n", b"\r"]), st.lists(st.floats(0, 1), max_size=60)
+)
+def test_a_golden_stream_gives_one_body_wherever_it_is_cut(name: str, line_end: bytes, cuts: list[float]) -> None:
+    """Any cuts at all, several at one place among them."""
+    stream = GOLDEN[name].replace(b"\n", line_end)
+    edges = [0, *sorted(int(cut * len(stream)) for cut in cuts), len(stream)]
+    assert assemble(read(*(stream[start:end] for start, end in pairwise(edges)))) == assemble(read(GOLDEN[name]))
 
 
 @pytest.mark.parametrize(
@@ -315,6 +342,24 @@ def test_chat_tool_calls_are_put_together_by_their_index() -> None:
     calls = decode(assemble(stream)).tool_calls
 
     assert [(c.call_id, c.name, c.parsed) for c in calls] == [("a", "f", {"x": 1}), ("b", "g", {"y": 2})]
+
+
+def test_events_in_an_envelope_are_events() -> None:
+    """Those of the Responses API too; the first piece of text is told in either."""
+    final = {"id": "resp_1", "output": []}
+    piece = {"type": "response.output_text.delta", "delta": "x"}
+    stream = events(
+        {"code": 200, "data": piece}, {"code": 200, "data": {"type": "response.completed", "response": final}}
+    )
+    assert assemble(stream) == final
+    assert [has_text(event) for event in stream] == [True, False]
+    assert has_text(*events({"code": 200, "data": delta(content="x")}))
+
+
+def test_an_envelope_with_a_failure_is_one_amid_a_stream() -> None:
+    """Whatever it holds besides."""
+    with pytest.raises(AttemptError, match="no more"):
+        decode(assemble(events(delta(content="x"), {"code": 500, "message": "no more", "data": delta(content="y")})))
 
 
 def test_a_chat_stream_ends_with_a_reason_or_with_done() -> None:

@@ -54,6 +54,7 @@ def nested(depth: int) -> dict[str, Any]:
         (closed(a={"anyOf": [LOOSE]}), False),
         (closed(a={"anyOf": "x"}), False),
         ({**closed(a={"$ref": "#/$defs/b"}), "$defs": {"b": LOOSE}}, False),
+        ({**closed(a={"$ref": "#/$defs/b", "description": "B"}), "$defs": {"b": STRICT}}, False),
         ({**closed(a={"$ref": "#/$defs/b"}), "$defs": []}, False),
         (closed(a={}), False),
         (closed(a={"type": "string", "default": "x"}), False),
