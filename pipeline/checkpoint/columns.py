@@ -108,7 +108,7 @@ OURS = (
     Ours(
         "phase",
         pa.string(),
-        "what the model calls its last message: `commentary` or `final_answer`; only where the job's request has tools",
+        "what the model calls its last message: `commentary` or `final_answer`; only where the job has tools",
         has_tools,
     ),
     Ours(

@@ -132,6 +132,7 @@ def _grown(
     return replace(
         request,
         body=body,
+        rounds=(*request.rounds, reply.raw),
         turns=(*request.turns, turn),
         called=(*request.called, *called),
         weight=request.weight + (said or 0) + added,

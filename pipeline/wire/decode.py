@@ -165,9 +165,11 @@ def _status(state: str, found: Found, reason: str | None) -> Status:
 def _completed(found: Found) -> Status:
     if found.refusal is not None:
         return Status.REFUSED
-    if found.content:
+    if found.text.strip():
         return Status.OK
-    return Status.TOOL_CALLS if found.calls else Status.EMPTY
+    if found.calls:
+        return Status.TOOL_CALLS
+    return Status.OK if found.pictures else Status.EMPTY
 
 
 # Each figure of ours, under the names of the Responses shape and of the chat shape. Gateways mix the two.

@@ -34,14 +34,9 @@ class Found:
     reason: str | None = None
 
     @property
-    def content(self) -> bool:
-        """Whether there is an answer: a text or a picture."""
-        return bool(self.text.strip() or self.pictures)
-
-    @property
     def anything(self) -> bool:
         """Whether there is something to show for the call."""
-        return bool(self.content or self.refusal or self.calls)
+        return bool(self.text.strip() or self.refusal or self.calls or self.pictures)
 
     @property
     def sources(self) -> tuple[Source, ...]:

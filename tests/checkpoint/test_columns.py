@@ -170,6 +170,7 @@ def test_a_row_has_what_its_call_says() -> None:
         ({"request": {"tools": []}}, set()),
         ({"request": {"tools": [{"type": "function", "name": "f"}]}}, {"tool_calls", "phase"}),
         (SEARCH, {"tool_calls", "phase", "sources", "searches"}),
+        ({"tools": ["tools.py:weigh"]}, {"tool_calls", "phase"}),
         ({"extra_body": SEARCH["request"]}, {"tool_calls", "phase", "sources", "searches"}),
         (
             {"request": {"tools": [{"type": "web_search_preview_2025_03_11"}]}},

@@ -18,7 +18,11 @@ from PIL import Image
 from pipeline.checkpoint.gallery import gallery
 from pipeline.client import artifacts
 from pipeline.client.artifacts import MOST, illustrated
+from pipeline.client.rounds import Rules, in_rounds, judging
+from pipeline.client.tools import Toolbox
 from pipeline.records import Reply, Request, Source, Status, Turn
+from pipeline.wire.decode import decode
+from pipeline.wire.dialect import DIALECTS
 
 REQUEST = Request(3, "m", {}, b"0" * 16, 1)
 PAGE = Source("url_citation", "A", "https://a.example")
@@ -174,6 +178,25 @@ def test_the_last_round_has_what_the_earlier_ones_found(tmp_path: Path) -> None:
     reply = drawn(tmp_path / "o.parquet", answered(picture(), sources=(PAGE,)), request)
     assert reply.sources == (PAGE, Source("url_citation", url="https://b.example"))
     assert len(reply.images) == 2
+
+
+@pytest.mark.anyio
+async def test_rounds_of_one_process_hand_on_what_they_found(tmp_path: Path) -> None:
+    """Not only those that come back from the journal: the layers around give each round the bodies of those before it."""
+    cited = {"type": "url_citation", "url": PAGE.url, "title": PAGE.title}
+    message = {"type": "message", "content": [{"type": "output_text", "text": "no", "annotations": [cited]}]}
+    drew = {"type": "image_generation_call", "result": picture()}
+    first = replace(decode({"status": "completed", "output": [drew, message]}), status=Status.INVALID)
+    replies = [first, Reply(Status.OK, text="yes")]
+
+    async def post(_request: Request) -> Reply:
+        return replies.pop(0)
+
+    rules = Rules(frozenset(), {Turn.REPAIR: 1, Turn.TOOLS: 0}, 1.0, None, DIALECTS["openai"], {})
+    layers = in_rounds(judging(illustrated(post, gallery(tmp_path / "o.parquet")), rules), rules, Toolbox({}))
+    reply = await layers(replace(REQUEST, body={"model": "m", "input": "draw"}))
+    assert (reply.text, reply.sources, len(reply.images)) == ("yes", (PAGE,), 1)
+    assert [file.name for file in (tmp_path / "o.images").iterdir()] == [reply.images[0].partition("/")[2]]
 
 
 def test_a_round_that_is_not_the_last_is_left_alone(tmp_path: Path) -> None:

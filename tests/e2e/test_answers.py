@@ -138,6 +138,21 @@ def test_a_generated_picture_is_a_file_that_the_table_names(bench: Callable[...,
         assert (server.asked, job.column("images")) == (2, images)
 
 
+@pytest.mark.parametrize("delivery", ["plain", "stream"])
+def test_pictures_and_confidence_come_in_every_delivery(
+    bench: Callable[..., Bench], provider: Provider, delivery: str
+) -> None:
+    """From the simulator, which draws and tells probabilities as the reference documents it."""
+    tools = [{"type": "image_generation"}]
+    request = {"tools": tools, "tool_choice": tools[0], "include": ["message.output_text.logprobs"]}
+    job = bench(provider, rows=2, request=request, delivery=delivery)
+    assert job.run().by_status == {"ok": 2}
+    for (path,), confidence in zip(job.column("images"), job.column("confidence"), strict=True):
+        with Image.open(job.folder / path) as image:
+            assert image.format == "PNG"
+        assert 0 < confidence <= 1
+
+
 def test_spoilt_pictures_cost_no_answer(bench: Callable[..., Bench]) -> None:
     """Each leaves a note; the text, the other picture and the status stand."""
     with serving(drew("no base64!"), drew(picture("JPEG")), drew("aGVsbG8="), drew(None), said("Here.")) as server:

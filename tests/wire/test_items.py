@@ -139,10 +139,11 @@ def test_generated_pictures_are_kept_in_order_as_they_came() -> None:
 
 
 def test_a_picture_is_an_answer_without_a_word() -> None:
-    """Many models draw and say nothing; a refusal beside it still is one."""
+    """Many models draw and say nothing; a refusal or a call beside it still is one."""
     drawn = {"type": "image_generation_call", "result": "aGk="}
     assert read(drawn).status is Status.OK
     assert read(drawn, {"type": "message", "content": [{"type": "refusal", "refusal": "no"}]}).status is Status.REFUSED
+    assert read(drawn, {"type": "function_call", "call_id": "c", "name": "f"}).status is Status.TOOL_CALLS
     assert read({**drawn, "result": None}).status is Status.EMPTY
 
 
