@@ -1,9 +1,10 @@
 """Which of the client's functions the model calls, and with what.
 
-With `tool_choice: auto` it calls the functions whose names the text mentions, each once; when none is mentioned, the
-first one whose name or description shares a word of four letters or more with the text. Calls go out together, or one
-per round when parallel calls are off. `required` or a forced function calls in every round, as on the reference: a
-client that wants an answer at last must lift it. A script may set the number of rounds instead.
+With `tool_choice: auto` it calls the functions whose names the user's last words mention, each once, and those the
+system's words mention, each once in the conversation; when there is none and nothing was called before, the first one
+whose name or description shares a word of four letters or more with the text. Calls go out together, or one per round
+when parallel calls are off. `required` or a forced function calls in every round, as on the reference: a client that
+wants an answer at last must lift it. A script may set the number of rounds instead.
 """
 
 from __future__ import annotations

@@ -69,7 +69,8 @@ class Endpoints:
         script = self._script
         said = answer(asked, facts, script.seed, cached=seen, repeat=repeat, rounds=script.tool_rounds)
         self._window.admit(asyncio.get_running_loop().time(), said.usage.total)
-        self._repeats[work.digest] += script.variation
+        if script.variation:
+            self._repeats[work.digest] += 1
         if fault is not None:
             said = fault.change(said)
         reply = Reply.make(said, asked, work.body, work.dialect, int(time.time()))
@@ -101,6 +102,9 @@ class Endpoints:
         usage = Usage(count_input(asked, facts), count_text(sealed))
         self._window.admit(asyncio.get_running_loop().time(), usage.total)
         await self._ledger.write(self._execution(work, f"resp_{stem}", usage, fault))
+        if fault is not None and fault.instead:
+            await self._send.fault(work, fault)
+            return
         compacted = {"id": f"resp_{stem}", "object": "response.compaction", "created_at": int(time.time())}
         output = [*kept, compaction]
         await self._send.json(work, {**compacted, "output": output, "usage": usage_object(usage)}, fault)

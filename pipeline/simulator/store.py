@@ -66,6 +66,8 @@ class Store:
         self._kept_s = math.inf if kept_s is None else kept_s
         self._kept: OrderedDict[str, Stored] = OrderedDict()
         self._items: dict[str, dict[str, Any]] = {}
+        self._thoughts: dict[str, str] = {}
+        """By the id of each kept item, that of the thought that led to it."""
         self._bytes = 0
         self._conversations: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
 
@@ -73,6 +75,9 @@ class Store:
         """Keep a response."""
         self._kept[stored.reply.id] = stored
         self._items.update((item["id"], item) for item in stored.reply.output)
+        thought, *led = stored.reply.output or ({"type": None},)
+        if thought["type"] == "reasoning":
+            self._thoughts.update((item["id"], thought["id"]) for item in led)
         self._bytes += stored.size
         while len(self._kept) > 1 and (len(self._kept) > KEPT or self._bytes > KEPT_BYTES):
             self._drop(next(iter(self._kept)))
@@ -82,6 +87,7 @@ class Store:
         self._bytes -= gone.size
         for item in gone.reply.output:
             self._items.pop(item["id"], None)
+            self._thoughts.pop(item["id"], None)
 
     def get(self, response_id: str, now: float) -> Stored:
         """The kept response, or 404."""
@@ -149,7 +155,18 @@ class Store:
                     param="input",
                 )
             resolved.append(item if known is None else known)
+        self._check_thoughts(resolved)
         return resolved
+
+    def _check_thoughts(self, items: list[dict[str, Any]]) -> None:
+        """An item that goes by the id it was kept under comes with the thought that led to it."""
+        given = {item["id"] for item in items if isinstance(item.get("id"), str)}
+        for item in items:
+            thought = self._thoughts.get(item["id"]) if isinstance(item.get("id"), str) else None
+            if thought is not None and thought not in given:
+                kind = item.get("type", "message")
+                message = f"Item '{item['id']}' of type '{kind}' was provided without its required 'reasoning' item: "
+                raise RequestError(f"{message}'{thought}'.", param="input")
 
 
 def _conversation_id(body: Mapping[str, Any]) -> str:

@@ -66,7 +66,8 @@ def test_a_background_job_gives_the_table_of_the_plain_one(
     bench: Callable[..., Bench], play: Callable[..., Provider]
 ) -> None:
     """Answers, typed columns, statuses, errors and tokens agree."""
-    provider = play({"faults": [{"fault": kind, "text": f"#r{row}#"} for row, kind in enumerate(ENDS)]})
+    faults = [{"fault": kind, "text": f"#r{row}#"} for row, kind in enumerate(ENDS)]
+    provider = play({"faults": faults, "background": {"poll_after_ms": 700}})
     job = bench(provider, rows=8, output={"path": "out.parquet", "fields": {"label": "enum[good, bad]"}})
     job.run()
     plain = job.table()

@@ -92,6 +92,17 @@ def test_what_does_not_belong_together_is_refused(turn, provider, ask, way):
     assert (reply.status_code, message in reply.json()["error"]["message"]) == (status, True), reply.text
 
 
+def test_a_stored_call_goes_back_with_its_thought_or_without_its_id(turn, provider, ask, said):
+    """By its id the provider knows what led to it; without one it is just a call."""
+    call = turn()["output"][1]
+    refused = ask(provider, [USER, call, output(call)])
+    nameless = {key: value for key, value in call.items() if key != "id"}
+
+    assert refused.status_code == 400
+    assert "was provided without its required 'reasoning' item: 'rs_" in refused.json()["error"]["message"]
+    assert "19 EUR" in said(ask(provider, [USER, nameless, output(call)]))
+
+
 def test_a_stored_call_must_be_answered(turn, provider, ask):
     """Going on after a call without its output is refused, and so is an output nobody asked for."""
     first = turn()
