@@ -50,10 +50,7 @@ def sending(
     pictures: Pictures,
     feedback: Feedback,
 ) -> Post:
-    """Return the layer that encodes a request for the endpoint, puts its pictures in, sends it and reads the answer.
-
-    Pictures that the provider could not download are noted, so that the next attempt can send their bytes; it does not say which it was.
-    """
+    """Return the layer that encodes a request for the endpoint, puts its pictures in, sends it and reads the answer."""
 
     async def send(request: Request) -> Reply:
         if reasons := refusals(request.body, endpoint.dialect):
@@ -69,8 +66,7 @@ def sending(
             unfinished = body.get("background") is True  # then an answer that is still to be made is a good one
             reply = read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=unfinished)
         except AttemptError as error:
-            if error.kind == "image_download":
-                pictures.could_not_download(media.url for media in media_of(body) if media.url is not None)
+            note_downloads(error, body, pictures)
             if error.kind == "auth" and endpoint.key_env is None:
                 error.hint = "no key is sent to this address; name the variable that holds it in provider.api_key_env"
             raise
@@ -90,6 +86,15 @@ class _FirstToken:
     def hear(self, piece: bytes) -> None:
         if self.after_s is None and any(map(has_text, self._events.feed(piece))):
             self.after_s = _since(self._start)
+
+
+def note_downloads(error: AttemptError, body: Mapping[str, object], pictures: Pictures) -> None:
+    """Note a body's pictures where the provider could not download one, so that the next attempt can send their bytes.
+
+    It does not say which it was.
+    """
+    if error.kind == "image_download":
+        pictures.could_not_download(media.url for media in media_of(body) if media.url is not None)
 
 
 def media_of(value: object) -> Iterator[Media]:

@@ -8,45 +8,55 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pipeline.client.send import headers_of, without
+from pipeline.client.send import headers_of, note_downloads, without
+from pipeline.errors import AttemptError
 from pipeline.wire.decode import read_answer
 from pipeline.wire.signals import rate_headers
 
 if TYPE_CHECKING:
     from pipeline.client.http import Http
+    from pipeline.client.pictures import Pictures
     from pipeline.client.send import Feedback, Secret
-    from pipeline.records import Reply
+    from pipeline.records import Reply, Request
     from pipeline.wire.dialect import Endpoint
 
 # Ids are opaque and come from outside: they are quoted wherever they stand in an address. These would lead elsewhere, or nowhere.
 _ABSURD = re.compile(r"\.{0,2}|.*[^!-~].*|.{257,}", re.DOTALL)
 
 
-def is_usable(response_id: str | None) -> bool:
+def is_usable(response_id: str) -> bool:
     """Tell whether a response can be found again by its id: 1 to 256 visible characters of ASCII that are no step in a path."""
-    return response_id is not None and not _ABSURD.fullmatch(response_id)
+    return not _ABSURD.fullmatch(response_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Where an endpoint keeps its responses, and with which key one gets there. ``feedback`` hears the rate headers of every answer."""
+    """Where an endpoint keeps its responses, and with which key one gets there.
+
+    ``feedback`` hears the rate headers of every answer, ``pictures`` of those that the provider could not download.
+    """
 
     http: Http
     endpoint: Endpoint
     key: Secret
+    pictures: Pictures
     feedback: Feedback
 
-    async def look(self, model: str, response_id: str) -> Reply:
-        """Return a model's response as it is now, finished or not; raises ``AttemptError``."""
-        return await self._call("GET", model, quote(response_id, safe=""))
+    async def look(self, request: Request, response_id: str) -> Reply:
+        """Return the response to a request as it is now, finished or not; raises ``AttemptError``."""
+        return await self._call("GET", request, quote(response_id, safe=""))
 
-    async def cancel(self, model: str, response_id: str) -> Reply:
-        """End a response that is being made, and return what became of it; raises ``AttemptError``."""
-        return await self._call("POST", model, quote(response_id, safe="") + "/cancel")
+    async def cancel(self, request: Request, response_id: str) -> Reply:
+        """End the response to a request that is being made, and return what became of it; raises ``AttemptError``."""
+        return await self._call("POST", request, quote(response_id, safe="") + "/cancel")
 
-    async def _call(self, method: str, model: str, place: str) -> Reply:
+    async def _call(self, method: str, request: Request, place: str) -> Reply:
         secret = self.key()
         answer = await self.http.call(method, f"{self.endpoint.url}/{place}", headers_of(self.endpoint, secret))
         answer = without(secret, answer)
-        self.feedback(model, rate_headers(answer.headers))
-        return read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=True)
+        self.feedback(request.model, rate_headers(answer.headers))
+        try:
+            return read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=True)
+        except AttemptError as error:
+            note_downloads(error, request.body, self.pictures)
+            raise

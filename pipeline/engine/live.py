@@ -208,7 +208,7 @@ def client_of(
         return throttle_of(request.model)
 
     post = sending(http, prepared.endpoint, key, job.extra_body, pictures, feedback)
-    stored = Stored(http, prepared.endpoint, key, feedback)
+    stored = Stored(http, prepared.endpoint, key, pictures, feedback)
     post = fetching(post, stored, journal, job.deadlines.background_s, urgent=stop.urgent.is_set)
     post = conforming(post, job.output.fields)
     post = illustrated(post, gallery(job.output_path))

@@ -189,7 +189,7 @@ def _moments(seed: int, kills: int) -> Iterator[float]:
     ("rows", "kills"),
     [
         pytest.param(36, 2, id="short"),
-        pytest.param(400, 20, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
+        pytest.param(240, 20, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
     ],
 )
 def test_a_run_killed_at_any_moment_pays_no_row_twice_whose_response_it_knows(
