@@ -147,7 +147,12 @@ OURS = (
         across="sum",
     ),
     Ours("attempts", pa.int32(), "requests that left for this row, over all runs", across="sum"),
-    Ours("latency_s", pa.float64(), "seconds that the answering attempt took", across="largest"),
+    Ours(
+        "latency_s",
+        pa.float64(),
+        "seconds that the answering attempt took; null where an earlier run had sent it",
+        across="largest",
+    ),
     Ours(
         "first_token_s",
         pa.float64(),

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 CANCEL_S = 5.0  # how long the provider has to say that it cancelled a response
 BELIEVED = 5  # looks in a row that are refused for good before that is believed: reads are free, and a paid answer hangs on them
-
 NOT_FOUND = 404
 
 
@@ -50,7 +49,7 @@ def fetching(
     async def ask(request: Request) -> Reply:
         assert request.attempt is not None
         if (response_id := request.attempt.response_id) is not None:
-            made = _Made(stored, request.model, response_id, found=True, wait_s=0.0, dice=dice)
+            made = _Made(stored, request, response_id, found=True, wait_s=0.0, dice=dice)
         else:
             reply = await post(request)
             if reply.status is not Status.PENDING:
@@ -58,7 +57,7 @@ def fetching(
             response_id = _id_of(reply)
             with anyio.CancelScope(shield=True):  # it is paid: whatever ends the run now, the next one shall find it
                 await journal.submitted(request.attempt, response_id)
-            made = _Made(stored, request.model, response_id, found=False, wait_s=reply.poll_after_s, dice=dice)
+            made = _Made(stored, request, response_id, found=False, wait_s=reply.poll_after_s, dice=dice)
         try:
             return await _within(within_s, made)
         except anyio.get_cancelled_exc_class():
@@ -82,12 +81,11 @@ async def _within(seconds: float, made: _Made) -> Reply:
     with anyio.move_on_after(seconds):
         return await made.finished()
     reply = await made.cancelled()
-    if reply is not None and reply.status not in (Status.PENDING, Status.CANCELLED):
+    status = reply.status if reply is not None else None
+    if reply is not None and status not in (Status.PENDING, Status.CANCELLED):
         return reply  # it was finished just before
-    end = (
-        "and was cancelled" if reply is not None and reply.status is Status.CANCELLED else "and could not be cancelled"
-    )
-    message = f"the answer was not there after {seconds:g} s (deadlines.background_s) {end}"
+    end = "was cancelled" if status is Status.CANCELLED else "could not be cancelled"
+    message = f"the answer was not there after {seconds:g} s (deadlines.background_s) and {end}"
     raise attempt_error("timeout", message, sent=Sent.MAYBE, reply=reply)
 
 
@@ -97,9 +95,8 @@ async def _call_off(request: Request, made: _Made, journal: Journal) -> None:
     if reply is None or reply.status is not Status.CANCELLED:
         return
     assert request.attempt is not None
-    error = attempt_error(
-        "cancelled", "cancelled, because the run was stopped at once", sent=Sent.ANSWERED, reply=reply
-    )
+    message = "cancelled, because the run was stopped at once"
+    error = attempt_error("cancelled", message, sent=Sent.ANSWERED, reply=reply)
     await journal.settle(request, request.attempt, Outcome(None, error=error))
 
 
@@ -108,7 +105,7 @@ class _Made:
     """A response that is being made. ``found`` tells whether the provider is known to have kept it, ``wait_s`` when to look next."""
 
     stored: Stored
-    model: str
+    request: Request
     response_id: str
     found: bool
     wait_s: float | None
@@ -121,7 +118,7 @@ class _Made:
             looks += 1
             await anyio.sleep(between_polls(looks, self.dice) if self.wait_s is None else self.wait_s)
             try:
-                reply = await self.stored.look(self.model, self.response_id)
+                reply = await self.stored.look(self.request, self.response_id)
             except AttemptError as error:
                 refused = 0 if error.transient else refused + 1
                 self._judge(error, refused)
@@ -135,7 +132,7 @@ class _Made:
         """Cancel it and return what became of it; None where the provider does not say in time."""
         with anyio.CancelScope(shield=True), anyio.move_on_after(CANCEL_S):
             try:
-                return await self.stored.cancel(self.model, self.response_id)
+                return await self.stored.cancel(self.request, self.response_id)
             except AttemptError:  # refused, or nobody there: it is then as before
                 return None
         return None
@@ -144,15 +141,19 @@ class _Made:
         """Raise what ends the waiting; return where another look may help, for looks cost nothing."""
         if error.reply is not None and error.kind != "unrecognised":
             raise error  # it is the response that failed, not the look at it
-        if (
-            error.scope == "run"
-        ):  # before it is taken for the end of the attempt: with another key the answer can be fetched
+        if error.scope == "run":  # no end of the attempt: once the key is right, its answer can be fetched
             raise ProviderRefused(error.message, hint=error.hint) from error
         if error.http_status == NOT_FOUND and self.found:
             message = f"the provider no longer has the answer {self.response_id}: {error.message}"
             raise attempt_error("gone", message, sent=Sent.MAYBE, http_status=NOT_FOUND) from error
         if refused >= BELIEVED:
             message = f"the answer {self.response_id} cannot be fetched: {error.message}"
-            raise attempt_error(
-                error.kind, message, sent=Sent.MAYBE, transient=False, http_status=error.http_status
+            raise AttemptError(
+                message,
+                kind=error.kind,
+                sent=Sent.MAYBE,
+                transient=False,
+                http_status=error.http_status,
+                request_id=error.request_id,
+                hint=error.hint,
             ) from error

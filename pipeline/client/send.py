@@ -68,7 +68,6 @@ def sending(
     """Return the layer that encodes a request for the endpoint, puts its media in, sends it and reads the answer.
 
     Key and ``tokens`` of its tools are in nothing but these bytes; an answer that echoes one comes back with stars in its place.
-    Pictures that the provider could not download are noted, so that the next attempt can send their bytes; it does not say which it was.
     """
 
     async def send(request: Request) -> Reply:
@@ -88,9 +87,7 @@ def sending(
             reply = read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=unfinished)
         except AttemptError as error:
             stars.hide_in(error)
-            if error.kind == "image_download":
-                shown = (media for media in media_of(body) if media.kind == "image")
-                pictures.could_not_download(media.url for media in shown if media.url is not None)
+            note_downloads(error, body, pictures)
             if error.kind == "auth" and endpoint.key_env is None:
                 error.hint = "no key is sent to this address; name the variable that holds it in provider.api_key_env"
             raise
@@ -110,6 +107,16 @@ class _FirstToken:
     def hear(self, piece: bytes) -> None:
         if self.after_s is None and any(map(has_text, self._events.feed(piece))):
             self.after_s = _since(self._start)
+
+
+def note_downloads(error: AttemptError, body: Mapping[str, object], pictures: Pictures) -> None:
+    """Note a body's pictures where the provider could not download one, so that the next attempt can send their bytes.
+
+    It does not say which it was.
+    """
+    if error.kind == "image_download":
+        shown = (media for media in media_of(body) if media.kind == "image")
+        pictures.could_not_download(media.url for media in shown if media.url is not None)
 
 
 def media_of(value: object) -> Iterator[Media]:

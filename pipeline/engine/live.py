@@ -222,7 +222,7 @@ def client_of(
 
     post = sending(http, prepared.endpoint, secrets.key, job.extra_body, pictures, feedback, secrets.tokens)
     tokens = partial(map, secrets.tokens, token_variables(job))
-    stored = Stored(http, prepared.endpoint, secrets.key, feedback, tokens)
+    stored = Stored(http, prepared.endpoint, secrets.key, pictures, feedback, tokens)
     post = fetching(post, stored, journal, job.deadlines.background_s, urgent=stop.urgent.is_set)
     post = conforming(post, job.output.fields)
     post = illustrated(post, gallery(job.output_path))

@@ -109,3 +109,4 @@ def test_a_response_that_is_gone_is_asked_again_as_a_new_attempt(bench: Bench) -
     bench.close()
     with reading(bench.run_dir) as reader:
         assert (reader.totals().attempts, reader.totals().maybe_paid, reader.totals().to_fetch) == (2, 1, 0)
+        assert reader.row(0)["attempts"][0]["response_id"] == "resp_1"

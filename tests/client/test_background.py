@@ -19,7 +19,7 @@ from pipeline.client.pictures import Pictures
 from pipeline.client.send import journaled, sending
 from pipeline.client.stored import Stored, is_usable
 from pipeline.errors import AttemptError, DiskFailed, ProviderRefused, RowError, Sent
-from pipeline.records import Attempt, Claim, Outcome, Reply, Request, Status
+from pipeline.records import Attempt, Claim, Media, Outcome, Reply, Request, Status
 from pipeline.spec.provider import Provider
 from pipeline.spec.rules import MediaRules
 from pipeline.wire.dialect import DIALECTS
@@ -148,6 +148,7 @@ class Bench:
     book: Book
     heard: list[RateHeaders] = field(default_factory=list)
     urgent: bool = False
+    pictures: Pictures = field(default_factory=lambda: Pictures(MediaRules(fetch=True), DIALECTS["openai"]))
 
     async def ask(self, request: Request = REQUEST, within_s: float = OVER_S) -> Reply:
         """Send a request through the layers."""
@@ -156,9 +157,8 @@ class Bench:
             assert model == "m"
             self.heard.append(headers)
 
-        pictures = Pictures(MediaRules(), DIALECTS["openai"])
-        post = sending(self.desk, ENDPOINT, lambda: KEY, {}, pictures, feedback)
-        stored = Stored(self.desk, ENDPOINT, lambda: KEY, feedback)
+        post = sending(self.desk, ENDPOINT, lambda: KEY, {}, self.pictures, feedback)
+        stored = Stored(self.desk, ENDPOINT, lambda: KEY, self.pictures, feedback)
         post = fetching(post, stored, self.book, within_s, urgent=lambda: self.urgent, rng=Random(1))
         return await journaled(post, self.book)(request)
 
@@ -296,8 +296,9 @@ async def test_an_answer_that_is_not_there_yet_is_waited_for(virtual_time: Clock
         (refused(405), "bad_request"),
         (Answer(200, {}, b"<html>welcome</html>"), "bad_body"),
         (Answer(200, {}, b'{"message": "moved"}'), "unrecognised"),
+        (AttemptError("no HTTP", kind="protocol", sent=Sent.NEVER, transient=False), "protocol"),
     ],
-    ids=["404", "405", "400", "page", "shape"],
+    ids=["404", "400", "405", "page", "shape", "protocol"],
 )
 async def test_an_answer_that_can_never_be_fetched_is_not_paid_again(
     virtual_time: Clock, fault: Said, kind: str
@@ -333,6 +334,17 @@ async def test_an_answer_that_failed_is_a_failed_attempt(virtual_time: Clock, co
     at = bench(answer("failed", error={"code": code, "message": "no"}, usage=USAGE))
     error = await at.fails()
     assert (error.sent, error.transient, at.book.outcomes[0].spent.total_tokens) == (Sent.ANSWERED, transient, 7)
+
+
+async def test_a_picture_that_the_provider_could_not_download_is_sent_as_bytes_next_time(virtual_time: Clock) -> None:
+    """It is told only when the answer has failed."""
+    picture = Media(identity="p", label="p", url="https://x/p.png")
+    asking = replace(REQUEST, body={**REQUEST.body, "input": [{"role": "user", "content": [{"image_url": picture}]}]})
+    at = bench(answer("failed", error={"code": "failed_to_download_image", "message": "no"}))
+    assert at.pictures.goes_as_url(picture)
+    with pytest.raises(AttemptError):
+        await at.ask(asking)
+    assert not at.pictures.goes_as_url(picture)
 
 
 # -- the end of the waiting ------------------------------------------------------------------------------------------
