@@ -22,7 +22,6 @@ OPENING_WORDS = 8
 INFLATED = 1024 * 1024  # bytes of one page's text; more is not read
 
 _MARKS: tuple[tuple[bytes, str], ...] = (
-    (b"%PDF-", "PDF"),
     (b"PK\x03\x04", "ZIP"),
     (b"\x89PNG", "PNG"),
     (b"\xff\xd8\xff", "JPEG"),
@@ -63,7 +62,7 @@ class FileFacts:
 def skim(given: str, place: str) -> FileFacts:
     """Read a file as far as that takes no library; what is wrong with it is HTTP 400."""
     mime, data = payload(given, place, "file", MAX_FILE_BYTES)
-    kind = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    kind = "PDF" if b"%PDF-" in data[:1024] else next((name for mark, name in _MARKS if data.startswith(mark)), None)
     if mime == "application/pdf" and kind != "PDF":
         raise RequestError(f"The file data does not match the media type '{mime}'.", code="invalid_file", param=place)
     text = _decoded(data) if kind is None else " ".join(_pdf_texts(data)) if kind == "PDF" else ""

@@ -107,6 +107,7 @@ def test_a_video_that_is_none_is_refused(provider, ask, url, code):
         (pdf(b"(One \\(1\\)) Tj"), "application/pdf", ' and 1 page, which begins "One (1)" ('),
         (pdf(b"[(T) -20 (wo)] TJ", b"(x) Tj", packed=True), "application/pdf", ' and 2 pages, which begins "Two x" ('),
         (b"%PDF-1.4\n", "application/pdf", "A PDF file named a.x of 9 bytes ("),
+        (b"junk\n%PDF-1.4\n", "application/pdf", "A PDF file named a.x of 14 bytes ("),
         (b"A text of four", "text/plain", 'A text file named a.x of 14 bytes, which begins "A text of four" ('),
         (b"\xff\x00", "application/x-odd", "A data file named a.x of 2 bytes ("),
         (b"PK\x03\x04", "application/zip", "A ZIP file named a.x of 4 bytes ("),
