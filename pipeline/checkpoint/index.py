@@ -37,9 +37,7 @@ class Index:
         self.carrier: dict[int, int] = {}  # request → the row of this plan that carries its usage
         self.asking: dict[int, Claim] = {}
         self.standing: dict[tuple[int, int], int] = {}  # row and sample → request whose answer stood before `--retry`
-        self.rounds: dict[
-            int, list[bytes]
-        ] = {}  # request cut off between two rounds → the packed replies of those before
+        self.rounds: dict[int, list[bytes]] = {}  # request cut off between two rounds → its packed replies so far
         for number, raw in connection.execute(schema.ROUNDS):
             self.rounds.setdefault(number, []).append(raw)
         self.submitted = {  # request → the attempt that the provider works on, left by a process before

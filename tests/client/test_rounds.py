@@ -10,6 +10,7 @@ import anyio
 import orjson
 import pytest
 
+from pipeline.client.artifacts import Keep, illustrated
 from pipeline.client.rounds import ROUND_LIMIT, Rules, in_rounds, judging
 from pipeline.client.send import conforming
 from pipeline.client.tools import Toolbox
@@ -72,11 +73,13 @@ class Bench:
     repairs: int = 0
     fields: Fields | None = None
     timeout_s: float = 30.0
+    keep: Keep = lambda name, _content: name
 
     async def ask(self, model: Model, request: Request = REQUEST) -> Reply:
         limits = {Turn.TOOLS: self.rounds, Turn.REPAIR: self.repairs}
         rules = Rules(frozenset(self.functions), limits, self.timeout_s, self.fields, DIALECTS["openai"], {})
         judged = judging(conforming(model.post, self.fields), rules)
+        judged = illustrated(judged, self.keep)
 
         async def remember(request: Request) -> Reply:
             reply = await judged(request)
@@ -103,8 +106,24 @@ async def test_functions_run_until_the_model_has_its_answer() -> None:
     assert [each.turn for each in model.judged] == [Turn.TOOLS, Turn.TOOLS, None]
     assert [each.status for each in model.judged] == [Status.TOOL_CALLS, Status.TOOL_CALLS, Status.OK]
     assert [request.turns for request in model.asked] == [(), (Turn.TOOLS,), (Turn.TOOLS, Turn.TOOLS)]
+    assert [request.rounds for request in model.asked] == [tuple(model.bodies[:count]) for count in range(3)]
     last: Any = model.asked[-1].body["input"]
     assert [item["output"] for item in last if item.get("type") == "function_call_output"] == ["2", "4", "6"]
+
+
+@pytest.mark.parametrize("finished", [0, 1])
+async def test_pictures_and_sources_of_all_rounds_belong_to_the_answer(finished: int) -> None:
+    """Also of those that an earlier process asked; each picture is written once, with the answer."""
+    picture = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+    drawing = {"type": "image_generation_call", "status": "completed", "result": picture}
+    cited = [{"type": "url_citation", "url": "https://a.example", "title": "A"}]
+    looking = words("Let me look.") | {"content": [{"type": "output_text", "text": "…", "annotations": cited}]}
+    bodies = [said(looking, drawing, call(1)), said(words("2"))]
+    written: list[str] = []
+    bench = Bench(keep=lambda name, _content: written.append(name) or name)
+    reply = await bench.ask(Model(bodies[finished:]), replace(REQUEST, rounds=tuple(bodies[:finished])))
+    assert [source.url for source in reply.sources] == ["https://a.example"]
+    assert (len(reply.images), len(written)) == (1, 1)
 
 
 async def test_each_round_weighs_what_came_before() -> None:

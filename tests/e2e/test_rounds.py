@@ -79,12 +79,14 @@ def test_a_server_that_wants_chat_messages_gets_them(
     [({}, "#"), ({"store": True}, "@"), ({"conversation": "conv_{{ id }}"}, "@")],
     ids=["not kept", "kept", "conversation"],
 )
+@pytest.mark.parametrize("delivery", ["plain", "background"])
 def test_both_exchanges_carry_reasoning_and_pay_each_round_once(
-    looping: Callable[..., Bench], play: Callable[..., Provider], request_: dict[str, Any], text: str
+    looping: Callable[..., Bench], play: Callable[..., Provider], request_: dict[str, Any], text: str, delivery: str
 ) -> None:
     """What the provider keeps is not sent again; tokens and attempts are those of all rounds."""
     provider = play({"tool_rounds": 2})
-    job = looping(provider, request={"reasoning": {"effort": "low"}, **request_})
+    job = looping(provider, request={"reasoning": {"effort": "low"}, **request_}, delivery=delivery)
+    text = "@" if delivery == "background" else text  # which the provider keeps in any case
     closing = job.run()
     assert (closing.by_status, closing.attempts) == ({"ok": 4}, 12)
     assert closing.usage.total_tokens == sum(job.column("total_tokens")) == provider.ledger.tokens()
