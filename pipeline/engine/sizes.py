@@ -62,7 +62,7 @@ def _first_pictures(prepared: Prepared) -> Iterator[bytes]:
     seen: dict[str, Media] = {}
     for _, request in first_requests(prepared, _ROWS):
         for media in media_of(request.body) if isinstance(request, Request) else ():
-            if media.url is None:
+            if media.url is None and media.kind == "image":
                 seen.setdefault(media.identity, media)
     limit = largest_source(prepared.job.media, prepared.endpoint.dialect)
     for media in list(seen.values())[:_PICTURES]:
