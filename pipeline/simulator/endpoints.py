@@ -15,7 +15,7 @@ from pipeline.simulator.cache import PrefixCache
 from pipeline.simulator.delivery import pause
 from pipeline.simulator.documents import check_ids
 from pipeline.simulator.faults import Fault
-from pipeline.simulator.keeping import POLL_HINT, Handler, Keeping, poll_hint
+from pipeline.simulator.keeping import Handler, Keeping, poll_hint
 from pipeline.simulator.ledger import Ledger
 from pipeline.simulator.limits import Window
 from pipeline.simulator.reading import Asked, Medium, input_items, read
@@ -83,8 +83,7 @@ class Endpoints:
         if fault is not None and fault.instead:
             await self._send.fault(work, fault)
         elif work.background and not stream:
-            hint = {POLL_HINT: poll_hint(self._script.background, wait)}
-            await self._send.json(work, unfinished(reply, "queued"), fault, hint)
+            await self._send.json(work, unfinished(reply, "queued"), fault, poll_hint(self._script.background))
         else:
             await self._send.answer(work, reply, fault, wait if work.background else wait / 2)
 

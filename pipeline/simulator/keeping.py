@@ -16,16 +16,14 @@ from pipeline.simulator.sender import Sender
 from pipeline.simulator.store import Store, Stored, view
 from pipeline.simulator.streams import response_events
 
-__all__ = ["POLL_HINT", "Handler", "Keeping", "poll_hint"]
-
-POLL_HINT = "openai-poll-after-ms"
+__all__ = ["Handler", "Keeping", "poll_hint"]
 
 Handler = Callable[[Work, Fault | None], Awaitable[None]]
 
 
-def poll_hint(script: Background, left_s: float) -> str:
-    """When it is worth asking again: what the script says, else the time that is left, from a millisecond to a second."""
-    return f"{min(max(left_s * 1000, 1), 1000) if script.poll_after_ms is None else script.poll_after_ms:.0f}"
+def poll_hint(script: Background) -> dict[str, str]:
+    """The header that says when it is worth asking again, where the script has one."""
+    return {} if script.poll_after_ms is None else {"openai-poll-after-ms": f"{script.poll_after_ms:.0f}"}
 
 
 class Keeping:
@@ -52,7 +50,7 @@ class Keeping:
         now = asyncio.get_running_loop().time()
         stored = self._store.fetch(work.target, now)
         self._note("fetched", stored, now)
-        headers = {} if stored.is_over(now) else self._hint(stored, now)
+        headers = {} if stored.is_over(now) else poll_hint(self._script.background)
         await self._send.json(work, view(stored, now), fault, headers)
 
     async def _resume(self, work: Work, after: str, fault: Fault | None) -> None:
@@ -93,9 +91,6 @@ class Keeping:
         first, last = (items[0]["id"], items[-1]["id"]) if items else (None, None)
         listed = {"object": "list", "data": items, "first_id": first, "last_id": last, "has_more": False}
         await self._send.json(work, listed, fault)
-
-    def _hint(self, stored: Stored, now: float) -> dict[str, str]:
-        return {POLL_HINT: poll_hint(self._script.background, stored.ready_at - now)}
 
     def _note(self, event: str, stored: Stored, now: float) -> None:
         told = {"event": event, "response_id": stored.reply.id, "status": stored.status(now)}

@@ -50,7 +50,7 @@ class Background:
     polls: int | None = None
     """The fetch with this number finds the answer, whatever the clock says."""
     poll_after_ms: float | None = None
-    """What `openai-poll-after-ms` advises; None: the time that is left, a second at most."""
+    """What `openai-poll-after-ms` advises; None: nothing."""
     kept_s: float | None = None
     """How long a finished response can be fetched before it is 404; None: as long as the simulator lives."""
 
