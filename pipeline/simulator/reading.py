@@ -112,7 +112,8 @@ def read(
     if dialect.reads_instructions and body.get("instructions"):
         asked.system.append(body["instructions"])
         asked.messages += 1
-    _read_prompt(body.get("prompt") or {}, asked)
+    if dialect.stores:  # others know no stored prompts, and overlook the parameter
+        _read_prompt(body.get("prompt") or {}, asked)
     for item in history:
         _read_item(item, asked, "input")
     for index, item in enumerate(items):

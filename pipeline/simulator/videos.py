@@ -116,7 +116,7 @@ def _webm_seconds(data: bytes) -> float | None:
         if tag == _WEBM_CLUSTER:
             break
         if tag == _WEBM_SCALE:
-            scale = int.from_bytes(data[at : at + size], "big")
+            scale = int.from_bytes(data[at : at + min(size, 8)], "big")
         elif tag == _WEBM_DURATION:
             (units,) = struct.unpack_from(">f" if size == 4 else ">d", data, at)
         at += 0 if tag in _WEBM_PARENTS else size
