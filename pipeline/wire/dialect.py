@@ -58,6 +58,8 @@ class Dialect:
     """The top-level parameters that the vendor's page lists, by their OpenAI names."""
     parts: frozenset[str]
     """The input parts that messages may hold."""
+    tools: frozenset[str]
+    """Of the tools that the vendors' pages name, those that this one's does. A kind that no page names passes, for it may be newer."""
     roles: frozenset[str]
     """The roles that messages may have. qingbo shows only ``user``; it is taken to be like apimart."""
     image_formats: frozenset[str]
@@ -164,6 +166,24 @@ class Endpoint:
     """How the endpoint speaks."""
 
 
+# OpenAI's reference has these 15 kinds, some under two names. `mcp` and `remote_mcp` are two names of one, translated into each other.
+DOCUMENTED_TOOLS = frozenset(
+    {
+        *(
+            "function",
+            "custom",
+            "namespace",
+            "tool_search",
+            "mcp",
+            "file_search",
+            "code_interpreter",
+            "image_generation",
+        ),
+        *("web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"),
+        *("computer", "computer_use", "computer_use_preview", "shell", "local_shell", "apply_patch"),
+    }
+)
+"""Every kind of tool that a vendor's page names, as this package calls it."""
 _DELIVERIES = frozenset({"plain", "stream"})  # no gateway documents the calls by which a background answer is fetched
 _IMAGE_FORMATS = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _VIDEO_FORMATS = frozenset({"video/mp4", "video/quicktime", "video/x-msvideo", "video/webm"})
@@ -186,6 +206,7 @@ _OPENAI = Dialect(
     undocumented="send",
     documented=frozenset(PARAMETERS),
     parts=frozenset({"input_text", "input_image", "input_file"}),
+    tools=DOCUMENTED_TOOLS,
     roles=frozenset({"user", "assistant", "system", "developer"}),
     # The reference names neither formats nor sizes. Both are from OpenAI's older public guide on images: PNG, JPEG,
     # WebP and still GIF, 20 MB each.
@@ -220,6 +241,7 @@ _QINGBO = Dialect(
     undocumented="warn",
     documented=_GATEWAY_PARAMETERS,
     parts=frozenset({"input_text", "input_image", "input_video"}),
+    tools=frozenset({"function", "web_search", "file_search", "remote_mcp"}),
     roles=_GATEWAY_ROLES,
     image_formats=_IMAGE_FORMATS,
     max_image_bytes=20 * _MEGABYTE,

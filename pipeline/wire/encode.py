@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from pipeline.wire.dialect import Dialect
+from pipeline.wire.dialect import DOCUMENTED_TOOLS, Dialect
 from pipeline.wire.tools import has_timeout, members, strict_qualifies, translated, untranslatable
 
 __all__ = ["NEEDS_STORING", "cautions", "encode", "refusals", "strict_qualifies"]
@@ -57,6 +57,11 @@ def refusals(body: Body, dialect: Dialect) -> list[str]:
         ]
     roles = [role for role in _roles(body) if role not in dialect.roles | _TOOL_ROLES[dialect.tool_results]]
     reasons += [f"{dialect.name} has no role {role}; messages may be of {_listed(dialect.roles)}" for role in roles]
+    reasons += [
+        f"{dialect.name} takes no tool {kind}; it takes {_listed(dialect.tools)}"
+        for kind in _kinds_of_tools(body, dialect)
+        if kind in DOCUMENTED_TOOLS - dialect.tools
+    ]
     if dialect.mcp_tool == "remote_mcp":
         lost = [name for tool in members(body.get("tools")) for name in untranslatable(tool)]
         reasons += [f"{dialect.name}'s remote_mcp tool has no place for {name}" for name in lost]
@@ -141,6 +146,11 @@ def _parts(body: Body) -> Iterator[Mapping[str, object]]:
 
 def _kinds_of_parts(body: Body) -> Iterator[str]:
     yield from (str(part.get("type")) for part in _parts(body))
+
+
+def _kinds_of_tools(body: Body, dialect: Dialect) -> Iterator[str]:
+    """Yield the kinds of a body's tools as they are sent."""
+    yield from (str(tool.get("type")) for tool in members(translated(body.get("tools"), dialect)))
 
 
 def _roles(body: Body) -> Iterator[str]:

@@ -77,6 +77,7 @@ _FACTS: Mapping[str, Callable[[object], str]] = {
     "mcp_tool": str,
     "instructions": str,
     "parts": lambda value: ", ".join(sorted(value)),  # type: ignore[call-overload]
+    "tools": lambda value: ", ".join(sorted(value)),  # type: ignore[call-overload]
     "roles": lambda value: ", ".join(sorted(value)),  # type: ignore[call-overload]
     "image_formats": lambda value: ", ".join(sorted(value)),  # type: ignore[call-overload]
     "max_image_bytes": lambda value: f"{value:,}",

@@ -108,6 +108,7 @@ OVERRIDES = {
     "undocumented": "refuse",
     "documented": ["model"],
     "parts": ["input_text", "input_audio"],
+    "tools": ["function", "hologram"],
     "roles": ["user"],
     "image_formats": ["image/png"],
     "max_image_bytes": 1000,

@@ -468,6 +468,17 @@ def test_parts_inside_a_tools_result_are_looked_at_too() -> None:
     assert len(refusals(body, QINGBO)) == 1
 
 
+@pytest.mark.parametrize("name", ["qingbo", "apimart"])
+def test_a_tool_that_a_gateways_page_does_not_name_is_refused_and_a_newer_kind_passes(name: str) -> None:
+    """It names four; a remote MCP server is one of them under either name."""
+    known = [{"type": "web_search"}, {"type": "mcp", "server_url": "https://example.org"}, {"type": "hologram"}]
+    assert refusals({"tools": known}, DIALECTS[name]) == []
+    assert refusals({"tools": [{"type": "custom", "name": "note"}]}, DIALECTS[name]) == [
+        f"{name} takes no tool custom; it takes file_search, function, remote_mcp, web_search"
+    ]
+    assert refusals({"tools": [{"type": "custom", "name": "note"}]}, DIALECTS["openai"]) == []
+
+
 def test_a_role_that_a_dialect_does_not_have_is_refused() -> None:
     """The gateways know no developer."""
     body = {"input": [{"role": "developer", "content": "x"}]}
