@@ -1,4 +1,4 @@
-"""Send a table of texts and images through a multimodal Responses API and get a trustworthy table back."""
+"""Send a table of texts, images, videos or files through a multimodal Responses API and get a trustworthy table back."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="responses-pipeline", prog_name="pipeline")
 def cli() -> None:
-    """Send a table of texts and images through a multimodal Responses API and get a trustworthy table back."""
+    """Send a table of texts, images, videos or files through a multimodal Responses API and get a trustworthy table back."""
 
 
 @cli.command()

@@ -257,7 +257,7 @@ def read_back() -> dict[str, list[str]]:
     ]
     return {
         name: [re.sub(r"^no \[(\d+)\]$", lambda note: notes[note[1]], cell) for cell in cells]
-        for name, *cells in rows[1:]
+        for name, *cells in rows[2:]
     }
 
 
