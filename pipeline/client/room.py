@@ -11,7 +11,7 @@ import anyio
 from pipeline.client.send import media_of
 
 if TYPE_CHECKING:
-    from pipeline.client.pictures import Pictures
+    from pipeline.client.loader import Loader
     from pipeline.records import Post, Reply, Request
 
 ROOM_BYTES = 512 * 1024**2
@@ -42,11 +42,11 @@ class Room:
             self._given_back.set()
 
 
-def fitting(post: Post, room: Room, pictures: Pictures) -> Post:
+def fitting(post: Post, room: Room, loader: Loader) -> Post:
     """Return a layer that lets a request pass when there is room for its media; one without any passes at once."""
 
     async def fit(request: Request) -> Reply:
-        wanted = sum(pictures.held_bytes(media) for media in media_of(request.body))
+        wanted = sum(loader.held_bytes(media) for media in media_of(request.body))
         if not wanted:
             return await post(request)
         async with room.taken(wanted):

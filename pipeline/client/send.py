@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pipeline.client.http import Http
-    from pipeline.client.pictures import Pictures
+    from pipeline.client.loader import Loader
     from pipeline.spec.fields import Fields
     from pipeline.wire.dialect import Endpoint
 
@@ -61,7 +61,7 @@ def sending(
     endpoint: Endpoint,
     key: Secret,
     extra_body: Mapping[str, object],
-    pictures: Pictures,
+    loader: Loader,
     feedback: Feedback,
     tokens: Tokens = no_tokens,
 ) -> Post:
@@ -74,7 +74,7 @@ def sending(
         if reasons := refusals(request.body, endpoint.dialect):
             raise PromptError(reasons[0])
         body = encode(request.body, endpoint.dialect, extra_body)
-        content = await serialized(filled(body, tokens), pictures)
+        content = await serialized(filled(body, tokens), loader)
         first_token = _FirstToken()
         hear = first_token.hear if body.get("stream") is True else None
         secret = key()
@@ -87,7 +87,7 @@ def sending(
             reply = read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=unfinished)
         except AttemptError as error:
             stars.hide_in(error)
-            note_downloads(error, body, pictures)
+            note_downloads(error, body, loader)
             if error.kind == "auth" and endpoint.key_env is None:
                 error.hint = "no key is sent to this address; name the variable that holds it in provider.api_key_env"
             raise
@@ -109,14 +109,14 @@ class _FirstToken:
             self.after_s = _since(self._start)
 
 
-def note_downloads(error: AttemptError, body: Mapping[str, object], pictures: Pictures) -> None:
+def note_downloads(error: AttemptError, body: Mapping[str, object], loader: Loader) -> None:
     """Note a body's pictures where the provider could not download one, so that the next attempt can send their bytes.
 
     It does not say which it was.
     """
     if error.kind == "image_download":
         shown = (media for media in media_of(body) if media.kind == "image")
-        pictures.could_not_download(media.url for media in shown if media.url is not None)
+        loader.could_not_download(media.url for media in shown if media.url is not None)
 
 
 def media_of(value: object) -> Iterator[Media]:
@@ -189,7 +189,7 @@ def conformed(reply: Reply, fields: Fields | None) -> Reply:
     return reply
 
 
-async def serialized(body: Mapping[str, object], pictures: Pictures) -> bytes:
+async def serialized(body: Mapping[str, object], loader: Loader) -> bytes:
     """Return a body's bytes, its media as URLs or data URIs; raises ``MediaError``.
 
     JSON is written around tokens, and the base64 put in their places as bytes: a picture is copied twice instead of five times.
@@ -203,7 +203,7 @@ async def serialized(body: Mapping[str, object], pictures: Pictures) -> bytes:
         inline.append(value)
         return token
 
-    shown = await _loaded(body, pictures) if any(media_of(body)) else body
+    shown = await _loaded(body, loader) if any(media_of(body)) else body
     try:
         skeleton = orjson.dumps(
             shown, default=stand_in, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
@@ -215,10 +215,10 @@ async def serialized(body: Mapping[str, object], pictures: Pictures) -> bytes:
     return _spliced(skeleton, token, inline)
 
 
-async def _loaded(body: Mapping[str, object], pictures: Pictures) -> object:
+async def _loaded(body: Mapping[str, object], loader: Loader) -> object:
     """Return a body with each reference as the URL or the bytes that are sent."""
-    wanted = [media for media in media_of(body) if not pictures.goes_as_url(media)]
-    bytes_of = dict(zip(map(id, wanted), await pictures.inline_all(wanted), strict=True))
+    wanted = [media for media in media_of(body) if not loader.goes_as_url(media)]
+    bytes_of = dict(zip(map(id, wanted), await loader.inline_all(wanted), strict=True))
     return _shown(body, lambda media: bytes_of.get(id(media), media.url))
 
 

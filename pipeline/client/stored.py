@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pipeline.client.http import Http
-    from pipeline.client.pictures import Pictures
+    from pipeline.client.loader import Loader
     from pipeline.client.send import Feedback, Secret
     from pipeline.records import Reply, Request
     from pipeline.wire.dialect import Endpoint
@@ -36,14 +36,14 @@ def is_usable(response_id: str) -> bool:
 class Stored:
     """Where an endpoint keeps its responses, and with which key one gets there.
 
-    ``feedback`` hears the rate headers of every answer, ``pictures`` of those that the provider could not download.
+    ``feedback`` hears the rate headers of every answer, ``loader`` of pictures that the provider could not download.
     ``tokens`` gives what the tools of requests were sent with: a response echoes its tools.
     """
 
     http: Http
     endpoint: Endpoint
     key: Secret
-    pictures: Pictures
+    loader: Loader
     feedback: Feedback
     tokens: Callable[[], Iterable[str]] = tuple
 
@@ -65,6 +65,6 @@ class Stored:
             reply = read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=True)
         except AttemptError as error:
             stars.hide_in(error)
-            note_downloads(error, request.body, self.pictures)
+            note_downloads(error, request.body, self.loader)
             raise
         return stars.reply(reply)

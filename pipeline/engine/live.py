@@ -24,7 +24,7 @@ from pipeline.client.background import CANCEL_S, fetching
 from pipeline.client.breaker import Breaker, guarded, watched
 from pipeline.client.gate import Gate
 from pipeline.client.http import StockHttp
-from pipeline.client.pictures import Pictures
+from pipeline.client.loader import Loader
 from pipeline.client.retry import retrying, throttled
 from pipeline.client.room import Room, fitting
 from pipeline.client.rounds import Rules, in_rounds, judging
@@ -166,8 +166,8 @@ async def ask_all(
         stop = Stop(gate, feed, observe)
         loop = asyncio.get_running_loop()
         brake.attach(partial(loop.call_soon_threadsafe, stop.interrupt, signal.SIGINT))
-        async with StockHttp(job.deadlines) as http, Pictures(job.media, prepared.endpoint.dialect) as pictures:
-            client = client_of(prepared, journal, http, pictures, secrets, stop, observe)
+        async with StockHttp(job.deadlines) as http, Loader(job.media, prepared.endpoint.dialect) as loader:
+            client = client_of(prepared, journal, http, loader, secrets, stop, observe)
             run = Run(journal, client, job.on_null)
             async with anyio.create_task_group() as helpers:
                 helpers.start_soon(feed.read)
@@ -195,7 +195,7 @@ def client_of(
     prepared: Prepared,
     journal: Journal,
     http: Http,
-    pictures: Pictures,
+    loader: Loader,
     secrets: Secrets,
     stop: Stop,
     observe: Observer,
@@ -220,9 +220,9 @@ def client_of(
     def for_request(request: Request) -> Throttle:
         return throttle_of(request.model)
 
-    post = sending(http, prepared.endpoint, secrets.key, job.extra_body, pictures, feedback, secrets.tokens)
+    post = sending(http, prepared.endpoint, secrets.key, job.extra_body, loader, feedback, secrets.tokens)
     tokens = partial(map, secrets.tokens, token_variables(job))
-    stored = Stored(http, prepared.endpoint, secrets.key, pictures, feedback, tokens)
+    stored = Stored(http, prepared.endpoint, secrets.key, loader, feedback, tokens)
     post = fetching(post, stored, journal, job.deadlines.background_s, urgent=stop.urgent.is_set)
     post = conforming(post, job.output.fields)
     rules = rounds_of(prepared)
@@ -230,7 +230,7 @@ def client_of(
     post = illustrated(post, gallery(job.output_path))
     post = journaled(post, journal)
     post = stop.gate.gated(post)
-    post = fitting(post, Room(), pictures)
+    post = fitting(post, Room(), loader)
     post = throttled(post, for_request)
     breaker = Breaker(job.stop_after)
     post = watched(post, breaker, job.retry.attempts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipeline.client.pictures import image_rules, largest_source
+from pipeline.client.loader import image_rules, largest_source
 from pipeline.client.send import media_of
 from pipeline.engine.check import first_requests
 from pipeline.errors import MediaError

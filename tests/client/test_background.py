@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.client.background import BELIEVED, CANCEL_S, fetching
 from pipeline.client.http import Answer, Hear
-from pipeline.client.pictures import Pictures
+from pipeline.client.loader import Loader
 from pipeline.client.send import journaled, sending
 from pipeline.client.stored import Stored, is_usable
 from pipeline.errors import AttemptError, DiskFailed, ProviderRefused, RowError, Sent
@@ -148,7 +148,7 @@ class Bench:
     book: Book
     heard: list[RateHeaders] = field(default_factory=list)
     urgent: bool = False
-    pictures: Pictures = field(default_factory=lambda: Pictures(MediaRules(fetch=True), DIALECTS["openai"]))
+    loader: Loader = field(default_factory=lambda: Loader(MediaRules(fetch=True), DIALECTS["openai"]))
 
     async def ask(self, request: Request = REQUEST, within_s: float = OVER_S) -> Reply:
         """Send a request through the layers."""
@@ -157,8 +157,8 @@ class Bench:
             assert model == "m"
             self.heard.append(headers)
 
-        post = sending(self.desk, ENDPOINT, lambda: KEY, {}, self.pictures, feedback)
-        stored = Stored(self.desk, ENDPOINT, lambda: KEY, self.pictures, feedback)
+        post = sending(self.desk, ENDPOINT, lambda: KEY, {}, self.loader, feedback)
+        stored = Stored(self.desk, ENDPOINT, lambda: KEY, self.loader, feedback)
         post = fetching(post, stored, self.book, within_s, urgent=lambda: self.urgent, rng=Random(1))
         return await journaled(post, self.book)(request)
 
@@ -341,10 +341,10 @@ async def test_a_picture_that_the_provider_could_not_download_is_sent_as_bytes_n
     picture = Media(identity="p", label="p", url="https://x/p.png")
     asking = replace(REQUEST, body={**REQUEST.body, "input": [{"role": "user", "content": [{"image_url": picture}]}]})
     at = bench(answer("failed", error={"code": "failed_to_download_image", "message": "no"}))
-    assert at.pictures.goes_as_url(picture)
+    assert at.loader.goes_as_url(picture)
     with pytest.raises(AttemptError):
         await at.ask(asking)
-    assert not at.pictures.goes_as_url(picture)
+    assert not at.loader.goes_as_url(picture)
 
 
 # -- the end of the waiting ------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import anyio
 import pytest
 
-from pipeline.client.pictures import Pictures
+from pipeline.client.loader import Loader
 from pipeline.client.room import Room, fitting
 from pipeline.records import Media, Reply, Request, Status
 from pipeline.spec.rules import MediaRules
@@ -95,7 +95,7 @@ async def test_only_what_is_held_in_memory_needs_room(media: list[Media], waits:
         return Reply(Status.OK)
 
     async with (
-        Pictures(MediaRules(), DIALECTS["qingbo"]) as pictures,
+        Loader(MediaRules(), DIALECTS["qingbo"]) as pictures,
         anyio.create_task_group() as group,
         room.taken(SIZE),
     ):
@@ -108,6 +108,6 @@ async def test_only_what_is_held_in_memory_needs_room(media: list[Media], waits:
 async def test_what_is_still_to_be_fetched_is_guessed() -> None:
     """Nobody knows how large it is, and nothing is not what it takes."""
     rules = MediaRules(send="inline", fetch=True)
-    async with Pictures(rules, DIALECTS["qingbo"]) as pictures:
+    async with Loader(rules, DIALECTS["qingbo"]) as pictures:
         assert pictures.held_bytes(video(url="https://x/v.mp4")) > 0
         assert pictures.held_bytes(video(7)) == 7

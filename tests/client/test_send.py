@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.client.http import Answer, Hear
-from pipeline.client.pictures import Pictures
+from pipeline.client.loader import Loader
 from pipeline.client.send import conforming, journaled, media_of, sending, serialized
 from pipeline.errors import AttemptError, DiskFailed, MediaError, PromptError, RowError, Sent
 from pipeline.records import Attempt, Claim, Media, Outcome, Post, Reply, Request, Status, Usage
@@ -48,9 +48,9 @@ def cell(data: bytes) -> Media:
     return Media(identity="", label="photo", data=data)
 
 
-def pictures(**rules: object) -> Pictures:
+def pictures(**rules: object) -> Loader:
     """Return the pictures of a run by these rules."""
-    return Pictures(MediaRules.model_validate(rules), OPENAI)
+    return Loader(MediaRules.model_validate(rules), OPENAI)
 
 
 # -- the body's bytes ------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import anyio
 import pytest
 from PIL import Image
 
-from pipeline.client.pictures import AT_ONCE, Pictures
+from pipeline.client.loader import AT_ONCE, Loader
 from pipeline.errors import MediaError
 from pipeline.media import cache
 from pipeline.media.prepare import ImagePlan, ImageRules, PreparedImage, carry_out
@@ -40,9 +40,9 @@ def picture(form: str = "JPEG", size: tuple[int, int] = (48, 32), orientation: i
     return buffer.getvalue()
 
 
-def pictures(dialect: dict[str, object] | None = None, **rules: object) -> Pictures:
+def loading(dialect: dict[str, object] | None = None, **rules: object) -> Loader:
     """Return the pictures of a run by these rules."""
-    return Pictures(MediaRules.model_validate(rules), OPENAI.overridden(dialect or {}))
+    return Loader(MediaRules.model_validate(rules), OPENAI.overridden(dialect or {}))
 
 
 def cell(data: bytes) -> Media:
@@ -68,7 +68,7 @@ def at(url: str) -> Media:
 )
 async def test_a_url_leaves_as_the_job_says(rules: dict[str, object], goes: bool, goes_after_a_failure: bool) -> None:
     """As a URL unless everything is sent inline, or the provider has failed to download it and the pipeline may do so."""
-    async with pictures(**rules) as out:
+    async with loading(**rules) as out:
         assert out.goes_as_url(URL) is goes
         out.could_not_download(["http://example.com/a.jpg"])
         assert out.goes_as_url(URL) is goes_after_a_failure
@@ -79,7 +79,7 @@ async def test_a_url_leaves_as_the_job_says(rules: dict[str, object], goes: bool
 async def test_files_and_cells_never_leave_as_urls(tmp_path: Path, send: str) -> None:
     """They have none; and what needs no change leaves as it came."""
     (tmp_path / "a.png").write_bytes(picture())
-    async with pictures(send=send, fetch=True) as out:
+    async with loading(send=send, fetch=True) as out:
         for media in (cell(picture()), Media(identity="", label="a.png", path=tmp_path / "a.png")):
             assert not out.goes_as_url(media)
             image = await out.inline(media)
@@ -89,7 +89,7 @@ async def test_files_and_cells_never_leave_as_urls(tmp_path: Path, send: str) ->
 async def test_a_cells_own_bytes_are_sent_without_a_copy() -> None:
     """Where nothing has to change."""
     data = picture()
-    async with pictures(max_side=48) as out:
+    async with loading(max_side=48) as out:
         assert (await out.inline(cell(data))).data is data
 
 
@@ -108,7 +108,7 @@ async def test_the_rules_of_the_job_are_those_of_the_picture(
     data: bytes, rules: dict[str, object], media_type: str, size: tuple[int, int]
 ) -> None:
     """Turned as EXIF asks whatever they say; scaled and converted where they ask for it."""
-    async with pictures(**rules) as out:
+    async with loading(**rules) as out:
         image = await out.inline(cell(data))
     assert (image.media_type, (image.width, image.height)) == (media_type, size)
     with Image.open(io.BytesIO(image.data)) as seen:
@@ -120,7 +120,7 @@ async def test_an_animation_is_sent_as_the_job_says() -> None:
     buffer = io.BytesIO()
     frames = [Image.new("RGB", (9, 9), color) for color in ("red", "green")]
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
-    async with pictures() as first, pictures(animated="keep") as whole:
+    async with loading() as first, loading(animated="keep") as whole:
         assert (await first.inline(cell(buffer.getvalue()))).media_type == "image/png"
         assert (await whole.inline(cell(buffer.getvalue()))).data == buffer.getvalue()
 
@@ -146,7 +146,7 @@ async def test_what_cannot_be_sent_is_called_by_its_name(
     media: Media, rules: dict[str, object], said: str, hint: str | None
 ) -> None:
     """The message names the picture and the reason, the hint the setting that helps."""
-    async with pictures(**rules) as out:
+    async with loading(**rules) as out:
         with pytest.raises(MediaError, match=said) as refused:
             await out.inline(media)
     assert not refused.value.transient
@@ -159,9 +159,9 @@ async def test_a_picture_that_is_made_smaller_may_be_larger_than_what_is_sent(ru
     data = picture("BMP", (400, 300))
     small = {"max_image_bytes": 100_000}
     assert len(data) > 100_000
-    async with pictures(small, **{"convert": True, **rules}) as out:
+    async with loading(small, **{"convert": True, **rules}) as out:
         assert len((await out.inline(cell(data))).data) < 100_000
-    async with pictures(small) as out:
+    async with loading(small) as out:
         with pytest.raises(MediaError, match="100,000 are the limit"):
             await out.inline(cell(data))
 
@@ -176,7 +176,7 @@ async def test_rows_that_show_the_same_picture_prepare_it_once(monkeypatch: pyte
 
     monkeypatch.setattr(cache, "carry_out", counted)
     images: list[PreparedImage] = []
-    async with pictures(max_side=24) as out:
+    async with loading(max_side=24) as out:
 
         async def ask() -> None:
             images.append(await out.inline(cell(picture())))
@@ -192,7 +192,7 @@ async def test_rows_that_show_the_same_picture_prepare_it_once(monkeypatch: pyte
 async def test_a_url_is_fetched_once_and_prepared(file_server: FileServer) -> None:
     """It is turned and scaled as a local picture is, and further rows find it here."""
     file_server.files["a.jpg"] = picture(orientation=TURNED)
-    async with pictures(send="inline", max_side=24, **FETCHED) as out:
+    async with loading(send="inline", max_side=24, **FETCHED) as out:
         images = [await out.inline(at(file_server.url("a.jpg"))) for _ in range(2)]
     assert [(image.media_type, image.width, image.height) for image in images] == [("image/jpeg", 16, 24)] * 2
     assert file_server.asked == ["a.jpg"]
@@ -201,14 +201,14 @@ async def test_a_url_is_fetched_once_and_prepared(file_server: FileServer) -> No
 async def test_a_fetched_page_is_no_picture(file_server: FileServer) -> None:
     """Whatever its name says."""
     file_server.files["a.jpg"] = b"<!doctype html>"
-    async with pictures(send="inline", **FETCHED) as out:
+    async with loading(send="inline", **FETCHED) as out:
         with pytest.raises(MediaError, match=r"http://127\.0\.0\.1.*/a\.jpg: the image is not .* an HTML page"):
             await out.inline(at(file_server.url("a.jpg")))
 
 
 async def test_nothing_private_is_fetched_unless_the_job_allows_it(file_server: FileServer) -> None:
     """At no port at all; the hint names the setting."""
-    async with pictures(send="inline", fetch=True) as out:
+    async with loading(send="inline", fetch=True) as out:
         with pytest.raises(MediaError, match=r"port .* is not one that rows may name"):
             await out.inline(at(file_server.url("a.jpg")))
         with pytest.raises(MediaError, match="a loopback address") as refused:
@@ -222,7 +222,7 @@ async def test_a_download_that_fails_for_now_says_so() -> None:
     """Nobody listens at that port: another run may do better."""
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
-    async with pictures(send="inline", **FETCHED) as out:
+    async with loading(send="inline", **FETCHED) as out:
         with pytest.raises(MediaError, match="cannot fetch") as failed:
             await out.inline(at(f"http://127.0.0.1:{port}/a.jpg"))
     assert failed.value.transient
@@ -243,7 +243,7 @@ async def test_videos_and_files_leave_as_they_are(tmp_path: Path) -> None:
         Media(identity="", label="a", path=tmp_path / "a.bin", kind="video"),
         Media(identity="", label="b", path=tmp_path / "b.bin", kind="file", filename="b.bin"),
     ]
-    async with pictures(max_side=9, convert=True) as out:
+    async with loading(max_side=9, convert=True) as out:
         sent = [await out.inline(media) for media in (CLIP, REPORT, *on_disk)]
     assert [(each.media_type, each.data) for each in sent] == [("video/webm", VIDEO), ("application/pdf", PDF)] * 2
 
@@ -267,7 +267,7 @@ async def test_a_video_or_file_that_cannot_be_sent_is_called_by_its_name(
     media: Media, dialect: dict[str, object], rules: dict[str, object], said: str
 ) -> None:
     """Before anything leaves; and no hint speaks of pictures."""
-    async with pictures(dialect, **rules) as out:
+    async with loading(dialect, **rules) as out:
         with pytest.raises(MediaError, match=said) as refused:
             await out.inline(media)
     assert "max_side" not in str(refused.value.hint)
@@ -278,7 +278,7 @@ async def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.mp4"
     with path.open("wb") as file:
         file.truncate(10**12)
-    async with pictures() as out:
+    async with loading() as out:
         with pytest.raises(MediaError, match="1,000,000,000,000 bytes"):
             await out.inline(Media(identity="", label="huge.mp4", path=path, kind="video"))
 
@@ -287,12 +287,12 @@ async def test_videos_and_files_are_fetched_up_to_limits_of_their_own(file_serve
     """A file may be larger than a picture, and a picture no larger than before."""
     file_server.files["a.pdf"] = PDF
     url = file_server.url("a.pdf")
-    async with pictures({"max_image_bytes": 1000}, send="inline", **FETCHED) as out:
+    async with loading({"max_image_bytes": 1000}, send="inline", **FETCHED) as out:
         sent = await out.inline(Media(identity="", label="a", url=url, kind="file", filename="a.pdf"))
         assert (sent.media_type, sent.data) == ("application/pdf", PDF)
         with pytest.raises(MediaError, match="1,000 bytes"):
             await out.inline(at(url))
-    async with pictures({"max_file_bytes": 1000}, send="inline", **FETCHED) as out:
+    async with loading({"max_file_bytes": 1000}, send="inline", **FETCHED) as out:
         with pytest.raises(MediaError, match="1,000 bytes"):
             await out.inline(Media(identity="", label="a", url=url, kind="file"))
 
@@ -315,7 +315,7 @@ async def test_the_pictures_of_a_row_are_fetched_side_by_side(file_server: FileS
     sizes = [(10 + number, 8) for number in range(2 * AT_ONCE)]
     files = {f"{width}.png": picture("PNG", (width, height)) for width, height in sizes}
     file_server.files = Together(files, AT_ONCE)
-    async with pictures(send="inline", **FETCHED) as out:
+    async with loading(send="inline", **FETCHED) as out:
         images = await out.inline_all([at(file_server.url(name)) for name in files])
     assert [(image.width, image.height) for image in images] == sizes
 
@@ -325,7 +325,7 @@ async def test_the_first_picture_that_fails_is_the_one_that_is_named(file_server
     file_server.files["good.png"] = picture("PNG")
     wanted = [at(file_server.url("good.png")), at(file_server.url("missing")), cell(b"no picture"), cell(b"")]
     wanted += [at(file_server.url(f"later{number}")) for number in range(9)]
-    async with pictures(send="inline", **FETCHED) as out:
+    async with loading(send="inline", **FETCHED) as out:
         with pytest.raises(MediaError, match=r"missing: .* 404"):
             await out.inline_all(wanted)
     assert not {f"later{number}" for number in range(AT_ONCE, 9)} & set(file_server.asked)
@@ -333,5 +333,5 @@ async def test_the_first_picture_that_fails_is_the_one_that_is_named(file_server
 
 async def test_a_request_without_pictures_has_none() -> None:
     """Nothing is begun."""
-    async with pictures() as out:
+    async with loading() as out:
         assert await out.inline_all([]) == []

@@ -29,7 +29,7 @@ KEPT_BYTES = 128 * 1024 * 1024
 """Of changed pictures, for further rows that show the same one."""
 
 AT_ONCE = 4
-"""Pictures of one request that are fetched or prepared at the same time."""
+"""Media of one request that are fetched or prepared at the same time."""
 
 _ANY_PORT = range(1, 65536)
 _DOWNLOAD_S: Mapping[MediaKind, float] = {"image": 60.0, "file": 120.0, "video": 600.0}
@@ -48,7 +48,7 @@ def largest_source(rules: MediaRules, dialect: Dialect) -> int:
     return max(LARGEST_SOURCE, dialect.max_image_bytes) if shrinks else dialect.max_image_bytes
 
 
-class Pictures(AbstractAsyncContextManager["Pictures"]):
+class Loader(AbstractAsyncContextManager["Loader"]):
     """The media of a run on their way out, read and prepared in as many threads as there are cores, fetched where the job allows it.
 
     Pictures are prepared once. Videos and files leave as they are: to look at them costs less than to read them.
