@@ -216,9 +216,10 @@ def serve(
     """Run the simulator as a server until SIGINT or SIGTERM; ``on_ready`` is told its address. Raises ``SpecError`` for a wrong script."""
     try:
         simulator.serve(host, port, simulator.load_script(script) if script is not None else None, ledger, on_ready)
-    except (simulator.ScriptError, OSError) as error:
-        where = str(script) if script is not None else f"{host}:{port}"
-        raise SpecError([Problem("", str(error))], source=where, hint="port 0 takes a free one") from error
+    except simulator.ScriptError as error:
+        raise SpecError([Problem("", str(error))], source=str(script)) from error
+    except OSError as error:
+        raise SpecError([Problem("", str(error))], source=f"{host}:{port}", hint="port 0 takes a free one") from error
 
 
 def _named(body: Mapping[str, object]) -> dict[str, object]:
@@ -227,7 +228,13 @@ def _named(body: Mapping[str, object]) -> dict[str, object]:
 
 
 def _load(spec: str | Path, sets: Sequence[str]) -> Job:
-    return load_job(Path(spec), sets, os.environ)
+    job = load_job(Path(spec), sets, os.environ)
+    if job.provider.simulated:
+        try:
+            simulator.read_script(job.simulator)
+        except simulator.ScriptError as error:
+            raise SpecError([job.problem("simulator", str(error))], source=job.source) from error
+    return job
 
 
 def _consent(job: Job, *, yes: bool, confirm: Callable[[Offer], bool] | None) -> Consent:

@@ -68,12 +68,15 @@ class Toolbox:
             known = ", ".join(sorted(self._tools))
             return _problem(f"there is no {call.kind} {call.name}; the functions are: {known}")
         outputs: list[str] = []
+        started = anyio.Event()
         with anyio.move_on_after(timeout_s) as deadline:
             # A group of its own: a function that cancels itself ends nothing else.
             async with anyio.create_task_group() as group:
-                group.start_soon(self._run, tool, call, outputs.append)
+                group.start_soon(self._run, tool, call, outputs.append, started)
         if outputs:
             return outputs[0]
+        if deadline.cancelled_caught and not started.is_set():
+            return _problem(f"{call.name} was not started: {THREADS} earlier calls are still running")
         ending = f"took longer than {timeout_s:g} s" if deadline.cancelled_caught else "was cancelled"
         return _problem(f"{call.name} {ending}")
 
@@ -89,10 +92,14 @@ class Toolbox:
                 group.start_soon(fill, index)
         return outputs
 
-    async def _run(self, tool: _Tool, call: ToolCall, done: Callable[[str], None]) -> None:
-        done(await (tool.on_loop(call) if tool.is_async else self._in_thread(partial(tool.in_thread, call))))
+    async def _run(self, tool: _Tool, call: ToolCall, done: Callable[[str], None], started: anyio.Event) -> None:
+        if tool.is_async:
+            started.set()
+            done(await tool.on_loop(call))
+        else:
+            done(await self._in_thread(partial(tool.in_thread, call), started))
 
-    async def _in_thread(self, work: Callable[[], str]) -> str:
+    async def _in_thread(self, work: Callable[[], str], started: anyio.Event) -> str:
         """Run ``work``, which raises nothing, in a thread that holds a place until it ends."""
         place, loop, ended = object(), anyio.lowlevel.current_token(), anyio.Event()
         outputs: list[str] = []
@@ -108,6 +115,7 @@ class Toolbox:
                 anyio.from_thread.run_sync(end, output, token=loop)
 
         await self._places.acquire_on_behalf_of(place)
+        started.set()
         threading.Thread(target=run, name="tool", daemon=True).start()
         await ended.wait()
         return outputs[0]

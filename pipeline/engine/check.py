@@ -219,7 +219,8 @@ def _check_first(prepared: Prepared) -> tuple[str, ...]:
     first = [request for _, request in first_requests(prepared, _FIRST_ROWS)]
     built = [request for request in first if not isinstance(request, RowError)]
     failed = [request for request in first if isinstance(request, PromptError) and not isinstance(request, NullCell)]
-    if failed and len(failed) == len(first):
+    asking = sum(not isinstance(request, NullCell) for request in first)  # a null says nothing about the job
+    if failed and len(failed) == asking:
         raise SpecError([Problem("prompt", f"no row makes a request: {failed[0].message}")], source=prepared.job.source)
     reasons = [refusals(request.body, dialect) for request in built]
     if reasons and all(reasons):

@@ -16,7 +16,7 @@ _CHANGE = "{command} --retry failed, with what has to change in --set"
 _MENDS: Mapping[str, str] = {
     "null_cell": "fill the cells, or set on_null to skip or empty",
     "prompt": "mend the prompt or the column; changed rows are asked by themselves",
-    "media": "mend the pictures, then run the same command",
+    "media": "mend the pictures or files, then run the same command",
     **{kind: _WAIT for kind, facts in KINDS.items() if facts.transient},
     **dict.fromkeys(("connect", "disconnected", "proxy", "transport"), _WAIT),  # the wire itself failed
 }

@@ -4,7 +4,7 @@ It is written from the vendors' documents and shares no code with the rest of th
 side cannot hide behind the same misreading on the other.
 """
 
-from pipeline.simulator.script import ScriptError, load_script
+from pipeline.simulator.script import ScriptError, load_script, read_script
 from pipeline.simulator.server import Simulator, serve
 
-__all__ = ["ScriptError", "Simulator", "load_script", "serve"]
+__all__ = ["ScriptError", "Simulator", "load_script", "read_script", "serve"]

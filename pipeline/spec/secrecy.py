@@ -12,7 +12,10 @@ _FIELDS = "|".join(sorted({*SECRET_HEADERS, "auth_token", "value"}))
 _SAID = re.compile(rf"(\b(?:{_FIELDS})[\"']?\s*[:=]\s*)\S.*", re.IGNORECASE)
 _NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
-ADVICE = "keys are given by the name of an environment variable (`api_key_env: NAME`), never by their value"
+ADVICE = (
+    "keys are given by the name of an environment variable (`api_key_env: NAME`, in an MCP tool `authorization_env: NAME`), "
+    "never by their value"
+)
 
 
 def looks_like_key(text: str) -> bool:

@@ -94,6 +94,8 @@ def nearest(root: Node, path: Path) -> tuple[Place, Place]:
     key_place, node = NOWHERE, root
     for key in path:
         below = child(node, key)
+        if below is None and isinstance(node, Items | Leaf) and isinstance(key, str):
+            continue  # the name of the setting that a short form stands for: `prompt: [...]` is `prompt.user`
         if below is None:
             break
         key_place = node.keys[str(key)] if isinstance(node, Entries) else below.place

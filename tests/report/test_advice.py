@@ -28,7 +28,7 @@ def advised(finished: RunFinished) -> list[str]:
     [
         ("null_cell", "fill the cells, or set on_null to skip or empty"),
         ("prompt", "mend the prompt or the column; changed rows are asked by themselves"),
-        ("media", "mend the pictures, then run the same command"),
+        ("media", "mend the pictures or files, then run the same command"),
         ("connect", WAIT),
         ("never_heard_of", CHANGE),
         *((kind, WAIT if facts.transient else CHANGE) for kind, facts in KINDS.items() if facts.scope == "row"),

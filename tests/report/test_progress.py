@@ -118,7 +118,7 @@ def test_lines_tell_a_run_in_few_words(started, row, finished, clock) -> None:
         "  tokens     12,345 in (0 cached) + 1,234 out = 13,579\n"
         "  attempts   200\n"
         "\n"
-        "1 row failed: mend the pictures, then run the same command\n"
+        "1 row failed: mend the pictures or files, then run the same command\n"
         "nothing was paid: the answers are simulated\n"
     )
 

@@ -43,7 +43,7 @@ def test_what_is_not_ok_comes_with_its_kinds_and_with_what_mends_it(finished: Fi
         "  attempts   2,003\n"
         "  note       9,000 tokens went into answers that no row uses\n"
         "\n"
-        "8 rows failed (media): mend the pictures, then run the same command\n"
+        "8 rows failed (media): mend the pictures or files, then run the same command\n"
         "4 rows failed (rate_limit): the same command asks them again\n"
         "3 rows ended truncated: pipeline run jobs/a.yaml --retry truncated --set request.max_output_tokens=N\n"
         "nothing was paid: the answers are simulated"

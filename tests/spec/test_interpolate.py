@@ -73,7 +73,8 @@ def test_a_secret_is_not_interpolated(mistakes: Mistakes, small: str, name: str)
     (mistake,) = mistakes(f"{small}run_dir: a/${{{name}}}\n", **{name: "hunter2"})
     assert mistake == (
         f"6:10 run_dir: would put the secret in ${name} into the spec; "
-        "keys are given by the name of an environment variable (`api_key_env: NAME`), never by their value"
+        "keys are given by the name of an environment variable (`api_key_env: NAME`, in an MCP tool `authorization_env: NAME`), "
+        "never by their value"
     )
 
 

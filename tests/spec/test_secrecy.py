@@ -60,7 +60,10 @@ def test_a_key_is_refused_wherever_it_stands_and_never_shown(small: str, line: s
 
 def test_a_key_in_an_option_or_a_variable_is_refused(mistakes: Mistakes, small: str) -> None:
     """The command line and the environment are no way around the rule."""
-    advice = "keys are given by the name of an environment variable (`api_key_env: NAME`), never by their value"
+    advice = (
+        "keys are given by the name of an environment variable (`api_key_env: NAME`, in an MCP tool `authorization_env: NAME`), "
+        "never by their value"
+    )
     assert mistakes(small + "run_dir: ${X}\n", f"name={KEY}", X=KEY) == [
         f"6:10 run_dir: holds what looks like a key; {advice}",
         f"--set name: holds what looks like a key; {advice}",
