@@ -175,6 +175,12 @@ class MediaError(RowError):
         self.transient = transient
 
 
+class Unfetched(RowError):
+    """The provider has, or is making, an answer that could not be fetched. It stays there under its id: the next run looks again."""
+
+    kind = "unfetched"
+
+
 class Sent(StrEnum):
     """How far an attempt got, which is what decides whether it may have been paid for."""
 

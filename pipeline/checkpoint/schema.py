@@ -167,7 +167,7 @@ SELECT r.row, r.sample, COALESCE(a.status, r.status, 'pending'),
   a.latency_s, a.first_token_s, a.finished_at, a.sources, a.searches, a.images, a.notes, a.confidence, a.phase,
   a.reasoning, a.cache_write_tokens, a.vendor_cost,
   CASE WHEN ?4 AND a.text IS NOT NULL THEN (
-    SELECT raw FROM attempts WHERE request = a.id AND state = 'answered' ORDER BY id DESC LIMIT 1) END,
+    SELECT raw FROM attempts WHERE request = a.id AND state = 'answered' AND response_id IS a.response_id ORDER BY id DESC LIMIT 1) END,
   a.carrier
 FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
 WHERE r.plan = ?1 AND r.row BETWEEN ?2 AND ?3 ORDER BY r.row, r.sample

@@ -14,7 +14,7 @@ import anyio
 
 from pipeline.client.backoff import between_polls
 from pipeline.client.stored import is_usable
-from pipeline.errors import AttemptError, ProviderRefused, Sent
+from pipeline.errors import AttemptError, DiskFailed, ProviderRefused, Sent, Unfetched
 from pipeline.records import Outcome, Status
 from pipeline.wire.signals import attempt_error
 
@@ -55,9 +55,13 @@ def fetching(
             if reply.status is not Status.PENDING:
                 return reply
             response_id = _id_of(reply)
-            with anyio.CancelScope(shield=True):  # it is paid: whatever ends the run now, the next one shall find it
-                await journal.submitted(request.attempt, response_id)
             made = _Made(stored, request, response_id, found=False, wait_s=reply.poll_after_s, dice=dice)
+            with anyio.CancelScope(shield=True):  # it is paid: whatever ends the run now, the next one shall find it
+                try:
+                    await journal.submitted(request.attempt, response_id)
+                except DiskFailed:  # nobody could find it again
+                    await made.cancelled()
+                    raise
         try:
             return await _within(within_s, made)
         except anyio.get_cancelled_exc_class():
@@ -84,9 +88,10 @@ async def _within(seconds: float, made: _Made) -> Reply:
     status = reply.status if reply is not None else None
     if reply is not None and status not in (Status.PENDING, Status.CANCELLED):
         return reply  # it was finished just before
-    end = "was cancelled" if status is Status.CANCELLED else "could not be cancelled"
-    message = f"the answer was not there after {seconds:g} s (deadlines.background_s) and {end}"
-    raise attempt_error("timeout", message, sent=Sent.MAYBE, reply=reply)
+    late = f"the answer was not there after {seconds:g} s (deadlines.background_s)"
+    if status is not Status.CANCELLED:  # it may still be made: to ask again now would be to pay twice
+        raise Unfetched(f"{late} and could not be cancelled; the provider goes on with {made.response_id}")
+    raise attempt_error("timeout", f"{late} and was cancelled", sent=Sent.MAYBE, reply=reply)
 
 
 async def _call_off(request: Request, made: _Made, journal: Journal) -> None:
@@ -124,6 +129,11 @@ class _Made:
                 self._judge(error, refused)
                 self.wait_s = error.retry_after_s
                 continue
+            if reply.response_id not in (None, self.response_id):  # somebody else's
+                refused += 1
+                if refused >= BELIEVED:
+                    raise Unfetched(f"asked for the answer {self.response_id}, the provider gives {reply.response_id}")
+                continue
             if reply.status is not Status.PENDING:
                 return reply
             self.found, self.wait_s, refused = True, reply.poll_after_s, 0
@@ -143,17 +153,14 @@ class _Made:
             raise error  # it is the response that failed, not the look at it
         if error.scope == "run":  # no end of the attempt: once the key is right, its answer can be fetched
             raise ProviderRefused(error.message, hint=error.hint) from error
-        if error.http_status == NOT_FOUND and self.found:
+        if refused < BELIEVED:
+            return
+        if error.http_status != NOT_FOUND:
+            raise Unfetched(
+                f"the answer {self.response_id} cannot be fetched: {error.message}", hint=error.hint
+            ) from error
+        if self.found:
             message = f"the provider no longer has the answer {self.response_id}: {error.message}"
             raise attempt_error("gone", message, sent=Sent.MAYBE, http_status=NOT_FOUND) from error
-        if refused >= BELIEVED:
-            message = f"the answer {self.response_id} cannot be fetched: {error.message}"
-            raise AttemptError(
-                message,
-                kind=error.kind,
-                sent=Sent.MAYBE,
-                transient=False,
-                http_status=error.http_status,
-                request_id=error.request_id,
-                hint=error.hint,
-            ) from error
+        message = f"the provider never had the answer {self.response_id}, which it promised: {error.message}"
+        raise attempt_error("gone", message, sent=Sent.MAYBE, transient=False, http_status=NOT_FOUND) from error

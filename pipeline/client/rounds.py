@@ -68,7 +68,7 @@ def judging(post: Post, rules: Rules) -> Post:
         if turn is not None and request.turns.count(turn) < rules.limits[turn]:
             return _marked(reply, turn)
         if turn is Turn.TOOLS:
-            reply = _beyond(reply, rules.limits[turn])
+            reply = _beyond(reply, request.turns.count(turn))
         return replace(reply, tool_calls=(*request.called, *reply.tool_calls)) if request.called else reply
 
     return judge
@@ -80,8 +80,8 @@ def _marked(reply: Reply, turn: Turn) -> Reply:
     return replace(reply, turn=turn, status=Status.TOOL_CALLS, error_code=None, error_message=None)
 
 
-def _beyond(reply: Reply, limit: int) -> Reply:
-    message = f"functions ran in {limit} rounds, as many as tools.rounds allows, and the model calls again"
+def _beyond(reply: Reply, ran: int) -> Reply:
+    message = f"functions ran in {ran} rounds, tools.rounds allows no more, and the model calls again"
     return replace(reply, status=Status.TOOL_CALLS, error_code=ROUND_LIMIT, error_message=message)
 
 

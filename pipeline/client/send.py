@@ -14,7 +14,7 @@ import orjson
 import pybase64
 
 from pipeline.client.secrecy import Stars
-from pipeline.errors import AttemptError, PromptError, RowError, Sent
+from pipeline.errors import AttemptError, PromptError, RowError, Sent, Unfetched
 from pipeline.media.attachments import Attachment, name_for
 from pipeline.media.prepare import PreparedImage
 from pipeline.records import Journal, Media, Outcome, Post, Reply, Request, Status
@@ -152,6 +152,8 @@ def journaled(post: Post, journal: Journal) -> Post:
         except AttemptError as error:
             await settle(request, Outcome(_since(start), error=error))
             raise
+        except Unfetched:
+            raise  # the attempt stays open: a later run fetches its answer
         except RowError as error:  # a picture or a value that cannot be sent, found when its bytes were loaded
             unsent = AttemptError(error.message, kind=error.kind, sent=Sent.NEVER, transient=error.transient)
             await settle(request, Outcome(_since(start), error=unsent))

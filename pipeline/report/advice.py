@@ -16,6 +16,7 @@ _CHANGE = "{command} --retry failed, with what has to change in --set"
 _MENDS: Mapping[str, str] = {
     "null_cell": "fill the cells, or set on_null to skip or empty",
     "prompt": "mend the prompt or the column; changed rows are asked by themselves",
+    "unfetched": "the same command looks for their answers again, which costs nothing",
     "media": "mend the pictures or files, then run the same command",
     **{kind: _WAIT for kind, facts in KINDS.items() if facts.transient},
     **dict.fromkeys(("connect", "disconnected", "proxy", "transport"), _WAIT),  # the wire itself failed

@@ -8,6 +8,7 @@ member that tells the shape must be there; everything else may be missing, null 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pipeline.errors import AttemptError, Sent
 from pipeline.records import Reply, Status, Usage
@@ -82,6 +83,8 @@ def decode(body: object, *, background: bool = False) -> Reply:
         message = f"the answer has none of the known shapes: {said(answer).message}"
         raise attempt_error("unrecognised", message, sent=Sent.ANSWERED, reply=reply)
     reply = _reply(answer, found)
+    if background and reply.status is Status.EMPTY and text_at(answer, "status") not in (None, *_STATES):
+        reply = replace(reply, status=Status.PENDING)  # in a word of the server's own: a paid answer hangs on it
     if reply.status is Status.FAILED:
         raise refusal({"error": error or "the response failed without saying why"}, reply=reply)
     if reply.status is Status.PENDING and not background:
