@@ -18,7 +18,7 @@ from pipeline.client.http import Answer, Hear
 from pipeline.client.loader import Loader
 from pipeline.client.send import journaled, sending
 from pipeline.client.stored import Stored, is_usable
-from pipeline.errors import AttemptError, DiskFailed, ProviderRefused, RowError, Sent
+from pipeline.errors import AttemptError, DiskFailed, ProviderRefused, RowError, Sent, Unfetched
 from pipeline.records import Attempt, Claim, Media, Outcome, Reply, Request, Status
 from pipeline.spec.provider import Provider
 from pipeline.spec.rules import MediaRules
@@ -288,26 +288,35 @@ async def test_an_answer_that_is_not_there_yet_is_waited_for(virtual_time: Clock
     assert (await at.ask()).text == "done"
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind"),
-    [
-        (refused(404), "not_found"),
-        (refused(400), "bad_request"),
-        (refused(405), "bad_request"),
-        (Answer(200, {}, b"<html>welcome</html>"), "bad_body"),
-        (Answer(200, {}, b'{"message": "moved"}'), "unrecognised"),
-        (AttemptError("no HTTP", kind="protocol", sent=Sent.NEVER, transient=False), "protocol"),
-    ],
-    ids=["404", "400", "405", "page", "shape", "protocol"],
-)
-async def test_an_answer_that_can_never_be_fetched_is_not_paid_again(
-    virtual_time: Clock, fault: Said, kind: str
-) -> None:
-    """A server that takes requests in and shows no answers would be paid for each attempt: such a row ends as unknown."""
-    at = bench(fault)
+async def test_an_answer_that_was_never_there_is_not_paid_again(virtual_time: Clock) -> None:
+    """A server that takes requests in and keeps no answers would be paid for each attempt: such a row ends as unknown."""
+    at = bench(refused(404))
     error = await at.fails()
-    assert (error.kind, error.sent, error.transient, error.unknown) == (kind, Sent.MAYBE, False, True)
+    assert (error.kind, error.sent, error.transient, error.unknown) == ("gone", Sent.MAYBE, False, True)
     assert len(at.desk.times("GET")) == BELIEVED
+
+
+@pytest.mark.parametrize("begins", [(), (WORKING,)], ids=["never seen", "seen before"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        refused(400),
+        refused(405),
+        Answer(200, {}, b"<html>welcome</html>"),
+        Answer(200, {}, b'{"message": "moved"}'),
+        AttemptError("no HTTP", kind="protocol", sent=Sent.NEVER, transient=False),
+        answer("completed", id="resp_of_somebody_else"),
+    ],
+    ids=["400", "405", "page", "shape", "protocol", "another's"],
+)
+async def test_an_answer_that_cannot_be_fetched_now_is_left_to_be_fetched(
+    virtual_time: Clock, begins: tuple[Said, ...], fault: Said
+) -> None:
+    """It is paid, and it is there: the attempt stays open under its id, and the next run looks again."""
+    at = bench(*begins, fault)
+    with pytest.raises(Unfetched, match="resp_1"):
+        await at.ask()
+    assert len(at.desk.times("GET")) == len(begins) + BELIEVED
 
 
 @pytest.mark.parametrize(
@@ -350,22 +359,27 @@ async def test_a_picture_that_the_provider_could_not_download_is_sent_as_bytes_n
 # -- the end of the waiting ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("cancel", "took_s", "said"),
-    [(CANCELLED, 0, "was cancelled"), (refused(500), 0, "could not be"), (None, CANCEL_S, "could not be")],
-    ids=["cancelled", "refused", "silent"],
-)
-async def test_an_answer_that_takes_too_long_is_cancelled_at_the_provider(
-    virtual_time: Clock, cancel: Said | None, took_s: float, said: str
-) -> None:
-    """It may have been paid; a provider that does not answer that either is waited for, but not for long."""
-    at = bench(WORKING, cancel=cancel)
+async def test_an_answer_that_takes_too_long_is_cancelled_at_the_provider(virtual_time: Clock) -> None:
+    """It may have been paid."""
+    at = bench(WORKING, cancel=CANCELLED)
     error = await at.fails(within_s=100)
     assert (error.kind, error.sent, error.transient) == ("timeout", Sent.MAYBE, True)
     assert "deadlines.background_s" in error.message
-    assert said in error.message
+    assert "was cancelled" in error.message
     assert at.desk.times("POST")[1] == pytest.approx(102, abs=0.01)
     assert at.desk.asked[-1][2] == "https://x/v1/responses/resp_1/cancel"
+
+
+@pytest.mark.parametrize(
+    ("cancel", "took_s"), [(refused(500), 0), (None, CANCEL_S), (WORKING, 0)], ids=["refused", "silent", "goes on"]
+)
+async def test_an_answer_that_cannot_be_cancelled_is_left_to_be_fetched(
+    virtual_time: Clock, cancel: Said | None, took_s: float
+) -> None:
+    """It may still be made, so it is not asked again; a silent provider is waited for, but not for long."""
+    at = bench(WORKING, cancel=cancel)
+    with pytest.raises(Unfetched, match=r"deadlines\.background_s.*resp_1"):
+        await at.ask(within_s=100)
     assert virtual_time() == pytest.approx(103 + took_s, abs=0.01)
 
 
@@ -425,12 +439,13 @@ async def test_an_id_that_is_here_is_journaled_whatever_ends_the_run(virtual_tim
 
 
 async def test_an_id_that_cannot_be_journaled_stops_the_run(virtual_time: Clock) -> None:
-    """Before it is looked at."""
+    """Before it is looked at; and it is cancelled there, since nobody could find it again."""
     at = bench()
     at.book.full = True
     with pytest.raises(DiskFailed):
         await at.ask()
-    assert at.desk.log == ["POST"]
+    assert at.desk.log == ["POST", "POST"]
+    assert at.desk.asked[-1][2].endswith("/resp_1/cancel")
 
 
 # -- ids -------------------------------------------------------------------------------------------------------------
@@ -450,7 +465,7 @@ async def test_an_id_that_leads_nowhere_ends_the_row_as_unknown(virtual_time: Cl
 
 async def test_an_id_is_quoted_where_it_stands_in_an_address(virtual_time: Clock) -> None:
     """It is the provider's, and could be anything."""
-    at = bench(submit=answer("queued", id="../models?a=b#c%"))
+    at = bench(answer("completed", id="../models?a=b#c%"), submit=answer("queued", id="../models?a=b#c%"))
     await at.ask()
     assert at.desk.asked[1][2] == "https://x/v1/responses/..%2Fmodels%3Fa%3Db%23c%25"
 
