@@ -287,9 +287,11 @@ def _echo_json(value: object) -> None:
 
 
 def _complain(message: str, hint: str | None) -> None:
-    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+    from pipeline.report.text import block
+
+    click.echo(click.style("error: ", fg="red", bold=True) + block(message), err=True)
     if hint is not None:
-        click.echo(click.style("  fix: ", fg="cyan") + hint, err=True)
+        click.echo(click.style("  fix: ", fg="cyan") + block(hint), err=True)
 
 
 if __name__ == "__main__":

@@ -150,6 +150,8 @@ async def _exchanged(
                 return Answer(response.status_code, _lowered(response.headers), b"".join(chunks))
             finally:
                 await response.aclose()
+                # Response and stream hold each other, and with them the request's bytes, until the collector comes by: too late.
+                response.stream = httpx.ByteStream(b"")
         except _FOREIGN as error:
             raise translated(error, left=timer.sent is Sent.MAYBE) from error
     raise timer.late()

@@ -123,6 +123,8 @@ class RequestBuilder:
         if name in self._raw:
             cell = row.cells[self._raw[name]]
             if cell is not None:
+                if place[:2] == ("request", "tools") and _names_variable(cell):
+                    raise PromptError(f"column {self._raw[name]!r} names an environment variable; only the spec does")
                 return cell
             if self._job.on_null == "empty":
                 return ""
@@ -163,6 +165,16 @@ class RequestBuilder:
         value = row.cells[column] if column is not None else self._templates.render(source, context)
         filename = self._templates.render(f"{place}.filename", context) if part.filename is not None else None
         return self._parts.made(part.kind, value, column or source, detail=part.detail, filename=filename)
+
+
+def _names_variable(value: object) -> bool:
+    """Tell whether a row would choose a token of the job's, and with it where that token goes."""
+    if isinstance(value, Mapping):
+        return any(
+            (member is not None and str(name).endswith("_env")) or _names_variable(member)
+            for name, member in value.items()
+        )
+    return isinstance(value, list | tuple) and any(map(_names_variable, value))
 
 
 def _joined(given: object, ours: Sequence[Mapping[str, object]]) -> list[object]:

@@ -15,6 +15,7 @@ from pipeline.media.load import digest, digest_file, find_file
 from pipeline.records import Media, MediaKind
 
 _LABEL_LENGTH = 120
+_LARGEST_READ = 1024**3  # bytes; larger files are refused when they would be sent, and to read one may take hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,10 @@ class MediaFinder:
         named = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
         by_stat = f"file:{named}:{facts.st_size}:{facts.st_mtime_ns}"
         return Media(
-            identity=by_stat if self.identity == "stat" else "bytes:" + digest_file(path),
-            label=named[-_LABEL_LENGTH:],
+            identity=by_stat
+            if self.identity == "stat" or facts.st_size > _LARGEST_READ
+            else "bytes:" + digest_file(path),
+            label=named[-_LABEL_LENGTH:].encode(errors="replace").decode(),  # names need not be text, the journal is
             path=path,
             kind=kind,
             filename=path.name,

@@ -48,7 +48,7 @@ def watch(uri: str, place: str) -> VideoFacts:
         raise _bad(f"The video data does not match the media type '{mime}'.", place)
     try:
         seconds = measure(data)
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         raise _bad("The video data could not be decoded.", place) from error
     if seconds is not None and seconds > MAX_VIDEO_S:
         raise _bad(f"The video is longer than {MAX_VIDEO_S // 60} minutes.", place)
