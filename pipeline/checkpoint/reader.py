@@ -31,7 +31,8 @@ class Totals:
     Where each of the ``rows`` is asked for several ``samples``, every figure but ``rows`` counts single answers.
     ``usage`` and ``attempts`` are what the table's rows carry; ``superseded`` is what the journal paid for answers that no row of the
     table uses any more. Together they are the provider's bill, but for ``maybe_paid``: attempts that left and whose end is not known.
-    ``to_fetch`` counts attempts that the provider works on or has finished in the background, and whose answers are not here yet.
+    ``to_fetch`` counts attempts that the provider works on or has finished in the background, and whose answers are not here yet; those
+    to questions that no row asks any more count as ``maybe_paid`` instead.
     ``unknown_usage`` counts the answers whose tokens the provider did not report.
     """
 
@@ -109,7 +110,8 @@ class Reader:
                 by_error.setdefault(status, {})[kind] = count
         *carried, unknown_usage = self._connection.execute(schema.CARRIED, (self.plan,)).fetchone()
         spent = self._connection.execute(schema.SPENT).fetchone()
-        left, submitted = self._connection.execute(schema.COUNT_SENT).fetchone()
+        left, submitted = (count or 0 for count in self._connection.execute(schema.COUNT_SENT).fetchone())
+        awaited = self._connection.execute(schema.COUNT_AWAITED, (self.plan,)).fetchone()[0] if submitted else 0
         beside = [None if whole is None else whole - (part or 0) for whole, part in zip(spent, carried, strict=True)]
         return Totals(
             rows=self._connection.execute(schema.COUNT_ROWS, (self.plan,)).fetchone()[0],
@@ -118,17 +120,16 @@ class Reader:
             usage=Usage(*carried[:5], *carried[7:]),
             superseded=Usage(*beside[:5], *beside[7:]),
             attempts=spent[5] or 0,
-            maybe_paid=(spent[6] or 0) + ((left or 0) if self._abandoned else 0),
-            to_fetch=submitted or 0,
+            maybe_paid=(spent[6] or 0) + (left if self._abandoned else 0) + submitted - awaited,
+            to_fetch=awaited,
             unknown_usage=unknown_usage or 0,
             samples=self.samples,
         )
 
     def maybe_paid_rows(self, limit: int = 20) -> list[int]:
         """Return the first rows that have an attempt which may have been paid without an answer."""
-        query = """SELECT DISTINCT row FROM attempts WHERE state = 'unknown' OR (? AND state = 'sent' AND response_id IS NULL)
-            ORDER BY row LIMIT ?"""
-        return [row for (row,) in self._connection.execute(query, (self._abandoned, limit))]
+        found = self._connection.execute(schema.MAYBE_PAID_ROWS, (self._abandoned, self.plan, limit))
+        return [row for (row,) in found]
 
     def row(self, number: int) -> Mapping[str, object]:
         """Return everything known of one row: its result, and every attempt of its request with the reply's body.
@@ -217,8 +218,11 @@ def _read(line: Sequence[object]) -> tuple[object, ...]:
 
 
 @contextmanager
-def reading(run_dir: Path) -> Iterator[Reader]:
-    """Open a run directory's journal for reading. Raises ``RunDirectoryError`` where there is none that this version reads."""
+def reading(run_dir: Path, *, abandoned: bool | None = None) -> Iterator[Reader]:
+    """Open a run directory's journal for reading. Raises ``RunDirectoryError`` where there is none that this version reads.
+
+    ``abandoned`` is given by who holds the run and knows that nothing is in flight any more; others look whether somebody holds it.
+    """
     path = journal_path(run_dir)
     if not path.exists():
         raise RunDirectoryError(
@@ -226,4 +230,4 @@ def reading(run_dir: Path) -> Iterator[Reader]:
         )
     with opened(path, read_only=True) as connection:
         check_version(connection.execute("PRAGMA user_version").fetchone()[0], path)
-        yield Reader(connection, abandoned=not is_held(run_dir))
+        yield Reader(connection, abandoned=not is_held(run_dir) if abandoned is None else abandoned)

@@ -113,6 +113,16 @@ OPEN_REQUESTS = """
 SELECT id FROM requests WHERE again = 1 AND id IN (SELECT request FROM attempts WHERE state = 'sent' AND response_id IS NULL)
 """
 
+# Of what the provider works on, what rows of this plan ask; the answers to all other questions nobody will fetch.
+COUNT_AWAITED = """
+SELECT COUNT(*) FROM attempts WHERE state = 'sent' AND response_id IS NOT NULL AND request IN (SELECT request FROM rows WHERE plan = ?)
+"""
+
+MAYBE_PAID_ROWS = """
+SELECT DISTINCT row FROM attempts WHERE state = 'unknown' OR (state = 'sent' AND CASE WHEN response_id IS NULL THEN ?1 ELSE
+  request NOT IN (SELECT request FROM rows WHERE plan = ?2 AND request IS NOT NULL) END) ORDER BY row LIMIT ?3
+"""
+
 COUNT_SENT = "SELECT SUM(response_id IS NULL), SUM(response_id IS NOT NULL) FROM attempts WHERE state = 'sent'"
 
 # Where a request is not sent twice, one that left and has no answer ends there.
@@ -157,21 +167,26 @@ RESULT = (
 )
 
 
+# A reply that told no tokens leaves those of its request unknown, whatever its other rounds told.
+_REPORTED, _CACHE_WRITE = (
+    ", ".join(f"CASE WHEN a.unreported = 0 THEN a.{name} END" for name in names) for names in (USAGE[:5], USAGE[5:6])
+)
+
 # A row's answer may stand in another request since a retry with changes (answered_by); the row that caused a call carries its
 # usage, its twins carry 0. The answering reply's body is read only where it is asked for.
-RESULTS = """
+RESULTS = f"""
 SELECT r.row, r.sample, COALESCE(a.status, r.status, 'pending'),
   COALESCE(r.error_kind, a.error_kind), COALESCE(r.error_message, a.error_message),
   a.provider, a.model, a.service_tier, a.response_id, a.refusal, a.text, a.tool_calls,
-  a.input_tokens, a.cached_tokens, a.output_tokens, a.reasoning_tokens, a.total_tokens, a.attempts, a.maybe_paid,
+  {_REPORTED}, a.attempts, a.maybe_paid,
   a.latency_s, a.first_token_s, a.finished_at, a.sources, a.searches, a.images, a.notes, a.confidence, a.phase,
-  a.reasoning, a.cache_write_tokens, a.vendor_cost,
+  a.reasoning, {_CACHE_WRITE}, a.vendor_cost,
   CASE WHEN ?4 AND a.text IS NOT NULL THEN (
     SELECT raw FROM attempts WHERE request = a.id AND state = 'answered' AND response_id IS a.response_id ORDER BY id DESC LIMIT 1) END,
   a.carrier
 FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
 WHERE r.plan = ?1 AND r.row BETWEEN ?2 AND ?3 ORDER BY r.row, r.sample
-"""
+"""  # noqa: S608 - our own names
 
 # A row that asks nothing lacks all its samples.
 BY_STATUS = """

@@ -95,7 +95,8 @@ def translated(error: Exception, path: Path) -> RunDirectoryError | DiskFailed:
             hint="free space or mend the disk, then run the same command again: nothing finished is lost",
         )
     return RunDirectoryError(
-        f"{path} is not a usable journal: {error}", hint="restore it from a copy, or give the job another run_dir"
+        f"{path} is not a usable journal: {error}",
+        hint="restore it from a copy, with its -wal file or without either, or give the job another run_dir",
     )
 
 
@@ -105,14 +106,34 @@ def prepare(path: Path) -> None:
     It is made beside its place and moved there whole: an empty file under its name is therefore damage, and no new run, which would ask
     everything once more.
     """
+    log = path.with_name(path.name + "-wal")
+    unread = log.exists() and log.stat().st_size > 0
     if not path.exists():
+        if unread:
+            raise RunDirectoryError(
+                f"{log} is there without its journal",
+                hint=f"put {path.name} back from where it went; both belong together",
+            )
         _create(path)
+    if unread:  # what a killed process left, or the log of another copy of the file, which would ruin this one
+        _check_together(path)
     with opened(path) as connection:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
         hint = "restore it from a copy, or remove it to ask everything again"
         raise RunDirectoryError(f"{path} is empty: it has been damaged since it was made", hint=hint)
     check_version(version, path)
+
+
+def _check_together(path: Path) -> None:
+    """Refuse a journal whose write-ahead log is not its own. It is only read: to close a writing connection would write the log into it."""
+    with opened(path, read_only=True) as connection:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise RunDirectoryError(
+            f"{path} and its write-ahead log do not belong together: {found}",
+            hint=f"copy {path.name}, {path.name}-wal and {path.name}-shm back together, or remove the latter two from beside a whole copy",
+        )
 
 
 def _create(path: Path) -> None:

@@ -125,7 +125,7 @@ class Stop:
         self.reason: RunError | None = None
         self.requested = anyio.Event()
         self.urgent = anyio.Event()
-        self.interrupts = 0
+        self._interrupts = 0
         self.gate = gate
         self._feed = feed
         self._observe = observe
@@ -141,11 +141,15 @@ class Stop:
 
     def interrupt(self, number: int) -> None:
         """A signal, or another thread, wants the run to end: in order at first, then at once."""
-        self.interrupts += 1
+        self._interrupts += 1
         if self.reason is not None:
             self.urgent.set()
         else:
             self.request(interrupted(number))
+
+    def is_abort(self) -> bool:
+        """Tell whether somebody asked twice to stop: only then may what the provider is making be thrown away."""
+        return self._interrupts > 1
 
     async def carry_out(self, workers: CancelScope) -> None:
         """When the stop is requested, wait for what is out, but not for ever, and end the workers."""
@@ -225,7 +229,7 @@ def client_of(
     post = sending(http, prepared.endpoint, secrets.key, job.extra_body, loader, feedback, secrets.tokens)
     tokens = partial(map, secrets.tokens, token_variables(job))
     stored = Stored(http, prepared.endpoint, secrets.key, loader, feedback, tokens)
-    post = fetching(post, stored, journal, job.deadlines.background_s, urgent=lambda: stop.interrupts > 1)
+    post = fetching(post, stored, journal, job.deadlines.background_s, urgent=stop.is_abort)
     post = conforming(post, job.output.fields)
     rules = rounds_of(prepared)
     post = judging(post, rules)

@@ -263,7 +263,7 @@ class _Session:
     def _write(self, failure: RunError | None) -> RunFinished:
         """Write the table from the journal and return the closing figures of the whole run."""
         job = self._job
-        with reading(job.run_path) as reader:
+        with reading(job.run_path, abandoned=True) as reader:  # nothing is in flight any more
             totals = reader.totals()
             rows = write_table(
                 self._prepared.source,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pipeline.checkpoint.reader import reading
-from pipeline.errors import Sent
-from pipeline.records import Attempt, Outcome, Status, Turn
+from pipeline.checkpoint.schema import RESULT
+from pipeline.errors import AttemptError, Sent
+from pipeline.records import Attempt, Outcome, Status, Turn, Usage
 
 Bench = Any  # the fixture's class lives in conftest.py, which no module can import
 
@@ -110,3 +112,46 @@ def test_a_response_that_is_gone_is_asked_again_as_a_new_attempt(bench: Bench) -
     with reading(bench.run_dir) as reader:
         assert (reader.totals().attempts, reader.totals().maybe_paid, reader.totals().to_fetch) == (2, 1, 0)
         assert reader.row(0)["attempts"][0]["response_id"] == "resp_1"
+
+
+def test_an_answer_that_no_row_asks_for_any_more_may_have_been_paid(bench: Bench) -> None:
+    """The prompt was edited meanwhile: nobody will fetch it, so it is no promise but a loss, and its row is named."""
+    journal = bench.open()
+    with journal.claim(bench.request(4, "a")) as claim:
+        bench.wait(journal.submitted(bench.wait(journal.intend(claim.request)), "resp_1"))
+    bench.close()
+    assert bench.ask(bench.open(job="edited"), 4, "b") is None
+    bench.close()
+    with reading(bench.run_dir) as reader:
+        assert (reader.totals().to_fetch, reader.totals().maybe_paid, reader.maybe_paid_rows()) == (0, 1, [4])
+
+
+def test_tokens_of_which_one_round_told_nothing_are_unknown(bench: Bench) -> None:
+    """A part would be taken for the whole."""
+    journal = bench.open()
+    with journal.claim(bench.request(0, "a")) as claim:
+        attempt = bench.wait(journal.intend(claim.request))
+        silent = replace(bench.reply("one", Status.TOOL_CALLS, Usage()), turn=Turn.TOOLS)
+        bench.wait(journal.settle(claim.request, attempt, Outcome(0.5, reply=silent)))
+        attempt = bench.wait(journal.intend(claim.request))
+        bench.wait(journal.settle(claim.request, attempt, Outcome(0.5, reply=bench.reply("A"))))
+    bench.close()
+    with reading(bench.run_dir) as reader:
+        (line,) = reader.results(0, 0)
+        assert dict(zip(RESULT, line, strict=True))["total_tokens"] is None
+        assert reader.totals().unknown_usage == 1
+
+
+def test_the_raw_reply_is_the_one_whose_answer_stands(bench: Bench) -> None:
+    """Not that of a later round that led to nothing."""
+    bench.ask(bench.open(), 0, "a")
+    bench.close()
+    journal = bench.open(job=None)
+    journal.reopen([Status.OK])
+    with suppress(AttemptError), journal.claim(bench.request(0, "a")) as claim:
+        take_round(bench, journal, claim.request, "later")
+        raise bench.fail(journal, claim.request)
+    bench.close()
+    with reading(bench.run_dir) as reader:
+        (line,) = reader.results(0, 0, raw=True)
+        assert dict(zip(RESULT, line, strict=True))["raw"] == '{"output_text":"A"}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.checkpoint.store import opened, pack, prepare, translated, unpack
+from pipeline.checkpoint.store import connect, opened, pack, prepare, translated, unpack
 from pipeline.errors import DiskFailed, RunDirectoryError
 
 JSON = st.recursive(
@@ -96,3 +97,50 @@ def test_an_error_in_the_middle_closes_the_connection(tmp_path: Path) -> None:
         half()
     with opened(tmp_path / "j", read_only=True) as connection:
         assert connection.execute("SELECT COUNT(*) FROM rows").fetchone() == (0,)
+
+
+def killed(folder: Path, rows: int) -> Path:
+    """Return a journal as a killed process leaves it: its newest rows stand in the log."""
+    folder.mkdir()
+    prepare(folder / "alive")
+    connection = connect(folder / "alive")
+    for row in range(rows):
+        connection.execute("INSERT INTO rows(row, sample, plan, status) VALUES (?, 0, 1, ?)", (row, "x" * 900))
+    for ending in ("", "-wal"):
+        shutil.copyfile(folder / f"alive{ending}", folder / f"j{ending}")
+    connection.close()
+    return folder / "j"
+
+
+def test_what_a_killed_process_left_in_the_log_is_there(tmp_path: Path) -> None:
+    """Journal and log belong together."""
+    path = killed(tmp_path / "run", 50)
+    prepare(path)
+    with opened(path) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM rows").fetchone() == (50,)
+
+
+def test_a_log_without_its_journal_is_no_new_run(tmp_path: Path) -> None:
+    """It holds answers: everything would be asked again beside it, and it would ruin what is put back later."""
+    path = killed(tmp_path / "run", 50)
+    path.unlink()
+    with pytest.raises(RunDirectoryError, match="without its journal"):
+        prepare(path)
+    assert path.with_name("j-wal").stat().st_size > 0
+
+
+def test_the_log_of_another_copy_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    """A journal that was put back beside the log of a later one; the copy itself stays as good as it was."""
+    later = killed(tmp_path / "later", 2000)
+    with opened(later) as connection:
+        connection.execute("DELETE FROM rows WHERE row % 3 = 0")
+        connection.execute("VACUUM")
+    path = killed(tmp_path / "run", 700)
+    log = path.with_name("j-wal").read_bytes()
+    path.with_name("j-wal").unlink()
+    shutil.copyfile(later, path)
+    whole = path.read_bytes()
+    path.with_name("j-wal").write_bytes(log)
+    with pytest.raises(RunDirectoryError, match="do not belong together"):
+        prepare(path)
+    assert path.read_bytes() == whole

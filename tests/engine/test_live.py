@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -169,6 +170,17 @@ async def test_a_stop_does_not_wait_for_ever(virtual_time: Clock) -> None:
     seconds, home = await stopped(1000)
     assert seconds == pytest.approx(DRAIN_S, abs=0.1)
     assert home == []
+
+
+async def test_a_run_is_aborted_only_where_somebody_asks_twice() -> None:
+    """Whoever interrupts a run that ends for another reason wants it to end sooner, not its paid answers thrown away."""
+    stop = Stop(Gate(), Feed(iter([])), lambda _event: None)
+    stop.request(ProviderRefused("no such key"))
+    stop.interrupt(signal.SIGINT)
+    assert stop.urgent.is_set()
+    assert not stop.is_abort()
+    stop.interrupt(signal.SIGINT)
+    assert stop.is_abort()
 
 
 @pytest.mark.parametrize(("delivery", "seconds"), [("plain", 25), ("stream", 25), ("background", 130)])

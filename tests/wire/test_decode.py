@@ -392,6 +392,13 @@ def test_text_of_an_unfinished_response_is_never_taken_for_an_answer(status: str
     assert decode(body, background=True).status is Status.PENDING
 
 
+def test_a_status_in_a_word_of_the_servers_own_is_waited_out_in_the_background() -> None:
+    """What is said to be "processing" will be an answer; asked for at once it is an empty one."""
+    body = {"id": "resp_1", "status": "processing", "output": []}
+    assert decode(body, background=True).status is Status.PENDING
+    assert decode(body).status is Status.EMPTY
+
+
 def test_a_failed_response_keeps_its_reply(golden: Callable[[str], Any]) -> None:
     """The code of the error says what to do, and the reply is attached."""
     body = golden("openai.res.failed")
