@@ -24,7 +24,7 @@ class Retry(Settings):
     """What is done about attempts that fail in a way that waiting can mend."""
 
     attempts: int = Field(6, ge=1, le=100)
-    """Attempts per row and run, the first included."""
+    """Attempts per request and run, the first included; a row makes a request for each sample, and one more for each round and repair."""
     ambiguous: bool = True
     """Ask again when a request left but no whole answer came, though it may have been paid. If false, such rows end as `unknown`."""
     max_wait_s: float = Field(60.0, gt=0)
