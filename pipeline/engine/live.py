@@ -242,7 +242,7 @@ def client_of(
     post = watched(post, breaker, job.retry.attempts)
     post = retrying(post, job.retry, announce=observe, rng=random.Random())  # noqa: S311 - jitter, not a secret
     post = guarded(post, breaker)
-    return in_rounds(post, rules, Toolbox(prepared.toolset.functions))
+    return in_rounds(post, rules, Toolbox(prepared.toolset.functions), announce=observe)
 
 
 def rounds_of(prepared: Prepared) -> Rules:

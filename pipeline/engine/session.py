@@ -25,7 +25,7 @@ from pipeline.engine.feed import all_but, everything, only, questions
 from pipeline.engine.live import Secrets, ask_all, interrupted
 from pipeline.engine.tokens import job_tokens
 from pipeline.errors import Interrupted, Problem, RunError, SpecError
-from pipeline.events import Notice, RunFinished, RunStarted
+from pipeline.events import Calls, FunctionCalled, Notice, RunFinished, RunStarted
 from pipeline.records import STATUS_FACTS, Request, Status
 from pipeline.simulator import Simulator
 
@@ -134,13 +134,20 @@ class _Session:
     def __init__(self, prepared: Prepared, observe: Observer) -> None:
         self._prepared = prepared
         self._job = prepared.job
-        self._observe = observe
+        self._told = observe
+        self._functions: dict[str | None, Calls] = {}
         self._started = time.monotonic()
         self._journal: Journal | None = Journal(
             journal_path(self._job.run_path),
             label=self._job.provider.label,
             dedupe=self._job.dedupe and self._job.extra_body.get("conversation") is None,
         )
+
+    def _observe(self, event: Event) -> None:
+        if isinstance(event, FunctionCalled):
+            calls = self._functions.get(event.function) or Calls(event.function)
+            self._functions[event.function] = calls.and_one(event.error)
+        self._told(event)
 
     def close(self) -> None:
         """Make the journal durable and close it. Raises ``DiskFailed`` when something could not be made durable."""
@@ -293,6 +300,7 @@ class _Session:
             notes=_closing_notes(totals, maybe_paid),
             unknown_usage=totals.unknown_usage,
             samples=job.samples,
+            functions=tuple(self._functions.values()),
         )
 
     def _end(self, exit_code: int) -> None:

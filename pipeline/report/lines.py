@@ -9,6 +9,7 @@ from typing import TextIO
 from pipeline.events import (
     AttemptFailed,
     Event,
+    FunctionCalled,
     Notice,
     Paused,
     RowFinished,
@@ -63,7 +64,7 @@ class Lines:
                 yield from _opening(event)
             case Notice():
                 yield f"note: {visible(event.message)}"
-            case AttemptFailed() | RowFinished():
+            case AttemptFailed() | FunctionCalled() | RowFinished():
                 yield from self._new_problem()
             case Paused():
                 yield from self._new_pause(now)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.events import RunFinished
+from pipeline.events import Calls, RunFinished
 from pipeline.records import Status
 from pipeline.report.advice import advice
 from pipeline.report.text import counted, duration, labelled, near, tally_of, tokens, unit, visible
 
 COMMAND = "pipeline run SPEC"
+ERROR_WIDTH = 200  # columns of the error of a function
 
 
 def closing(finished: RunFinished, *, command: str = COMMAND) -> str:
@@ -42,3 +43,13 @@ def _bill(finished: RunFinished) -> Iterator[str]:
         yield labelled("tokens", tokens(finished.usage, finished.unknown_usage, unit(finished.samples)))
     maybe = f", {finished.maybe_paid:,} of them perhaps paid without an answer" if finished.maybe_paid else ""
     yield labelled("attempts", f"{finished.attempts:,}{maybe}")
+    label = "functions"
+    for calls in finished.functions:
+        if calls.error is not None:
+            yield labelled(label, _failing(calls))
+            label = ""
+
+
+def _failing(calls: Calls) -> str:
+    name = calls.function or "names that no function has"
+    return f"{visible(name)} failed {calls.failed:,} of {counted(calls.made, 'call')}: {visible(calls.error or '', ERROR_WIDTH)}"

@@ -13,6 +13,7 @@ import pytest
 from pipeline.events import (
     AttemptFailed,
     Event,
+    FunctionCalled,
     Notice,
     Paused,
     RowFinished,
@@ -47,6 +48,7 @@ def hostile(started, row, finished) -> list[Event]:
         Paused(2.0, HOSTILE),
         row(2, Status.FAILED, "media" + HOSTILE, HOSTILE),
         Stuck((1,), 600.0),
+        FunctionCalled(1, HOSTILE, HOSTILE),
         Stopping(1, HOSTILE),
         Writing(1, 2),
         finished(1, notes=(HOSTILE,), ok=1, failed=1),
@@ -141,6 +143,37 @@ def test_lines_show_a_stall_at_once(started, clock) -> None:
         "0:00:13  the provider asks to wait 30 s: overloaded\n"
         "0:00:13  0 rows so far: 0.0 rows/s\n"
     )
+
+
+def test_lines_tell_the_first_failure_of_each_function_and_count_the_others(started, clock) -> None:
+    """One that fails in every row is seen at once, and takes no line for each row."""
+    stream = io.StringIO()
+    with observer("lines", stream, clock=clock) as observe:
+        observe(started(200))
+        observe(FunctionCalled(0, "fine", None))
+        for number in range(50):
+            observe(FunctionCalled(number, "boom", "ValueError: too far"))
+        observe(FunctionCalled(50, "slow", "slow took longer than 30 s"))
+        clock.now += 11
+        observe(FunctionCalled(51, "boom", "ValueError: too far"))
+    assert stream.getvalue().splitlines()[1:] == [
+        "0:00:00  problem in row 0: function boom: ValueError: too far",
+        "0:00:00  problem in row 50: function slow: slow took longer than 30 s",
+        "0:00:11  0 of 200 rows (0 %): 0.0 rows/s",
+        "0:00:11  problems so far: function boom 51, function slow 1",
+    ]
+
+
+def test_json_has_calls_that_failed(started, clock) -> None:
+    """Those that ran well are no news."""
+    stream = io.StringIO()
+    with observer("json", stream, clock=clock) as observe:
+        observe(started(2))
+        observe(FunctionCalled(0, "boom", None))
+        observe(FunctionCalled(1, "boom", "ValueError: odd"))
+    assert [json.loads(line) for line in stream.getvalue().splitlines()[1:]] == [
+        {"event": "function_failed", "elapsed_s": 0.0, "row": 1, "function": "boom", "error": "ValueError: odd"}
+    ]
 
 
 def test_lines_say_at_once_that_the_run_stops(started, row, clock) -> None:
