@@ -60,9 +60,7 @@ class Panel:
         self._command = command
         self._tally = Tally(clock)
         self._lock = threading.Lock()  # events come from the run's thread, pictures are drawn in rich's
-        self._live = Live(
-            get_renderable=self._draw, console=console, refresh_per_second=REFRESHES_PER_SECOND, redirect_stdout=False
-        )
+        self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=REFRESHES_PER_SECOND)
 
     def __enter__(self) -> Panel:
         return self

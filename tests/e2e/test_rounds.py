@@ -183,6 +183,36 @@ def test_a_function_that_fails_in_every_row_is_seen(
     assert job.run().functions == ()
 
 
+CHATTY = """
+import threading
+
+def step(word: str) -> str:
+    \"\"\"Take a step.\"\"\"
+    print("in", threading.current_thread().name)
+    return "@"
+
+async def hop(word: str) -> str:
+    \"\"\"Take a hop.\"\"\"
+    print("in", threading.current_thread().name)
+    return "@"
+
+print("loaded")
+"""
+
+
+def test_what_functions_print_stands_apart_from_our_lines(
+    looping: Callable[..., Bench], play: Callable[..., Provider], start: Callable[..., Process]
+) -> None:
+    """Machines read standard output; what is printed while the file is loaded, in threads and on the loop goes to standard error."""
+    provider = play({"tool_rounds": 2})
+    job = looping(provider, code=CHATTY, tools=["code.py:step", "code.py:hop"], prompt="Take a step and a hop.")
+    with start("run", str(job.job), "--yes", "--allow-code", "--json") as run:
+        events = [json.loads(line)["event"] for line in run.output]
+        assert run.end() == 0
+        assert events[-1] == "run_finished"
+        assert set(run.errors.splitlines()) == {"loaded", "in tool", "in MainThread"}
+
+
 STUCK = """
 import threading
 

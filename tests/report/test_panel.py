@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
 
 import pytest
 from rich.console import Console
@@ -191,6 +193,18 @@ def test_a_finished_run_gives_way_to_its_closing_screen(started, row, finished, 
     assert written.endswith("\n1 row failed: pipeline run a.yaml --retry failed, with what has to change in --set\n")
     assert written.rindex("\x1b[?25h") > written.rindex("╯")
     assert written.rindex("Wrote out/captions.parquet") > written.rindex("\x1b[2K")
+
+
+def test_what_functions_print_stands_above_the_panel(started, clock) -> None:
+    """A whole line, not one in the middle of the drawing; afterwards printing is as it was."""
+    stream, before = io.StringIO(), sys.stdout
+    console = Console(file=stream, force_terminal=True, width=100, color_system=None)
+    with Panel(console, command="x", clock=clock) as observe:
+        observe(started(2))
+        print("a function speaks")
+        print("a function warns", file=sys.stderr)
+    assert sys.stdout is before
+    assert {"a function speaks", "a function warns"} <= set(re.split(r"[\r\n]|\x1b\[\d*[A-Z]", stream.getvalue()))
 
 
 def test_a_run_that_breaks_off_leaves_its_last_state_standing(started, row, clock) -> None:
