@@ -82,10 +82,15 @@ class Stuck:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """The run ends early and starts nothing new; ``in_flight`` answers are on their way and still waited for."""
+    """The run ends early and starts nothing new; ``in_flight`` answers are on their way and still waited for, ``wait_s`` seconds at most.
+
+    An interrupt then waits for nothing, and ``cancels`` at the provider what is made there in the background.
+    """
 
     in_flight: int
     reason: str
+    wait_s: float
+    cancels: bool = False
 
 
 @dataclass(frozen=True, slots=True)

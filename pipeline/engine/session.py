@@ -361,6 +361,10 @@ def _closing_notes(totals: Totals, maybe_paid: list[int]) -> tuple[str, ...]:
         notes.append(
             f"{totals.to_fetch:,} background responses are still with the provider; the same command fetches them"
         )
+    if totals.cancelled == 1:
+        notes.append("1 response was cancelled at the provider; what it cost is not known")
+    elif totals.cancelled:
+        notes.append(f"{totals.cancelled:,} responses were cancelled at the provider; what they cost is not known")
     if totals.superseded.total_tokens:
         notes.append(f"{totals.superseded.total_tokens:,} tokens went into answers that the table no longer uses")
     return tuple(notes)

@@ -118,6 +118,9 @@ def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:
         yield labelled("besides", f"{tokens(totals.superseded)}, for answers that no row uses any more")
     if totals.to_fetch:
         yield labelled("to fetch", f"{counted(totals.to_fetch, 'background response')} still with the provider")
+    if totals.cancelled:
+        were = f"{counted(totals.cancelled, 'response')} at the provider"
+        yield labelled("cancelled", f"{were}; what they cost is not known")
     if totals.maybe_paid:
         named = f": {listed(maybe_paid_rows)}" if maybe_paid_rows else ""
         yield labelled("unclear", f"{counted(totals.maybe_paid, 'attempt')} perhaps paid without an answer{named}")

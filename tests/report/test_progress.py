@@ -49,7 +49,7 @@ def hostile(started, row, finished) -> list[Event]:
         row(2, Status.FAILED, "media" + HOSTILE, HOSTILE),
         Stuck((1,), 600.0),
         FunctionCalled(1, HOSTILE, HOSTILE),
-        Stopping(1, HOSTILE),
+        Stopping(1, HOSTILE, 30.0),
         Writing(1, 2),
         finished(1, notes=(HOSTILE,), ok=1, failed=1),
     ]
@@ -176,29 +176,46 @@ def test_json_has_calls_that_failed(started, clock) -> None:
     ]
 
 
-def test_lines_say_at_once_that_the_run_stops(started, row, clock) -> None:
-    """Whoever pressed Ctrl-C reads why nothing ends yet."""
+@pytest.mark.parametrize(
+    ("stopping", "line"),
+    [
+        (
+            Stopping(12, "interrupted by SIGINT", 30.0),
+            "waiting up to 30 s for 12 answers on their way (interrupted by SIGINT); Ctrl-C again waits for nothing",
+        ),
+        (
+            Stopping(1, "interrupted by SIGINT", 30.0, cancels=True),
+            "waiting up to 30 s for 1 answer on its way (interrupted by SIGINT); "
+            "Ctrl-C again waits for nothing and cancels them at the provider",
+        ),
+        (Stopping(0, "interrupted by SIGINT", 30.0, cancels=True), None),
+    ],
+    ids=["plain", "in the background", "nothing on its way"],
+)
+def test_lines_say_at_once_that_the_run_stops(started, row, clock, stopping: Stopping, line: str | None) -> None:
+    """Whoever pressed Ctrl-C reads why nothing ends yet, and what a second time would do."""
     stream = io.StringIO()
     with observer("lines", stream, clock=clock) as observe:
         observe(started(2))
-        observe(Stopping(12, "interrupted by SIGINT"))
+        observe(stopping)
         observe(row(1))
-    assert stream.getvalue().splitlines()[1:] == [
-        "0:00:00  stopping: waiting for 12 answers on their way (interrupted by SIGINT)"
-    ]
+    told = f"stopping: {line}" if line is not None else "stopping (interrupted by SIGINT)"
+    assert stream.getvalue().splitlines()[1:] == [f"0:00:00  {told}"]
 
 
 def test_json_says_that_the_run_stops(started, clock) -> None:
-    """Machines get the count and the reason."""
+    """Machines get the count, the reason and what comes next."""
     stream = io.StringIO()
     with observer("json", stream, clock=clock) as observe:
         observe(started(2))
-        observe(Stopping(12, "interrupted by SIGINT"))
+        observe(Stopping(12, "interrupted by SIGINT", 30.0))
     assert json.loads(stream.getvalue().splitlines()[1]) == {
         "event": "stopping",
         "elapsed_s": 0.0,
         "in_flight": 12,
         "reason": "interrupted by SIGINT",
+        "wait_s": 30.0,
+        "cancels": False,
     }
 
 

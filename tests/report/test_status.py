@@ -74,6 +74,12 @@ def test_answers_that_wait_at_the_provider_are_counted(count: int, said: str) ->
     assert screen.endswith(f"  to fetch   {said} still with the provider")
 
 
+def test_answers_that_were_cancelled_at_the_provider_are_counted() -> None:
+    """What they cost is in no figure, so it is said."""
+    screen = render_status(SESSION, replace(totals(ok=3), cancelled=4), running=False, planned=3, maybe_paid_rows=[])
+    assert screen.endswith("  cancelled  4 responses at the provider; what they cost is not known")
+
+
 def test_a_killed_run_says_that_it_can_go_on() -> None:
     """A session without an end, held by nobody, was killed."""
     screen = render_status(SESSION, totals(ok=3), running=False, planned=None, maybe_paid_rows=[])
