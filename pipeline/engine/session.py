@@ -128,26 +128,32 @@ def _heard_once(observe: Observer) -> Observer:
     return hear
 
 
+def _counting(observe: Observer, functions: dict[str | None, Calls]) -> Observer:
+    """Return an observer that counts the calls of each function before it passes events on."""
+
+    def hear(event: Event) -> None:
+        if isinstance(event, FunctionCalled):
+            calls = functions.get(event.function) or Calls(event.function)
+            functions[event.function] = calls.and_one(event.error)
+        observe(event)
+
+    return hear
+
+
 class _Session:
     """Holds the journal from the first look to the last line. ``close`` may be called at any point, once or twice."""
 
     def __init__(self, prepared: Prepared, observe: Observer) -> None:
         self._prepared = prepared
         self._job = prepared.job
-        self._told = observe
         self._functions: dict[str | None, Calls] = {}
+        self._observe = _counting(observe, self._functions)
         self._started = time.monotonic()
         self._journal: Journal | None = Journal(
             journal_path(self._job.run_path),
             label=self._job.provider.label,
             dedupe=self._job.dedupe and self._job.extra_body.get("conversation") is None,
         )
-
-    def _observe(self, event: Event) -> None:
-        if isinstance(event, FunctionCalled):
-            calls = self._functions.get(event.function) or Calls(event.function)
-            self._functions[event.function] = calls.and_one(event.error)
-        self._told(event)
 
     def close(self) -> None:
         """Make the journal durable and close it. Raises ``DiskFailed`` when something could not be made durable."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.events import Calls, RunFinished
+from pipeline.events import RunFinished
 from pipeline.records import Status
 from pipeline.report.advice import advice
 from pipeline.report.text import counted, duration, labelled, near, tally_of, tokens, unit, visible
@@ -15,7 +15,7 @@ ERROR_WIDTH = 200  # columns of the error of a function
 
 def closing(finished: RunFinished, *, command: str = COMMAND) -> str:
     """Return the closing screen of a run as plain text. ``command`` is how the run was started."""
-    lines = [_headline(finished), *_statuses(finished), *_bill(finished)]
+    lines = [_headline(finished), *_statuses(finished), *_bill(finished), *_functions(finished)]
     lines += [labelled("note", visible(note)) for note in finished.notes]
     last = [*advice(finished, command)]
     if finished.simulated:
@@ -43,13 +43,14 @@ def _bill(finished: RunFinished) -> Iterator[str]:
         yield labelled("tokens", tokens(finished.usage, finished.unknown_usage, unit(finished.samples)))
     maybe = f", {finished.maybe_paid:,} of them perhaps paid without an answer" if finished.maybe_paid else ""
     yield labelled("attempts", f"{finished.attempts:,}{maybe}")
+
+
+def _functions(finished: RunFinished) -> Iterator[str]:
+    """A line for each function that failed; those that always ran well need none."""
     label = "functions"
     for calls in finished.functions:
         if calls.error is not None:
-            yield labelled(label, _failing(calls))
+            name = visible(calls.function or "names that no function has")
+            failed = f"failed {calls.failed:,} of {counted(calls.made, 'call')}"
+            yield labelled(label, f"{name} {failed}: {visible(calls.error, ERROR_WIDTH)}")
             label = ""
-
-
-def _failing(calls: Calls) -> str:
-    name = calls.function or "names that no function has"
-    return f"{visible(name)} failed {calls.failed:,} of {counted(calls.made, 'call')}: {visible(calls.error or '', ERROR_WIDTH)}"
