@@ -249,6 +249,8 @@ async def test_no_round_is_paid_for_that_functions_could_not_serve(
     with pytest.raises(FunctionsHang, match="double 1"):
         await Bench({"double": hang}, timeout_s=2.0).ask(model)
     released.set()
+    for thread in [thread for thread in threading.enumerate() if thread.name == "tool"]:
+        await anyio.to_thread.run_sync(thread.join)  # it tells the loop that it has ended
     assert len(model.asked) == 1
 
 

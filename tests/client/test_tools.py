@@ -387,6 +387,8 @@ async def test_functions_that_hold_every_place_end_the_run(
     with pytest.raises(FunctionsHang):
         await told(toolbox, call("shout", '{"text": "a"}'), 1.0)
     hanging.released.set()
+    for thread in [thread for thread in threading.enumerate() if thread.name == "tool"]:
+        await anyio.to_thread.run_sync(thread.join)  # it tells the loop that it has ended
     assert await told(toolbox, call("shout", '{"text": "a"}')) == "A"
 
 
