@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -23,7 +25,7 @@ Exit codes:
   0  every row is ok             1  finished, some rows are not ok
   2  the spec or the command line is wrong
   3  the data is wrong           4  the run directory is in use
-  6  the provider refuses everyone
+  5  functions of the job hang   6  the provider refuses everyone
   7  the disk failed             70  a mistake of the program's own
   130, 143  interrupted; the same command goes on
 """
@@ -140,13 +142,15 @@ def run(
     from pipeline.errors import Interrupted
     from pipeline.report.progress import observer
 
-    kind: Kind = "json" if as_json else "quiet" if quiet else "panel" if sys.stdout.isatty() else "lines"
+    stdout = sys.stdout
+    kind: Kind = "json" if as_json else "quiet" if quiet else "panel" if stdout.isatty() else "lines"
     statuses = [status.strip() for status in retry.split(",") if status.strip()]
-    confirm = _confirm if sys.stdin.isatty() and not as_json else None
+    confirm = partial(_confirm, shown=stdout) if sys.stdin.isatty() and not as_json else None
     allowed = ["--allow-code"] if allow_code else []
     again = shlex.join(["pipeline", "run", str(spec), *(word for each in sets for word in ("--set", each)), *allowed])
     try:
-        with observer(kind, sys.stdout, command=again) as observe:
+        # What the job's functions print, in whichever thread, must not stand between our lines.
+        with redirect_stdout(sys.stderr), observer(kind, stdout, command=again) as observe:
             finished = api.run(
                 spec, sets=sets, yes=yes, retry=statuses, confirm=confirm, observe=observe, allow_code=allow_code
             )
@@ -157,25 +161,27 @@ def run(
     raise SystemExit(finished.exit_code)
 
 
-def _confirm(offer: Offer) -> bool:
+def _confirm(offer: Offer, *, shown: TextIO) -> bool:
+    """Ask on ``shown``, the terminal, for standard output is the functions' own while a job runs."""
     from pipeline.report.sending import render_offer
 
-    click.echo(
-        render_offer(
-            name=offer.name,
-            provider=offer.provider,
-            url=offer.url,
-            model=offer.model,
-            rows=offer.rows,
-            known=offer.known,
-            output=offer.output,
-            limits=offer.limits,
-            notes=offer.notes,
-            samples=offer.samples,
-            wanted=offer.wanted,
+    with redirect_stdout(shown):
+        click.echo(
+            render_offer(
+                name=offer.name,
+                provider=offer.provider,
+                url=offer.url,
+                model=offer.model,
+                rows=offer.rows,
+                known=offer.known,
+                output=offer.output,
+                limits=offer.limits,
+                notes=offer.notes,
+                samples=offer.samples,
+                wanted=offer.wanted,
+            )
         )
-    )
-    return click.confirm("Send?", default=False)
+        return click.confirm("Send?", default=False)
 
 
 @cli.command()

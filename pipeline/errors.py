@@ -7,6 +7,7 @@
     │   ├── SpecError            exit 2   the job spec or the command line is wrong
     │   ├── DataError            exit 3   the input cannot be read, or misses what the job needs
     │   ├── RunDirectoryError    exit 4   the run directory is in use, or is not one of ours
+    │   ├── FunctionsHang        exit 5   the job's functions hold every place and do not end
     │   ├── ProviderRefused      exit 6   key, quota, model or breaker: the provider refuses everyone
     │   ├── DiskFailed           exit 7   the journal or the output could not be made durable
     │   ├── Crashed              exit 70  a mistake of this program's own
@@ -103,6 +104,12 @@ class RunDirectoryError(RunError):
     """The run directory is in use by another run, lies on an unsafe disk, or holds no journal of ours."""
 
     exit_code = 4
+
+
+class FunctionsHang(RunError):
+    """The job's functions run on past their time and hold every place there is, so that no further call could start."""
+
+    exit_code = 5
 
 
 class ProviderRefused(RunError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,6 +53,18 @@ class AttemptFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionCalled:
+    """A function of the job's was called and has ended; ``error`` is what the model is told in place of a result, None where it has one.
+
+    ``function`` is None where the model called what the job does not have.
+    """
+
+    row: int
+    function: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Paused:
     """The endpoint asked everyone to wait ``seconds``."""
 
@@ -70,10 +82,15 @@ class Stuck:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """The run ends early and starts nothing new; ``in_flight`` answers are on their way and still waited for."""
+    """The run ends early and starts nothing new; ``in_flight`` answers are on their way and still waited for, ``wait_s`` seconds at most.
+
+    An interrupt then waits for nothing, and ``cancels`` at the provider what is made there in the background.
+    """
 
     in_flight: int
     reason: str
+    wait_s: float
+    cancels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +109,22 @@ class Writing:
 
 
 @dataclass(frozen=True, slots=True)
+class Calls:
+    """How often a function of the job's was called, how many of these calls failed, and the error of the first that did."""
+
+    function: str | None
+    made: int = 0
+    failed: int = 0
+    error: str | None = None
+
+    def and_one(self, error: str | None) -> Calls:
+        """Return these calls and one more, which ended with the ``error``, or well."""
+        return replace(self, made=self.made + 1, failed=self.failed + (error is not None), error=self.error or error)
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
-    """The run is over; the figures are of the whole table, not only of this session.
+    """The run is over; the figures are of the whole table, not only of this session, except ``functions``: calls that this process made.
 
     ``by_error`` says for each status how many of its rows ended so for which kind of error. ``unknown_usage`` counts the answers whose
     tokens the provider did not report, so that ``usage`` lacks them. Where each of the ``rows`` is asked for several ``samples``, every
@@ -113,7 +144,19 @@ class RunFinished:
     notes: tuple[str, ...] = ()
     unknown_usage: int = 0
     samples: int = 1
+    functions: tuple[Calls, ...] = ()
 
 
-Event = RunStarted | RowFinished | AttemptFailed | Paused | Stuck | Stopping | Notice | Writing | RunFinished
+Event = (
+    RunStarted
+    | RowFinished
+    | AttemptFailed
+    | FunctionCalled
+    | Paused
+    | Stuck
+    | Stopping
+    | Notice
+    | Writing
+    | RunFinished
+)
 Observer = Callable[[Event], None]

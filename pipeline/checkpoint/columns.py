@@ -52,7 +52,16 @@ class Ours:
 
     def type_in(self, job: Job) -> pa.DataType:
         """Return the column's type in a job's table."""
-        return pa.list_(self.type) if self.across == "list" and job.samples > 1 else self.type
+        return self._listed if self.across == "list" and job.samples > 1 else self.type
+
+    @property
+    def usual_type(self) -> pa.DataType:
+        """The column's type in a job with one sample; where only jobs with several have the column, the type in those."""
+        return self._listed if self.belongs is _has_samples else self.type
+
+    @property
+    def _listed(self) -> pa.DataType:
+        return pa.list_(self.type)
 
 
 def _has_samples(job: Job) -> bool:

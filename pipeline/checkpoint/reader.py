@@ -33,6 +33,7 @@ class Totals:
     table uses any more. Together they are the provider's bill, but for ``maybe_paid``: attempts that left and whose end is not known.
     ``to_fetch`` counts attempts that the provider works on or has finished in the background, and whose answers are not here yet; those
     to questions that no row asks any more count as ``maybe_paid`` instead.
+    ``cancelled`` counts attempts that were cancelled at the provider without a word on what they cost.
     ``unknown_usage`` counts the answers whose tokens the provider did not report.
     """
 
@@ -44,6 +45,7 @@ class Totals:
     attempts: int
     maybe_paid: int
     to_fetch: int = 0
+    cancelled: int = 0
     unknown_usage: int = 0
     samples: int = 1
 
@@ -122,6 +124,7 @@ class Reader:
             attempts=spent[5] or 0,
             maybe_paid=(spent[6] or 0) + (left if self._abandoned else 0) + submitted - awaited,
             to_fetch=awaited,
+            cancelled=self._connection.execute(schema.COUNT_CANCELLED).fetchone()[0],
             unknown_usage=unknown_usage or 0,
             samples=self.samples,
         )

@@ -43,6 +43,7 @@ CREATE TABLE attempts(
 );
 CREATE INDEX attempts_of ON attempts(request);
 CREATE INDEX attempts_open ON attempts(state) WHERE state = 'sent';
+CREATE INDEX attempts_cancelled ON attempts(id) WHERE error_kind = 'cancelled';
 CREATE INDEX attempts_rounds ON attempts(request) WHERE state = 'round';
 """
 
@@ -124,6 +125,9 @@ SELECT DISTINCT row FROM attempts WHERE state = 'unknown' OR (state = 'sent' AND
 """
 
 COUNT_SENT = "SELECT SUM(response_id IS NULL), SUM(response_id IS NOT NULL) FROM attempts WHERE state = 'sent'"
+
+# Attempts that ended as cancelled at the provider without a word on their tokens.
+COUNT_CANCELLED = "SELECT COUNT(*) FROM attempts WHERE error_kind = 'cancelled' AND total_tokens IS NULL"
 
 # Where a request is not sent twice, one that left and has no answer ends there.
 CONCLUDE_OPEN = """

@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING
 
 from pipeline.client.send import conformed
 from pipeline.cost.tokens import request_weight
+from pipeline.events import FunctionCalled
 from pipeline.records import Reply, Request, Status, Turn, Usage
 from pipeline.wire.decode import decode
 from pipeline.wire.tools import names_of
 from pipeline.wire.turns import ANSWERABLE, after_calls, after_mistake
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.client.tools import Toolbox
     from pipeline.records import Post, ToolCall
     from pipeline.spec.fields import Fields
@@ -85,15 +88,27 @@ def _beyond(reply: Reply, ran: int) -> Reply:
     return replace(reply, status=Status.TOOL_CALLS, error_code=ROUND_LIMIT, error_message=message)
 
 
-def in_rounds(post: Post, rules: Rules, toolbox: Toolbox) -> Post:
-    """Return the layer that carries a request through its rounds; its reply has the usage of all rounds that it asked."""
+def in_rounds(
+    post: Post,
+    rules: Rules,
+    toolbox: Toolbox,
+    *,
+    announce: Callable[[FunctionCalled], None] = lambda _event: None,
+) -> Post:
+    """Return the layer that carries a request through its rounds; its reply has the usage of all rounds that it asked.
+
+    ``announce`` is told of every call that has ended. Raises ``FunctionsHang`` instead of asking a round when no function can start.
+    """
 
     async def follow(request: Request, reply: Reply, turn: Turn) -> Request:
         """Return the request of the next round."""
         if turn is Turn.REPAIR:
             body = after_mistake(request.body, reply, rules.dialect, rules.extra_body)
             return _grown(request, reply, turn, body)
-        outputs = await toolbox.call_all(reply.tool_calls, rules.timeout_s)
+        ended = await toolbox.call_all(reply.tool_calls, rules.timeout_s)
+        for each in ended:
+            announce(FunctionCalled(request.row, each.function, each.error))
+        outputs = [each.output for each in ended]
         called = tuple(replace(call, output=output) for call, output in zip(reply.tool_calls, outputs, strict=True))
         body = after_calls(request.body, reply, outputs, rules.dialect, rules.extra_body)
         return _grown(request, reply, turn, body, called)

@@ -6,21 +6,24 @@ is told holds no traceback and no place on this machine.
 
 Async functions run on the event loop and are cancelled at their deadline. Others run in threads, and a thread cannot be
 stopped: past its deadline it is left behind and runs on, its result is dropped, and it keeps one of ``THREADS`` places
-until it ends, so a function that hangs for ever cannot fill the machine. The threads are daemons, which anyio's workers
-are not: the process ends in spite of them.
+until it ends, so a function that hangs for ever cannot fill the machine. Once calls past their deadline hold every
+place, no function could start any more, and the run is told to stop before it pays for further rounds. The threads are
+daemons, which anyio's workers are not: the process ends in spite of them.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
-from functools import partial
+from enum import Enum
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -31,6 +34,7 @@ import anyio.lowlevel
 import orjson
 from pydantic import BaseModel
 
+from pipeline.errors import FunctionsHang
 from pipeline.spec.functions import Arguments, ArgumentsError, arguments_of
 from pipeline.wire.tolerant import NotJsonError, clean, parse, tamed
 from pipeline.wire.turns import ANSWERABLE
@@ -48,81 +52,110 @@ LONGEST_ERROR = 500
 _ABSOLUTE_PATH = re.compile(r"(?:file://|(?<![\w/]))(?:/[\w.+@~-]+)+/(?=[\w.+@~-])|\b[A-Za-z]:\\(?:[^\\\s'\"]+\\)*")
 
 
+@dataclass(frozen=True, slots=True)
+class Called:
+    """How a call ended: the ``output`` to send back, and where that is an error, what it says.
+
+    ``function`` is the name of the job's function that was called, None where it has none of that name.
+    """
+
+    function: str | None
+    output: str
+    error: str | None = None
+
+
 class Toolbox:
     """The functions of a job by the names under which a model calls them. Built inside the run that uses it."""
 
     def __init__(self, functions: Mapping[str, Callable[..., object]]) -> None:
         """Raises ``FunctionError`` for a function that cannot be a tool."""
-        tools = {name: _Tool(function, arguments_of(function)) for name, function in functions.items()}
+        tools = {name: _Tool(name, function, arguments_of(function)) for name, function in functions.items()}
         self._tools: Mapping[str, _Tool] = MappingProxyType(tools)
         self._places = anyio.CapacityLimiter(THREADS)
+        self._overdue: dict[object, str] = {}  # functions that were left behind and still run, by their places
 
-    async def call(self, call: ToolCall, timeout_s: float) -> str:
-        """Return the output to send back for ``call``, after ``timeout_s`` at the latest.
+    async def call_all(self, calls: Sequence[ToolCall], timeout_s: float) -> list[Called]:
+        """Run calls side by side and return how they ended in the order of the calls, after ``timeout_s`` at the latest.
 
-        It is the function's result, as JSON text unless it is a text already, or ``{"error": ...}``. Nothing but
-        cancellation is raised.
+        An output is the function's result, as JSON text unless it is a text already, or ``{"error": ...}``. Raises
+        ``FunctionsHang`` where calls that are past their deadline hold every place.
         """
-        tool = self._tools.get(call.name or "") if call.kind in ANSWERABLE else None
-        if tool is None:
-            known = ", ".join(sorted(self._tools))
-            return _problem(f"there is no {call.kind} {call.name}; the functions are: {known}")
-        outputs: list[str] = []
-        started = anyio.Event()
-        with anyio.move_on_after(timeout_s) as deadline:
-            # A group of its own: a function that cancels itself ends nothing else.
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._run, tool, call, outputs.append, started)
-        if outputs:
-            return outputs[0]
-        if deadline.cancelled_caught and not started.is_set():
-            return _problem(f"{call.name} was not started: {THREADS} earlier calls are still running")
-        ending = f"took longer than {timeout_s:g} s" if deadline.cancelled_caught else "was cancelled"
-        return _problem(f"{call.name} {ending}")
-
-    async def call_all(self, calls: Sequence[ToolCall], timeout_s: float) -> list[str]:
-        """Run calls side by side and return their outputs in the order of the calls; each has ``timeout_s``."""
-        outputs = [""] * len(calls)
+        ended: dict[int, Called | None] = {}
 
         async def fill(index: int) -> None:
-            outputs[index] = await self.call(calls[index], timeout_s)
+            ended[index] = await self._call(calls[index], timeout_s)
 
         async with anyio.create_task_group() as group:
             for index in range(len(calls)):
                 group.start_soon(fill, index)
-        return outputs
+        called = [each for index in range(len(calls)) if (each := ended[index]) is not None]
+        if len(called) < len(calls) or len(self._overdue) >= THREADS:
+            raise self._hang(timeout_s)
+        return called
 
-    async def _run(self, tool: _Tool, call: ToolCall, done: Callable[[str], None], started: anyio.Event) -> None:
+    def _hang(self, timeout_s: float) -> FunctionsHang:
+        names = ", ".join(f"{name} {count}" for name, count in Counter(self._overdue.values()).most_common())
+        return FunctionsHang(
+            f"{len(self._overdue)} calls of functions still run past tools.timeout_s ({timeout_s:g} s), and no other can start: {names}",
+            hint="let the functions end by themselves, or raise tools.timeout_s; the same command goes on from here",
+        )
+
+    async def _call(self, call: ToolCall, timeout_s: float) -> Called | None:
+        """Return how a call ended, None where it could not even start. Nothing but cancellation is raised."""
+        tool = self._tools.get(call.name or "") if call.kind in ANSWERABLE else None
+        if tool is None:
+            known = ", ".join(sorted(self._tools))
+            return _failed(None, f"there is no {call.kind} {call.name}; the functions are: {known}")
+        ended: list[Called] = []
+        started = anyio.Event()
+        with anyio.move_on_after(timeout_s) as deadline:
+            # A group of its own: a function that cancels itself ends nothing else.
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._run, tool, call, ended.append, started)
+        if ended:
+            return ended[0]
+        if deadline.cancelled_caught and not started.is_set():
+            return None
+        ending = f"took longer than {timeout_s:g} s" if deadline.cancelled_caught else "was cancelled"
+        return _failed(tool.name, f"{tool.name} {ending}")
+
+    async def _run(self, tool: _Tool, call: ToolCall, done: Callable[[Called], None], started: anyio.Event) -> None:
         if tool.is_async:
             started.set()
             done(await tool.on_loop(call))
         else:
-            done(await self._in_thread(partial(tool.in_thread, call), started))
+            done(await self._in_thread(tool, call, started))
 
-    async def _in_thread(self, work: Callable[[], str], started: anyio.Event) -> str:
-        """Run ``work``, which raises nothing, in a thread that holds a place until it ends."""
+    async def _in_thread(self, tool: _Tool, call: ToolCall, started: anyio.Event) -> Called:
+        """Call a function in a thread that holds a place until it ends."""
         place, loop, ended = object(), anyio.lowlevel.current_token(), anyio.Event()
-        outputs: list[str] = []
+        outcomes: list[Called] = []
 
-        def end(output: str) -> None:
-            outputs.append(output)
+        def end(outcome: Called) -> None:
+            outcomes.append(outcome)
+            self._overdue.pop(place, None)
             self._places.release_on_behalf_of(place)
             ended.set()
 
         def run() -> None:
-            output = work()
+            outcome = tool.in_thread(call)
             with suppress(anyio.RunFinishedError):  # left behind, and the run is over
-                anyio.from_thread.run_sync(end, output, token=loop)
+                anyio.from_thread.run_sync(end, outcome, token=loop)
 
         await self._places.acquire_on_behalf_of(place)
         started.set()
         threading.Thread(target=run, name="tool", daemon=True).start()
-        await ended.wait()
-        return outputs[0]
+        try:
+            await ended.wait()
+        finally:
+            if not outcomes:
+                self._overdue[place] = tool.name
+        return outcomes[0]
 
 
 @dataclass(frozen=True, slots=True)
 class _Tool:
+    name: str
     function: Callable[..., object]
     arguments: Arguments
 
@@ -130,18 +163,19 @@ class _Tool:
     def is_async(self) -> bool:
         return inspect.iscoroutinefunction(inspect.unwrap(self.function))
 
-    async def on_loop(self, call: ToolCall) -> str:
+    async def on_loop(self, call: ToolCall) -> Called:
         try:
             result = self.function(**self._arguments(call))
-            return _written(await result if inspect.isawaitable(result) else result)
+            return Called(self.name, _written(await result if inspect.isawaitable(result) else result))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
-            return _problem(_told(error))
+            return _failed(self.name, _told(error))
 
-    def in_thread(self, call: ToolCall) -> str:
+    def in_thread(self, call: ToolCall) -> Called:
+        """Raises nothing."""
         try:
-            return _written(self.function(**self._arguments(call)))
+            return Called(self.name, _written(self.function(**self._arguments(call))))
         except BaseException as error:  # noqa: BLE001 - as above, and no cancellation of ours reaches a thread
-            return _problem(_told(error))
+            return _failed(self.name, _told(error))
 
     def _arguments(self, call: ToolCall) -> dict[str, object]:
         """Return the call's keyword arguments. A custom tool's input is free text, for a function's only parameter."""
@@ -156,8 +190,9 @@ class _Tool:
             raise ArgumentsError(f"the arguments are no JSON: {error}") from error
 
 
-def _problem(message: str) -> str:
-    return orjson.dumps({"error": clean(message)}).decode()
+def _failed(function: str | None, message: str) -> Called:
+    error = clean(message)
+    return Called(function, orjson.dumps({"error": error}).decode(), error)
 
 
 def _told(error: BaseException) -> str:
@@ -172,8 +207,10 @@ def _told(error: BaseException) -> str:
 
 
 def _written(result: object) -> str:
-    """Return a result as the model reads it. Raises ``TypeError`` for what is no JSON, such as bytes."""
+    """Return a result as the model reads it. Raises ``TypeError`` or ``ValueError`` for what is no JSON, such as bytes or NaN."""
     text = clean(result) if isinstance(result, str) else _json(result).decode()
+    if "null" in text and not _is_finite(result):  # orjson writes such numbers as null, without a word
+        raise ValueError("NaN and infinite numbers are no JSON")
     content = text.encode()
     if len(content) <= LONGEST_RESULT:
         return text
@@ -183,6 +220,27 @@ def _written(result: object) -> str:
 
 def _json(value: object) -> bytes:
     return orjson.dumps(value, _plain, orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _is_finite(value: object) -> bool:
+    """Tell whether all numbers in a value that orjson could write are finite."""
+    match value:
+        case float():
+            return math.isfinite(value)
+        case str() | bytes():
+            return True
+        case Mapping():
+            return all(map(_is_finite, value.values()))
+        case BaseModel():
+            return _is_finite(value.model_dump())
+        case Sequence() | Set():
+            return all(map(_is_finite, value))
+        case Enum():
+            return _is_finite(value.value)
+    if is_dataclass(value):
+        return all(_is_finite(getattr(value, field.name)) for field in fields(value))
+    numbers = getattr(value, "tolist", None)  # numpy's
+    return numbers is None or _is_finite(numbers())
 
 
 def _plain(value: object) -> object:

@@ -121,7 +121,7 @@ class Brake:
 class Stop:
     """Why and how urgently a run ends before its rows do. The first reason stands; ``urgent`` is set where nothing is waited for."""
 
-    def __init__(self, gate: Gate, feed: Feed, observe: Observer) -> None:
+    def __init__(self, gate: Gate, feed: Feed, observe: Observer, *, in_background: bool = False) -> None:
         self.reason: RunError | None = None
         self.requested = anyio.Event()
         self.urgent = anyio.Event()
@@ -129,12 +129,14 @@ class Stop:
         self.gate = gate
         self._feed = feed
         self._observe = observe
+        self._in_background = in_background
 
     def request(self, reason: RunError) -> None:
         """Start nothing new; what is on its way may still come home."""
         if self.reason is None:
             self.reason = reason
-            self._observe(Stopping(self.gate.in_flight, reason.message))
+            cancels = self._in_background and self._interrupts > 0  # else one more interrupt is no abort yet
+            self._observe(Stopping(self.gate.in_flight, reason.message, DRAIN_S, cancels))
             self.gate.close()
             self._feed.close()
             self.requested.set()
@@ -169,7 +171,7 @@ async def ask_all(
     job = prepared.job
     gate = Gate()
     with closing(Feed(questions(prepared.source, prepared.builder, selection))) as feed:
-        stop = Stop(gate, feed, observe)
+        stop = Stop(gate, feed, observe, in_background=job.delivery == "background")
         loop = asyncio.get_running_loop()
         brake.attach(partial(loop.call_soon_threadsafe, stop.interrupt, signal.SIGINT))
         async with StockHttp(job.deadlines) as http, Loader(job.media, prepared.endpoint.dialect) as loader:
@@ -242,7 +244,7 @@ def client_of(
     post = watched(post, breaker, job.retry.attempts)
     post = retrying(post, job.retry, announce=observe, rng=random.Random())  # noqa: S311 - jitter, not a secret
     post = guarded(post, breaker)
-    return in_rounds(post, rules, Toolbox(prepared.toolset.functions))
+    return in_rounds(post, rules, Toolbox(prepared.toolset.functions), announce=observe)
 
 
 def rounds_of(prepared: Prepared) -> Rules:

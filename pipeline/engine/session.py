@@ -25,7 +25,7 @@ from pipeline.engine.feed import all_but, everything, only, questions
 from pipeline.engine.live import Secrets, ask_all, interrupted
 from pipeline.engine.tokens import job_tokens
 from pipeline.errors import Interrupted, Problem, RunError, SpecError
-from pipeline.events import Notice, RunFinished, RunStarted
+from pipeline.events import Calls, FunctionCalled, Notice, RunFinished, RunStarted
 from pipeline.records import STATUS_FACTS, Request, Status
 from pipeline.simulator import Simulator
 
@@ -128,13 +128,26 @@ def _heard_once(observe: Observer) -> Observer:
     return hear
 
 
+def _counting(observe: Observer, functions: dict[str | None, Calls]) -> Observer:
+    """Return an observer that counts the calls of each function before it passes events on."""
+
+    def hear(event: Event) -> None:
+        if isinstance(event, FunctionCalled):
+            calls = functions.get(event.function) or Calls(event.function)
+            functions[event.function] = calls.and_one(event.error)
+        observe(event)
+
+    return hear
+
+
 class _Session:
     """Holds the journal from the first look to the last line. ``close`` may be called at any point, once or twice."""
 
     def __init__(self, prepared: Prepared, observe: Observer) -> None:
         self._prepared = prepared
         self._job = prepared.job
-        self._observe = observe
+        self._functions: dict[str | None, Calls] = {}
+        self._observe = _counting(observe, self._functions)
         self._started = time.monotonic()
         self._journal: Journal | None = Journal(
             journal_path(self._job.run_path),
@@ -293,6 +306,7 @@ class _Session:
             notes=_closing_notes(totals, maybe_paid),
             unknown_usage=totals.unknown_usage,
             samples=job.samples,
+            functions=tuple(self._functions.values()),
         )
 
     def _end(self, exit_code: int) -> None:
@@ -353,6 +367,10 @@ def _closing_notes(totals: Totals, maybe_paid: list[int]) -> tuple[str, ...]:
         notes.append(
             f"{totals.to_fetch:,} background responses are still with the provider; the same command fetches them"
         )
+    if totals.cancelled == 1:
+        notes.append("1 response was cancelled at the provider; what it cost is not known")
+    elif totals.cancelled:
+        notes.append(f"{totals.cancelled:,} responses were cancelled at the provider; what they cost is not known")
     if totals.superseded.total_tokens:
         notes.append(f"{totals.superseded.total_tokens:,} tokens went into answers that the table no longer uses")
     return tuple(notes)

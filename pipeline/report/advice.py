@@ -34,6 +34,7 @@ _MENDABLE: Mapping[Status, tuple[str, str]] = {
 # How a run that ended before its rows did is called, by exit code, and what has to happen before it can go on. What refused or failed is
 # said by the error that ends such a run.
 _STOPPED: Mapping[int, tuple[str, str]] = {
+    5: ("stopped", "once the functions end in time, "),
     6: ("stopped", "once the error is mended, "),
     7: ("stopped", "once the error is mended, "),
     130: ("interrupted", ""),

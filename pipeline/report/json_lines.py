@@ -9,6 +9,7 @@ from typing import TextIO
 from pipeline.events import (
     AttemptFailed,
     Event,
+    FunctionCalled,
     Notice,
     Paused,
     RowFinished,
@@ -26,6 +27,7 @@ PROGRESS_S = 1.0  # finished rows are told together, at most this often
 NAMES: Mapping[type[Event], str] = {
     RunStarted: "run_started",
     AttemptFailed: "attempt_failed",
+    FunctionCalled: "function_failed",
     Paused: "paused",
     Stuck: "stuck",
     Stopping: "stopping",
@@ -36,9 +38,9 @@ NAMES: Mapping[type[Event], str] = {
 
 
 class JsonLines:
-    """Writes every event as it comes, but finished rows as a ``progress`` object once a second. All output is printable ASCII.
+    """Writes every event as it comes, but finished rows as a ``progress`` object once a second, and only calls of functions that fail.
 
-    Where each of the ``rows`` is asked several times, all other figures count single answers.
+    All output is printable ASCII. Where each of the ``rows`` is asked several times, all other figures count single answers.
     """
 
     def __init__(self, stream: TextIO, *, clock: Callable[[], float]) -> None:
@@ -54,6 +56,8 @@ class JsonLines:
         if isinstance(event, RowFinished):
             if now - self._told_at >= PROGRESS_S:
                 self._progress(now)
+            return
+        if isinstance(event, FunctionCalled) and event.error is None:
             return
         if isinstance(event, Writing | RunFinished) and self._told != self._tally.finished:
             self._progress(now)

@@ -9,6 +9,7 @@ from typing import TextIO
 from pipeline.events import (
     AttemptFailed,
     Event,
+    FunctionCalled,
     Notice,
     Paused,
     RowFinished,
@@ -63,14 +64,15 @@ class Lines:
                 yield from _opening(event)
             case Notice():
                 yield f"note: {visible(event.message)}"
-            case AttemptFailed() | RowFinished():
+            case AttemptFailed() | FunctionCalled() | RowFinished():
                 yield from self._new_problem()
             case Paused():
                 yield from self._new_pause(now)
             case Stuck():
                 yield f"no end after {duration(event.seconds)}: {listed(event.rows)}"
             case Stopping():
-                yield f"{awaiting(event.in_flight)} ({visible(event.reason, MESSAGE_WIDTH)})"
+                told = f"{awaiting(event.in_flight, event.wait_s)} ({visible(event.reason, MESSAGE_WIDTH)})"
+                yield f"{told}; {_urging(event)}" if event.in_flight > 0 else told
             case _:
                 pass
 
@@ -120,6 +122,10 @@ def _opening(run: RunStarted) -> Iterator[str]:
     yield f"{visible(run.name, 100)}: {visible(run.model, 60)} at {visible(run.provider, 60)}, {rows}{known}"
     if run.simulated:
         yield "simulated answers: nothing is paid"
+
+
+def _urging(event: Stopping) -> str:
+    return f"Ctrl-C again waits for nothing{' and cancels them at the provider' if event.cancels else ''}"
 
 
 def _position(tally: Tally) -> str:

@@ -60,9 +60,7 @@ class Panel:
         self._command = command
         self._tally = Tally(clock)
         self._lock = threading.Lock()  # events come from the run's thread, pictures are drawn in rich's
-        self._live = Live(
-            get_renderable=self._draw, console=console, refresh_per_second=REFRESHES_PER_SECOND, redirect_stdout=False
-        )
+        self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=REFRESHES_PER_SECOND)
 
     def __enter__(self) -> Panel:
         return self
@@ -98,7 +96,6 @@ def drawn(tally: Tally) -> RenderableType:
     now = tally.now()
     if (run := tally.run) is None:
         return Text()
-    interrupt = "Ctrl-C stops" if tally.stopping is None else "Ctrl-C again stops at once"
     body = Table.grid(padding=(0, 2), expand=True)
     body.add_column(style=_QUIET, no_wrap=True)
     body.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
@@ -109,12 +106,18 @@ def drawn(tally: Tally) -> RenderableType:
         box=ROUNDED,
         title=_title(run),
         title_align="left",
-        subtitle=Text(f"{interrupt}; the same command goes on from there", style=_QUIET),
+        subtitle=Text(f"{_interrupt(tally)}; the same command goes on from there", style=_QUIET),
         subtitle_align="right",
         border_style=_QUIET,
         padding=(1, 2),
         width=MAX_WIDTH,
     )
+
+
+def _interrupt(tally: Tally) -> str:
+    if tally.stopping is None:
+        return "Ctrl-C stops"
+    return "Ctrl-C again cancels them at the provider" if tally.stopping.cancels else "Ctrl-C again waits for nothing"
 
 
 def _dotted(parts: Iterable[Text]) -> Text:
@@ -204,7 +207,7 @@ def _problems(tally: Tally) -> Text:
 def _state(tally: Tally, now: float) -> Text:
     parts = []
     if tally.stopping is not None and tally.writing is None:
-        parts.append(Text(awaiting(tally.awaited), style=_ODD))
+        parts.append(Text(awaiting(tally.awaited, tally.stopping.wait_s), style=_ODD))
         parts.append(Text(visible(tally.stopping.reason, MESSAGE_WIDTH), style=_QUIET))
     if tally.stuck:
         parts.append(Text(f"no end after {duration(tally.stuck_s)}: {listed(tally.stuck)}", style=_BAD))

@@ -27,6 +27,7 @@ _ENDINGS: Mapping[int, str] = {
     1: "finished: some rows are not ok",
     2: "stopped: the spec is wrong, or nothing was sent",
     3: "stopped: the data is wrong",
+    5: "stopped: the job's functions hang",
     6: "stopped: the provider refuses everyone",
     7: "stopped: the disk failed",
     130: "interrupted",
@@ -117,6 +118,9 @@ def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:
         yield labelled("besides", f"{tokens(totals.superseded)}, for answers that no row uses any more")
     if totals.to_fetch:
         yield labelled("to fetch", f"{counted(totals.to_fetch, 'background response')} still with the provider")
+    if totals.cancelled:
+        were = f"{counted(totals.cancelled, 'response')} at the provider"
+        yield labelled("cancelled", f"{were}; what they cost is not known")
     if totals.maybe_paid:
         named = f": {listed(maybe_paid_rows)}" if maybe_paid_rows else ""
         yield labelled("unclear", f"{counted(totals.maybe_paid, 'attempt')} perhaps paid without an answer{named}")
@@ -125,6 +129,15 @@ def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:
 def _is_spent(usage: Usage) -> bool:
     return any((usage.input_tokens, usage.output_tokens, usage.total_tokens))
 
+
+# What the journal's states of an attempt mean.
+_STATES: Mapping[object, str] = {
+    "sent": "no end yet",
+    "round": "answered, and goes on in another round",
+    "refused": "ended without an answer",
+    "unknown": "end not known, perhaps paid",
+    "never": "not carried out",
+}
 
 _ROW_FACTS = (
     *("error_kind", "error_message", "provider", "model", "service_tier", "response_id", "refusal"),
@@ -158,7 +171,7 @@ def _standing(row: Mapping[str, object], title: str) -> str:
 
 def _result(row: Mapping[str, object], title: str) -> str:
     lines = [_standing(row, title)]
-    lines += _facts(row, _ROW_FACTS)
+    lines += _facts({**row, "searches": row.get("searches") or None}, _ROW_FACTS)  # every job counts them, few search
     for heading, name in _ROW_TEXTS:
         if text := row.get(name):
             lines += ["", heading, block(_text(text), "  ")]
@@ -189,7 +202,8 @@ def _attempt(attempt: Mapping[str, object], title: str) -> Iterator[str]:
     latency = attempt.get("latency_s")
     took = f", {latency:.2f} s" if isinstance(latency, int | float) else ""
     sent = _moment(attempt.get("sent_at"), UTC)
-    yield f"{title}: {visible(str(attempt.get('state')))}, sent {sent}{took}"
+    state = attempt.get("state")
+    yield f"{title}: {visible(_STATES.get(state, str(state)))}, sent {sent}{took}"
     yield from _facts(
         attempt, ("status", "http_status", "error_kind", "error_message", "request_id", "response_id", "total_tokens")
     )

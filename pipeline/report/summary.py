@@ -10,11 +10,12 @@ from pipeline.report.advice import advice
 from pipeline.report.text import counted, duration, labelled, near, tally_of, tokens, unit, visible
 
 COMMAND = "pipeline run SPEC"
+ERROR_WIDTH = 200  # columns of the error of a function
 
 
 def closing(finished: RunFinished, *, command: str = COMMAND) -> str:
     """Return the closing screen of a run as plain text. ``command`` is how the run was started."""
-    lines = [_headline(finished), *_statuses(finished), *_bill(finished)]
+    lines = [_headline(finished), *_statuses(finished), *_bill(finished), *_functions(finished)]
     lines += [labelled("note", visible(note)) for note in finished.notes]
     last = [*advice(finished, command)]
     if finished.simulated:
@@ -42,3 +43,14 @@ def _bill(finished: RunFinished) -> Iterator[str]:
         yield labelled("tokens", tokens(finished.usage, finished.unknown_usage, unit(finished.samples)))
     maybe = f", {finished.maybe_paid:,} of them perhaps paid without an answer" if finished.maybe_paid else ""
     yield labelled("attempts", f"{finished.attempts:,}{maybe}")
+
+
+def _functions(finished: RunFinished) -> Iterator[str]:
+    """A line for each function that failed; those that always ran well need none."""
+    label = "functions"
+    for calls in finished.functions:
+        if calls.error is not None:
+            name = visible(calls.function or "names that no function has")
+            failed = f"failed {calls.failed:,} of {counted(calls.made, 'call')}"
+            yield labelled(label, f"{name} {failed}: {visible(calls.error, ERROR_WIDTH)}")
+            label = ""

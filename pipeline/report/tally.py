@@ -9,7 +9,17 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.events import AttemptFailed, Event, Paused, RowFinished, RunStarted, Stopping, Stuck, Writing
+from pipeline.events import (
+    AttemptFailed,
+    Event,
+    FunctionCalled,
+    Paused,
+    RowFinished,
+    RunStarted,
+    Stopping,
+    Stuck,
+    Writing,
+)
 from pipeline.records import STATUS_FACTS, Result, Usage
 from pipeline.report.text import unit
 
@@ -84,6 +94,8 @@ class Tally:
                 self.awaited -= 1
                 if event.wait_s is None:
                     self._given_up.add(event.row)
+            case FunctionCalled(row, function, error) if error is not None:
+                self._trouble(Trouble(f"function {function}" if function is not None else "function", error, row, None))
             case Paused():
                 self.pause_ends, self.pause_reason = max(self.pause_ends, self._clock() + event.seconds), event.reason
             case Stuck():

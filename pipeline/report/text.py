@@ -165,11 +165,12 @@ def _ranked(counts: Mapping[str, int]) -> list[str]:
     return sorted(counts, key=lambda name: (-counts[name], name))
 
 
-def awaiting(number: int) -> str:
-    """Return what a run that starts nothing new still waits for."""
-    if number == 1:
-        return "stopping: waiting for 1 answer on its way"
-    return f"stopping: waiting for {number:,} answers on their way" if number > 0 else "stopping"
+def awaiting(number: int, wait_s: float) -> str:
+    """Return what a run that starts nothing new still waits for, and for how long at most."""
+    if number <= 0:
+        return "stopping"
+    answers = "1 answer on its way" if number == 1 else f"{number:,} answers on their way"
+    return f"stopping: waiting up to {wait_s:g} s for {answers}"
 
 
 def tokens(usage: Usage, unknown: int = 0, noun: str = "row") -> str:

@@ -226,6 +226,17 @@ def test_a_streamed_row_says_when_its_text_began() -> None:
     assert row(streamed, 9, None)["first_token_s"] is None
 
 
+def test_people_are_told_the_types_that_tables_have() -> None:
+    """Of a job with one sample; a column that comes with samples only has the type it has there."""
+    single, several = columns().schema, columns(samples=2).schema
+    for ours in OURS:
+        if ours.name in single.names:
+            assert single.field(ours.name).type == ours.usual_type
+        elif ours.name in several.names:
+            assert several.field(ours.name).type == ours.usual_type
+    assert several.field("statuses").type == pa.list_(pa.string())
+
+
 def test_a_twin_carries_nothing_and_says_from_whom_it_has_it() -> None:
     """Sums over the table are the bill: tokens are 0, and null only where nobody knows them."""
     cells = row(columns(), 3, result(cached_tokens=None, carrier=1))

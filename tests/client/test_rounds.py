@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,11 +11,13 @@ import anyio
 import orjson
 import pytest
 
+from pipeline.client import tools
 from pipeline.client.artifacts import Keep, illustrated
 from pipeline.client.rounds import ROUND_LIMIT, Rules, in_rounds, judging
 from pipeline.client.send import conforming
 from pipeline.client.tools import Toolbox
-from pipeline.errors import AttemptError, Sent
+from pipeline.errors import AttemptError, FunctionsHang, Sent
+from pipeline.events import FunctionCalled
 from pipeline.records import Reply, Request, Status, Turn, Usage
 from pipeline.spec.fields import Fields
 from pipeline.spec.functions import tool_of
@@ -74,6 +77,7 @@ class Bench:
     fields: Fields | None = None
     timeout_s: float = 30.0
     keep: Keep = lambda name, _content: name
+    heard: list[FunctionCalled] = field(default_factory=list)
 
     async def ask(self, model: Model, request: Request = REQUEST) -> Reply:
         limits = {Turn.TOOLS: self.rounds, Turn.REPAIR: self.repairs}
@@ -86,7 +90,7 @@ class Bench:
             model.judged.append(reply)
             return reply
 
-        return await in_rounds(remember, rules, Toolbox(self.functions))(request)
+        return await in_rounds(remember, rules, Toolbox(self.functions), announce=self.heard.append)(request)
 
 
 # -- functions -------------------------------------------------------------------------------------------------------
@@ -205,6 +209,49 @@ async def test_what_goes_wrong_in_a_function_is_the_models_to_mend(give: Callabl
     reply = await Bench({"double": broken}).ask(Model([said(call(1)), said(words("sorry"))]))
     assert (reply.status, reply.text) == (Status.OK, "sorry")
     assert message in str(reply.tool_calls[0].output)
+
+
+async def test_every_call_is_announced_with_how_it_ended() -> None:
+    """Those that failed with what the model was told, and a name that the model made up as none of the job's."""
+
+    def half(n: int) -> int:
+        if n % 2:
+            raise ValueError("odd")
+        return n // 2
+
+    bench = Bench({"double": double, "half": half})
+    calls = (call(1, "half"), call(2, "half"), call(3), call(4, "treble"), {**call(5), "arguments": "{"})
+    reply = await bench.ask(Model([said(*calls), said(words("ok"))]))
+    assert [(heard.row, heard.function) for heard in bench.heard] == [
+        *[(3, "half")] * 2,
+        (3, "double"),
+        (3, None),
+        (3, "double"),
+    ]
+    errors = [heard.error for heard in bench.heard]
+    assert errors[:4] == ["ValueError: odd", None, None, "there is no function treble; the functions are: double, half"]
+    assert str(errors[4]).startswith("the arguments are no JSON")
+    told = [orjson.loads(str(each.output)) for each in reply.tool_calls]
+    assert [value["error"] for value in told if isinstance(value, dict)] == [error for error in errors if error]
+
+
+async def test_no_round_is_paid_for_that_functions_could_not_serve(
+    monkeypatch: pytest.MonkeyPatch, virtual_time: Callable[[], float]
+) -> None:
+    """Where calls that hang hold every place the run stops, and the finished round is there for the next one."""
+    monkeypatch.setattr(tools, "THREADS", 1)
+    released = threading.Event()
+
+    def hang(n: int) -> None:
+        released.wait()
+
+    model = Model([said(call(1)), said(words("late"))])
+    with pytest.raises(FunctionsHang, match="double 1"):
+        await Bench({"double": hang}, timeout_s=2.0).ask(model)
+    released.set()
+    for thread in [thread for thread in threading.enumerate() if thread.name == "tool"]:
+        await anyio.to_thread.run_sync(thread.join)  # it tells the loop that it has ended
+    assert len(model.asked) == 1
 
 
 async def test_a_function_that_hangs_is_left_behind(virtual_time: Callable[[], float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import subprocess
 import sys
@@ -23,7 +24,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from pipeline.client import tools
-from pipeline.client.tools import LONGEST_RESULT, Toolbox
+from pipeline.client.tools import LONGEST_RESULT, Called, Toolbox
+from pipeline.errors import FunctionsHang
 from pipeline.records import ToolCall
 from pipeline.spec.functions import FunctionError
 
@@ -64,9 +66,15 @@ def call(name: str | None, arguments: str = "", kind: str = "function") -> ToolC
     return ToolCall("call_1", name, arguments, None, kind)
 
 
+async def told(toolbox: Toolbox, called: ToolCall, timeout_s: float = LONG_S) -> str:
+    """Return what the model is told when it makes one call."""
+    (ended,) = await toolbox.call_all([called], timeout_s)
+    return ended.output
+
+
 def ask(function: Callable[..., object], arguments: str = "", kind: str = "function") -> str:
     """Return what the model is told when it calls the function, outside of any event loop."""
-    return anyio.run(Toolbox({"f": function}).call, call("f", arguments, kind), LONG_S)
+    return anyio.run(told, Toolbox({"f": function}), call("f", arguments, kind))
 
 
 def problem(output: str) -> str:
@@ -94,7 +102,7 @@ def test_a_function_gets_typed_arguments_and_its_result_is_json(arguments: str, 
 @pytest.mark.anyio
 async def test_an_async_function_runs_on_the_loop(virtual_time: Callable[[], float]) -> None:
     """It waits without a thread, and its result is the output."""
-    assert await Toolbox({"add": add_later}).call(call("add", '{"a": 1, "b": 60}'), LONG_S) == "61"
+    assert await told(Toolbox({"add": add_later}), call("add", '{"a": 1, "b": 60}')) == "61"
     assert virtual_time() == pytest.approx(60, abs=0.1)
 
 
@@ -132,6 +140,50 @@ def test_a_result_that_is_no_json_is_an_error(result: object) -> None:
         return result
 
     assert "Error" in problem(ask(give))
+
+
+@dataclass
+class Measured:
+    grade: float
+
+
+class Weighed(BaseModel):
+    grams: float
+
+
+class Limit(Enum):
+    NONE = math.inf
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        math.nan,
+        [1, -math.inf],
+        {"a": (math.nan,)},
+        Measured(math.inf),
+        Weighed(grams=math.nan),
+        Limit.NONE,
+        {math.inf},
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_number_that_json_lacks_is_an_error(result: object) -> None:
+    """NaN must not reach the model as a null that nobody wrote."""
+
+    def give() -> Any:
+        return result
+
+    assert problem(ask(give)) == "ValueError: NaN and infinite numbers are no JSON"
+
+
+def test_a_null_is_no_nan() -> None:
+    """Values that hold None, or the word, pass."""
+
+    def give() -> Any:
+        return {"a": [None, "null", 1.5, Measured(2), Weighed(grams=1), {b"x".decode()}, Mood.CALM]}
+
+    assert ask(give) == '{"a":[null,"null",1.5,{"grade":2},{"grams":1.0},["x"],"calm"]}'
 
 
 def test_a_long_result_is_cut_with_a_note() -> None:
@@ -232,13 +284,13 @@ def test_a_function_that_cancels_itself_ends_nothing_else() -> None:
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     """A model that made up a function is told which there are."""
-    output = anyio.run(Toolbox({"b": add, "a": shout}).call, call("c"), LONG_S)
+    output = anyio.run(told, Toolbox({"b": add, "a": shout}), call("c"))
     assert problem(output) == "there is no function c; the functions are: a, b"
 
 
 def test_a_call_of_another_kind_runs_no_function() -> None:
     """An approval or a shell command is not for a function, even one that has its name."""
-    output = anyio.run(Toolbox({"add": add}).call, call("add", '{"a": 1}', "mcp_approval"), LONG_S)
+    output = anyio.run(told, Toolbox({"add": add}), call("add", '{"a": 1}', "mcp_approval"))
     assert problem(output) == "there is no mcp_approval add; the functions are: add"
 
 
@@ -268,7 +320,7 @@ async def test_an_async_function_is_cancelled_at_its_deadline(virtual_time: Call
         finally:
             ended.append(virtual_time())
 
-    output = await Toolbox({"hang": hang}).call(call("hang"), 2.5)
+    output = await told(Toolbox({"hang": hang}), call("hang"), 2.5)
     assert problem(output) == "hang took longer than 2.5 s"
     assert ended == [pytest.approx(2.5, abs=0.1)]
 
@@ -299,7 +351,7 @@ def hanging() -> Iterator[Hanging]:
 @pytest.mark.anyio
 async def test_a_thread_is_left_behind_at_its_deadline(virtual_time: Callable[[], float], hanging: Hanging) -> None:
     """The run goes on without it."""
-    output = await Toolbox({"hang": hanging.function()}).call(call("hang"), 2.5)
+    output = await told(Toolbox({"hang": hanging.function()}), call("hang"), 2.5)
     assert problem(output) == "hang took longer than 2.5 s"
     assert virtual_time() == pytest.approx(2.5, abs=0.1)
 
@@ -313,22 +365,42 @@ async def test_a_function_that_blocks_does_not_hold_up_the_loop(hanging: Hanging
         return "released"
 
     toolbox = Toolbox({"hang": hanging.function(), "release": release})
-    assert await toolbox.call_all([call("hang"), call("release")], LONG_S) == ["late", "released"]
+    ended = await toolbox.call_all([call("hang"), call("release")], LONG_S)
+    assert ended == [Called("hang", "late"), Called("release", "released")]
 
 
 @pytest.mark.anyio
-async def test_threads_left_behind_keep_their_places(
-    monkeypatch: pytest.MonkeyPatch, virtual_time: Callable[[], float], hanging: Hanging
+@pytest.mark.parametrize("calls", [2, 5], ids=["every place", "some could not start"])
+async def test_functions_that_hold_every_place_end_the_run(
+    monkeypatch: pytest.MonkeyPatch, virtual_time: Callable[[], float], hanging: Hanging, calls: int
 ) -> None:
-    """A function that hangs in every row takes no more threads than there are places, and gives them back."""
+    """A function that hangs in every row takes no more threads than there are places, and no round is paid for that none could serve."""
     monkeypatch.setattr(tools, "THREADS", 2)
     toolbox = Toolbox({"hang": hanging.function(), "shout": shout})
-    outputs = await toolbox.call_all([call("hang")] * 5, 1.0)
-    waiting = "hang was not started: 2 earlier calls are still running"
-    assert [problem(output) for output in outputs] == ["hang took longer than 1 s"] * 2 + [waiting] * 3
+    with pytest.raises(FunctionsHang) as raised:
+        await toolbox.call_all([call("hang")] * calls, 1.0)
+    assert raised.value.message == (
+        "2 calls of functions still run past tools.timeout_s (1 s), and no other can start: hang 2"
+    )
+    assert "tools.timeout_s" in str(raised.value.hint)
     assert [hanging.started.acquire(blocking=False) for _ in range(3)] == [True, True, False]
+    with pytest.raises(FunctionsHang):
+        await told(toolbox, call("shout", '{"text": "a"}'), 1.0)
     hanging.released.set()
-    assert await toolbox.call(call("shout", '{"text": "a"}'), LONG_S) == "A"
+    for thread in [thread for thread in threading.enumerate() if thread.name == "tool"]:
+        await anyio.to_thread.run_sync(thread.join)  # it tells the loop that it has ended
+    assert await told(toolbox, call("shout", '{"text": "a"}')) == "A"
+
+
+@pytest.mark.anyio
+async def test_a_place_that_is_left_lets_the_run_go_on(
+    monkeypatch: pytest.MonkeyPatch, virtual_time: Callable[[], float], hanging: Hanging
+) -> None:
+    """One call that hangs costs its place and nothing else."""
+    monkeypatch.setattr(tools, "THREADS", 2)
+    toolbox = Toolbox({"hang": hanging.function(), "shout": shout})
+    assert problem(await told(toolbox, call("hang"), 1.0)) == "hang took longer than 1 s"
+    assert [await told(toolbox, call("shout", '{"text": "a"}')) for _ in range(3)] == ["A"] * 3
 
 
 def test_a_hanging_thread_does_not_keep_the_process(tmp_path: Path) -> None:
@@ -339,7 +411,7 @@ def test_a_hanging_thread_does_not_keep_the_process(tmp_path: Path) -> None:
         "from pipeline.client.tools import Toolbox\n"
         "from pipeline.records import ToolCall\n"
         "def hang() -> None: threading.Event().wait()\n"
-        "print(anyio.run(Toolbox({'hang': hang}).call, ToolCall('1', 'hang', '{}'), 0.01))\n"
+        "print(anyio.run(Toolbox({'hang': hang}).call_all, [ToolCall('1', 'hang', '{}')], 0.01)[0].output)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(tools.__file__).parents[2])}
     done = subprocess.run(
@@ -358,12 +430,15 @@ async def test_parallel_calls_are_answered_in_their_order(virtual_time: Callable
         call("add_later", '{"a": 1, "b": 99}'),
         call("add", '{"a": 1}'),
     ]
-    outputs = await Toolbox({"add": add, "add_later": add_later}).call_all(calls, 60.0)
+    ended = await Toolbox({"add": add, "add_later": add_later}).call_all(calls, 60.0)
+    outputs = [each.output for each in ended]
     assert outputs[0] == "31"
     assert problem(outputs[1]).startswith("there is no function gone")
     assert outputs[2] == "11"
     assert problem(outputs[3]) == "add_later took longer than 60 s"
     assert outputs[4] == "2"
+    assert [each.function for each in ended] == ["add_later", None, "add_later", "add_later", "add"]
+    assert [each.error for each in ended] == [None, problem(outputs[1]), None, problem(outputs[3]), None]
     assert virtual_time() == pytest.approx(60, abs=0.1)
 
 

@@ -66,7 +66,10 @@ def statuses() -> str:
 
 def columns() -> str:
     """Every column that is ours."""
-    return _table(("column", "type", "meaning"), ((f"`{ours.name}`", f"`{ours.type}`", ours.meaning) for ours in OURS))
+    types = {ours.name: str(ours.usual_type).replace("list<item: ", "list<") for ours in OURS}
+    return _table(
+        ("column", "type", "meaning"), ((f"`{ours.name}`", f"`{types[ours.name]}`", ours.meaning) for ours in OURS)
+    )
 
 
 _FACTS: Mapping[str, Callable[[object], str]] = {

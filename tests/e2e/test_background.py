@@ -162,8 +162,27 @@ def test_a_second_signal_cancels_what_is_being_made(
         assert _cancellations(provider) == [True] * asked
         assert len(provider.ledger.requests()) == asked
         totals = pipeline.status(job.job).totals
-        assert (totals.to_fetch, totals.maybe_paid) == (0, 0)
+        assert (totals.to_fetch, totals.maybe_paid, totals.cancelled, totals.attempts) == (0, 0, asked, asked)
         assert job.column("status") == ["pending"] * 10
+
+
+def test_what_a_second_signal_does_is_said_before_and_after(
+    bench: Callable[..., Bench], play: Callable[..., Provider], start: Callable[..., Process]
+) -> None:
+    """Nobody knows what was charged for answers that were being made."""
+    provider = play({"latency_s": SLOW_S})
+    job = bench(provider, rows=4, delivery="background", limits={"concurrency": 4})
+    with start("run", str(job.job), "--yes") as run:
+        assert run.says("4 rows")
+        while pipeline.status(job.job).totals.to_fetch < 4:
+            assert run.runs_for(0.02)
+        run.signal(signal.SIGINT)
+        assert run.says(
+            "4 answers on their way (interrupted by SIGINT); Ctrl-C again waits for nothing and cancels them"
+        )
+        run.signal(signal.SIGINT)
+        assert run.says("4 responses were cancelled at the provider; what they cost is not known")
+        assert run.end() == 130, run.errors
 
 
 def test_looks_that_fail_are_no_attempts(bench: Callable[..., Bench], play: Callable[..., Provider]) -> None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import pipeline
-from pipeline.errors import SpecError
+from pipeline.client.tools import THREADS
+from pipeline.errors import FunctionsHang, SpecError
+from pipeline.events import Calls, FunctionCalled
 
 if TYPE_CHECKING:
     from tests.e2e.bench import Bench, Provider
@@ -158,6 +160,82 @@ def test_what_is_about_to_run_is_said_before_it_is_sent(looping: Callable[..., B
     with pytest.raises(SpecError, match="not started"):
         pipeline.run(job.job, confirm=lambda offer: bool(offers.append(offer)), allow_code=True)
     assert "the code of code.py runs on this machine" in offers[0].notes
+
+
+BROKEN = """
+def step(word: str) -> str:
+    \"\"\"Take a step.\"\"\"
+    raise ValueError("too far")
+"""
+
+
+def test_a_function_that_fails_in_every_row_is_seen(
+    looping: Callable[..., Bench], play: Callable[..., Provider]
+) -> None:
+    """The rows may be answered all the same, so the events and the closing figures say it."""
+    job = looping(play({"tool_rounds": 1}), code=BROKEN)
+    closing = job.run()
+    assert closing.by_status == {"ok": 4}
+    assert closing.functions == (Calls("step", 4, 4, "ValueError: too far"),)
+    assert {(event.row, event.error) for event in job.said(FunctionCalled)} == {
+        (row, "ValueError: too far") for row in range(4)
+    }
+    assert job.run().functions == ()
+
+
+CHATTY = """
+import threading
+
+def step(word: str) -> str:
+    \"\"\"Take a step.\"\"\"
+    print("in", threading.current_thread().name)
+    return "@"
+
+async def hop(word: str) -> str:
+    \"\"\"Take a hop.\"\"\"
+    print("in", threading.current_thread().name)
+    return "@"
+
+print("loaded")
+"""
+
+
+def test_what_functions_print_stands_apart_from_our_lines(
+    looping: Callable[..., Bench], play: Callable[..., Provider], start: Callable[..., Process]
+) -> None:
+    """Machines read standard output; what is printed while the file is loaded, in threads and on the loop goes to standard error."""
+    provider = play({"tool_rounds": 2})
+    job = looping(provider, code=CHATTY, tools=["code.py:step", "code.py:hop"], prompt="Take a step and a hop.")
+    with start("run", str(job.job), "--yes", "--allow-code", "--json") as run:
+        events = [json.loads(line)["event"] for line in run.output]
+        assert run.end() == 0
+        assert events[-1] == "run_finished"
+        assert set(run.errors.splitlines()) == {"loaded", "in tool", "in MainThread"}
+
+
+STUCK = """
+import threading
+
+def step(word: str) -> str:
+    \"\"\"Take a step.\"\"\"
+    threading.Event().wait()
+    return "@"
+"""
+
+
+def test_functions_that_hang_in_every_row_stop_the_run_before_it_pays_for_more(
+    looping: Callable[..., Bench], play: Callable[..., Provider], start: Callable[..., Process]
+) -> None:
+    """Once they hold every place; the rounds that are paid are in the journal, and the same command goes on with them."""
+    provider = play({"tool_rounds": 1})
+    tools = {"functions": ["code.py:step"], "timeout_s": 0.2}
+    job = looping(provider, rows=100, code=STUCK, tools=tools, limits={"concurrency": 100})
+    with start("run", str(job.job), "--yes", "--allow-code") as run:
+        assert run.end() == FunctionsHang.exit_code
+        assert "tools.timeout_s" in run.errors
+    told = len(provider.ledger.executed()) - 100  # rows whose call was too slow while there still were places
+    assert told < THREADS
+    assert pipeline.status(job.job).totals.by_status["pending"] >= 100 - told
 
 
 # -- what goes wrong between two rounds ------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from pipeline.errors import (
     RunError,
     Sent,
 )
+from pipeline.events import Event, Stopping
 from pipeline.records import Reply, Request, Result, Status, Usage
 from pipeline.spec.job import Job
 
@@ -170,6 +171,21 @@ async def test_a_stop_does_not_wait_for_ever(virtual_time: Clock) -> None:
     seconds, home = await stopped(1000)
     assert seconds == pytest.approx(DRAIN_S, abs=0.1)
     assert home == []
+
+
+@pytest.mark.parametrize("in_background", [True, False])
+@pytest.mark.parametrize("by_signal", [True, False])
+async def test_a_stop_says_whether_the_next_interrupt_cancels(in_background: bool, by_signal: bool) -> None:
+    """Only the second of two does, and only where answers are made in the background."""
+    heard: list[Event] = []
+    stop = Stop(Gate(), Feed(iter([])), heard.append, in_background=in_background)
+    if by_signal:
+        stop.interrupt(signal.SIGINT)
+    else:
+        stop.request(ProviderRefused("no such key"))
+    (stopping,) = heard
+    assert isinstance(stopping, Stopping)
+    assert (stopping.wait_s, stopping.cancels) == (DRAIN_S, in_background and by_signal)
 
 
 async def test_a_run_is_aborted_only_where_somebody_asks_twice() -> None:

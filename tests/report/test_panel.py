@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
 
 import pytest
 from rich.console import Console
@@ -104,18 +106,26 @@ def test_problems_are_listed_by_count_whichever_came_last(tally) -> None:
 
 def test_a_run_that_stops_says_what_it_waits_for(tally, row) -> None:
     """The answers on their way are counted down as they come home, and no time left is guessed."""
-    tally.hear(Stopping(3, "interrupted by SIGINT"))
-    assert "now       stopping: waiting for 3 answers on their way · interrupted by SIGINT" in screen(tally, 100)
-    assert "Ctrl-C again stops at once" in screen(tally)
+    tally.hear(Stopping(3, "interrupted by SIGINT", 30.0))
+    assert "now       stopping: waiting up to 30 s for 3 answers on their way · interrupted by SIGINT" in screen(
+        tally, 100
+    )
+    assert "Ctrl-C again waits for nothing" in screen(tally)
     assert "left" not in screen(tally)
     tally.hear(AttemptFailed(70, "timeout", "no answer", None))
     tally.hear(row(70, Status.FAILED, "timeout", "no answer"))
     tally.hear(row(71))
-    assert "stopping: waiting for 1 answer on its way" in screen(tally)
+    assert "stopping: waiting up to 30 s for 1 answer on its way" in screen(tally)
     tally.hear(row(72))
     assert "now       stopping · interrupted by SIGINT" in screen(tally)
     tally.hear(Writing(0, 200))
     assert "now       writing the table" in screen(tally)
+
+
+def test_a_run_that_stops_in_the_background_says_what_a_second_time_does(tally) -> None:
+    """It costs what was made so far, so nobody shall be surprised."""
+    tally.hear(Stopping(3, "interrupted by SIGINT", 30.0, cancels=True))
+    assert "Ctrl-C again cancels them at the provider; the same command goes on from there" in screen(tally, 100)
 
 
 def test_a_simulated_run_says_that_nothing_is_paid(started, clock) -> None:
@@ -191,6 +201,18 @@ def test_a_finished_run_gives_way_to_its_closing_screen(started, row, finished, 
     assert written.endswith("\n1 row failed: pipeline run a.yaml --retry failed, with what has to change in --set\n")
     assert written.rindex("\x1b[?25h") > written.rindex("╯")
     assert written.rindex("Wrote out/captions.parquet") > written.rindex("\x1b[2K")
+
+
+def test_what_functions_print_stands_above_the_panel(started, clock) -> None:
+    """A whole line, not one in the middle of the drawing; afterwards printing is as it was."""
+    stream, before = io.StringIO(), sys.stdout
+    console = Console(file=stream, force_terminal=True, width=100, color_system=None)
+    with Panel(console, command="x", clock=clock) as observe:
+        observe(started(2))
+        print("a function speaks")
+        print("a function warns", file=sys.stderr)
+    assert sys.stdout is before
+    assert {"a function speaks", "a function warns"} <= set(re.split(r"[\r\n]|\x1b\[\d*[A-Z]", stream.getvalue()))
 
 
 def test_a_run_that_breaks_off_leaves_its_last_state_standing(started, row, clock) -> None:

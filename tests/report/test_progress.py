@@ -13,6 +13,7 @@ import pytest
 from pipeline.events import (
     AttemptFailed,
     Event,
+    FunctionCalled,
     Notice,
     Paused,
     RowFinished,
@@ -47,7 +48,8 @@ def hostile(started, row, finished) -> list[Event]:
         Paused(2.0, HOSTILE),
         row(2, Status.FAILED, "media" + HOSTILE, HOSTILE),
         Stuck((1,), 600.0),
-        Stopping(1, HOSTILE),
+        FunctionCalled(1, HOSTILE, HOSTILE),
+        Stopping(1, HOSTILE, 30.0),
         Writing(1, 2),
         finished(1, notes=(HOSTILE,), ok=1, failed=1),
     ]
@@ -143,29 +145,77 @@ def test_lines_show_a_stall_at_once(started, clock) -> None:
     )
 
 
-def test_lines_say_at_once_that_the_run_stops(started, row, clock) -> None:
-    """Whoever pressed Ctrl-C reads why nothing ends yet."""
+def test_lines_tell_the_first_failure_of_each_function_and_count_the_others(started, clock) -> None:
+    """One that fails in every row is seen at once, and takes no line for each row."""
     stream = io.StringIO()
     with observer("lines", stream, clock=clock) as observe:
-        observe(started(2))
-        observe(Stopping(12, "interrupted by SIGINT"))
-        observe(row(1))
+        observe(started(200))
+        observe(FunctionCalled(0, "fine", None))
+        for number in range(50):
+            observe(FunctionCalled(number, "boom", "ValueError: too far"))
+        observe(FunctionCalled(50, "slow", "slow took longer than 30 s"))
+        clock.now += 11
+        observe(FunctionCalled(51, "boom", "ValueError: too far"))
     assert stream.getvalue().splitlines()[1:] == [
-        "0:00:00  stopping: waiting for 12 answers on their way (interrupted by SIGINT)"
+        "0:00:00  problem in row 0: function boom: ValueError: too far",
+        "0:00:00  problem in row 50: function slow: slow took longer than 30 s",
+        "0:00:11  0 of 200 rows (0 %): 0.0 rows/s",
+        "0:00:11  problems so far: function boom 51, function slow 1",
     ]
 
 
-def test_json_says_that_the_run_stops(started, clock) -> None:
-    """Machines get the count and the reason."""
+def test_json_has_calls_that_failed(started, clock) -> None:
+    """Those that ran well are no news."""
     stream = io.StringIO()
     with observer("json", stream, clock=clock) as observe:
         observe(started(2))
-        observe(Stopping(12, "interrupted by SIGINT"))
+        observe(FunctionCalled(0, "boom", None))
+        observe(FunctionCalled(1, "boom", "ValueError: odd"))
+    assert [json.loads(line) for line in stream.getvalue().splitlines()[1:]] == [
+        {"event": "function_failed", "elapsed_s": 0.0, "row": 1, "function": "boom", "error": "ValueError: odd"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stopping", "line"),
+    [
+        (
+            Stopping(12, "interrupted by SIGINT", 30.0),
+            "waiting up to 30 s for 12 answers on their way (interrupted by SIGINT); Ctrl-C again waits for nothing",
+        ),
+        (
+            Stopping(1, "interrupted by SIGINT", 30.0, cancels=True),
+            "waiting up to 30 s for 1 answer on its way (interrupted by SIGINT); "
+            "Ctrl-C again waits for nothing and cancels them at the provider",
+        ),
+        (Stopping(0, "interrupted by SIGINT", 30.0, cancels=True), None),
+    ],
+    ids=["plain", "in the background", "nothing on its way"],
+)
+def test_lines_say_at_once_that_the_run_stops(started, row, clock, stopping: Stopping, line: str | None) -> None:
+    """Whoever pressed Ctrl-C reads why nothing ends yet, and what a second time would do."""
+    stream = io.StringIO()
+    with observer("lines", stream, clock=clock) as observe:
+        observe(started(2))
+        observe(stopping)
+        observe(row(1))
+    told = f"stopping: {line}" if line is not None else "stopping (interrupted by SIGINT)"
+    assert stream.getvalue().splitlines()[1:] == [f"0:00:00  {told}"]
+
+
+def test_json_says_that_the_run_stops(started, clock) -> None:
+    """Machines get the count, the reason and what comes next."""
+    stream = io.StringIO()
+    with observer("json", stream, clock=clock) as observe:
+        observe(started(2))
+        observe(Stopping(12, "interrupted by SIGINT", 30.0))
     assert json.loads(stream.getvalue().splitlines()[1]) == {
         "event": "stopping",
         "elapsed_s": 0.0,
         "in_flight": 12,
         "reason": "interrupted by SIGINT",
+        "wait_s": 30.0,
+        "cancels": False,
     }
 
 

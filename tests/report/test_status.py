@@ -74,6 +74,12 @@ def test_answers_that_wait_at_the_provider_are_counted(count: int, said: str) ->
     assert screen.endswith(f"  to fetch   {said} still with the provider")
 
 
+def test_answers_that_were_cancelled_at_the_provider_are_counted() -> None:
+    """What they cost is in no figure, so it is said."""
+    screen = render_status(SESSION, replace(totals(ok=3), cancelled=4), running=False, planned=3, maybe_paid_rows=[])
+    assert screen.endswith("  cancelled  4 responses at the provider; what they cost is not known")
+
+
 def test_a_killed_run_says_that_it_can_go_on() -> None:
     """A session without an end, held by nobody, was killed."""
     screen = render_status(SESSION, totals(ok=3), running=False, planned=None, maybe_paid_rows=[])
@@ -136,7 +142,7 @@ def test_what_an_answer_carries_is_shown_line_by_line() -> None:
         "row": 7,
         "status": "ok",
         "confidence": 0.75,
-        "searches": 0,
+        "searches": 2,
         "phase": None,
         "output": "Yes.",
         "tool_calls": '[{"id":"c"}]',
@@ -149,7 +155,7 @@ def test_what_an_answer_carries_is_shown_line_by_line() -> None:
     assert render_row(row) == (
         "row 7: ok - answered as wished\n"
         "  confidence  0.75\n"
-        "  searches    0\n"
+        "  searches    2\n"
         "\noutput\n  Yes.\n"
         '\ntool calls\n  [{"id":"c"}]\n'
         "\nreasoning\n  First.\n  Then.\n"
@@ -173,6 +179,29 @@ def test_a_row_without_attempts_is_short() -> None:
         render_row({"row": 9, "status": "pending", "attempts": []})
         == "row 9: pending - not finished; the next run goes on with it"
     )
+
+
+def test_searches_that_nobody_made_are_not_shown() -> None:
+    """The journal counts them for every job; a screen about pictures needs no such line."""
+    assert "searches" not in render_row({"row": 7, "status": "ok", "searches": 0, "attempts": []})
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("answered", "answered"),
+        ("round", "answered, and goes on in another round"),
+        ("refused", "ended without an answer"),
+        ("unknown", "end not known, perhaps paid"),
+        ("never", "not carried out"),
+        ("sent", "no end yet"),
+    ],
+)
+def test_how_an_attempt_ended_is_said_in_words(state: str, said: str) -> None:
+    """A cancelled one was not refused; why it ended stands below, by its kind."""
+    attempt = {"state": state, "sent_at": 0.0, "error_kind": "cancelled"}
+    screen = render_row({"row": 7, "status": "pending", "attempts": [attempt]})
+    assert f"attempt 1 of 1: {said}, sent 1970-01-01 00:00:00 UTC\n  error_kind  cancelled" in screen
 
 
 def test_a_run_with_samples_is_as_far_as_its_answers_are() -> None:

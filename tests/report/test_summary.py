@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.events import RunFinished
+from pipeline.events import Calls, RunFinished
 from pipeline.records import Usage
 from pipeline.report.summary import closing
 
@@ -55,6 +55,7 @@ def test_what_is_not_ok_comes_with_its_kinds_and_with_what_mends_it(finished: Fi
     [
         (130, "interrupted, 5 rows pending: the same command goes on from here"),
         (143, "interrupted, 5 rows pending: the same command goes on from here"),
+        (5, "stopped, 5 rows pending: once the functions end in time, the same command goes on from here"),
         (6, "stopped, 5 rows pending: once the error is mended, the same command goes on from here"),
         (7, "stopped, 5 rows pending: once the error is mended, the same command goes on from here"),
         (1, "not finished, 5 rows pending: the same command goes on from here"),
@@ -87,6 +88,29 @@ def test_attempts_that_may_have_been_paid_are_named_as_such(finished: Finished) 
     """An attempt whose end is unknown is counted, and its tokens are not taken for 0."""
     screen = closing(replace(finished(ok=2), maybe_paid=1, attempts=3, usage=Usage()))
     assert "  tokens     unknown\n  attempts   3, 1 of them perhaps paid without an answer" in screen
+
+
+def test_functions_that_failed_are_named_with_their_first_error(finished: Finished) -> None:
+    """A run may end well although a function failed in every row; those that always ran well need no line."""
+    functions = (
+        Calls("shelf", 9),
+        Calls("boom", 2, 2, "ValueError: too far"),
+        Calls(None, 1, 1, "there is no function bang; the functions are: boom, shelf"),
+    )
+    screen = closing(replace(finished(ok=2), functions=functions))
+    assert screen.endswith(
+        "  attempts   2\n"
+        "  functions  boom failed 2 of 2 calls: ValueError: too far\n"
+        "             names that no function has failed 1 of 1 call: there is no function bang; the functions are: boom, shelf"
+    )
+
+
+def test_calls_add_up_and_keep_the_first_error() -> None:
+    """Later errors are counted."""
+    calls = Calls("boom")
+    for error in (None, "first", "second"):
+        calls = calls.and_one(error)
+    assert calls == Calls("boom", 3, 2, "first")
 
 
 def test_a_run_that_sent_nothing_has_no_tokens(finished: Finished) -> None:

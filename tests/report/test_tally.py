@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.events import AttemptFailed, Paused
+from pipeline.events import AttemptFailed, FunctionCalled, Paused
 from pipeline.records import Status
 from pipeline.report.tally import Pace, Tally
 
@@ -28,6 +28,17 @@ def test_a_failed_attempt_and_its_failed_row_are_one_problem(started, row, clock
     tally.hear(row(1, Status.FAILED, "media", "no image"))
     tally.hear(row(2, Status.TRUNCATED, "max_output_tokens"))
     assert tally.problems == {"timeout": 2, "media": 1}
+
+
+def test_functions_that_fail_are_problems_and_those_that_run_well_are_none(started, clock) -> None:
+    """Each function is counted by itself; the attempts that are waited for are not touched."""
+    tally = Tally(clock)
+    tally.hear(started(3))
+    for error in ("ValueError: odd", None, "ValueError: even"):
+        tally.hear(FunctionCalled(1, "boom", error))
+    tally.hear(FunctionCalled(2, None, "there is no function bang"))
+    assert tally.problems == {"function boom": 2, "function": 1}
+    assert tally.awaited == 0
 
 
 def test_time_left_is_not_guessed_too_early(started, row, clock) -> None:
