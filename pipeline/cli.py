@@ -25,8 +25,9 @@ Exit codes:
   0  every row is ok             1  finished, some rows are not ok
   2  the spec or the command line is wrong
   3  the data is wrong           4  the run directory is in use
-  5  functions of the job hang   6  the provider refuses everyone
-  7  the disk failed             70  a mistake of the program's own
+  6  the provider refuses everyone
+  7  the disk failed             8  functions of the job hang
+  70  a mistake of the program's own
   130, 143  interrupted; the same command goes on
 """
 

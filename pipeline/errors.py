@@ -7,14 +7,15 @@
     │   ├── SpecError            exit 2   the job spec or the command line is wrong
     │   ├── DataError            exit 3   the input cannot be read, or misses what the job needs
     │   ├── RunDirectoryError    exit 4   the run directory is in use, or is not one of ours
-    │   ├── FunctionsHang        exit 5   the job's functions hold every place and do not end
     │   ├── ProviderRefused      exit 6   key, quota, model or breaker: the provider refuses everyone
     │   ├── DiskFailed           exit 7   the journal or the output could not be made durable
+    │   ├── FunctionsHang        exit 8   the job's functions hold every place and do not end
     │   ├── Crashed              exit 70  a mistake of this program's own
     │   └── Interrupted          exit 130 or 143, resumable
     └── RowError                 this row fails, its neighbours go on
         ├── PromptError          the row cannot be turned into a request
-        ├── MediaError           a picture of the row cannot be sent
+        ├── MediaError           a picture, video or file of the row cannot be sent
+        ├── Unfetched            the provider has an answer that could not be fetched; the next run looks again
         └── AttemptError         one attempt ended without a usable reply
 
 Two questions decide what happens: *whose* error is it (``scope``: does the row fail, or the run?) and *is waiting worth it*
@@ -109,7 +110,7 @@ class RunDirectoryError(RunError):
 class FunctionsHang(RunError):
     """The job's functions run on past their time and hold every place there is, so that no further call could start."""
 
-    exit_code = 5
+    exit_code = 8
 
 
 class ProviderRefused(RunError):

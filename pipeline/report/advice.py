@@ -34,9 +34,9 @@ _MENDABLE: Mapping[Status, tuple[str, str]] = {
 # How a run that ended before its rows did is called, by exit code, and what has to happen before it can go on. What refused or failed is
 # said by the error that ends such a run.
 _STOPPED: Mapping[int, tuple[str, str]] = {
-    5: ("stopped", "once the functions end in time, "),
     6: ("stopped", "once the error is mended, "),
     7: ("stopped", "once the error is mended, "),
+    8: ("stopped", "once the functions end in time, "),
     130: ("interrupted", ""),
     143: ("interrupted", ""),
 }

@@ -27,7 +27,7 @@ _ENDINGS: Mapping[int, str] = {
     1: "finished: some rows are not ok",
     2: "stopped: the spec is wrong, or nothing was sent",
     3: "stopped: the data is wrong",
-    5: "stopped: the job's functions hang",
+    8: "stopped: the job's functions hang",
     6: "stopped: the provider refuses everyone",
     7: "stopped: the disk failed",
     130: "interrupted",
