@@ -27,9 +27,9 @@ _ENDINGS: Mapping[int, str] = {
     1: "finished: some rows are not ok",
     2: "stopped: the spec is wrong, or nothing was sent",
     3: "stopped: the data is wrong",
-    8: "stopped: the job's functions hang",
     6: "stopped: the provider refuses everyone",
     7: "stopped: the disk failed",
+    8: "stopped: the job's functions hang",
     130: "interrupted",
     143: "interrupted",
 }

@@ -55,7 +55,7 @@ def test_what_is_not_ok_comes_with_its_kinds_and_with_what_mends_it(finished: Fi
     [
         (130, "interrupted, 5 rows pending: the same command goes on from here"),
         (143, "interrupted, 5 rows pending: the same command goes on from here"),
-        (5, "stopped, 5 rows pending: once the functions end in time, the same command goes on from here"),
+        (8, "stopped, 5 rows pending: once the functions end in time, the same command goes on from here"),
         (6, "stopped, 5 rows pending: once the error is mended, the same command goes on from here"),
         (7, "stopped, 5 rows pending: once the error is mended, the same command goes on from here"),
         (1, "not finished, 5 rows pending: the same command goes on from here"),
