@@ -7,12 +7,13 @@ Everything else can be sent through ``extra_body``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pipeline.wire.credentials import exposed
 from pipeline.wire.shape import (
     Complaint,
+    Path,
     Shape,
     boolean,
     choice,
@@ -36,8 +37,8 @@ __all__ = [
     "advise",
     "check_parameters",
     "identity_of",
-    "only_text",
     "reference",
+    "texts",
 ]
 
 
@@ -209,9 +210,18 @@ def identity_of(body: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in body.items() if name not in PARAMETERS or PARAMETERS[name].identity}
 
 
-def only_text(name: str, *, inside: bool = False) -> bool:
-    """Say whether a parameter, or what stands ``inside`` of it, is nothing but text, so that a number from a table is written out."""
-    return name == "metadata" if inside else name in PARAMETERS and PARAMETERS[name].shape.types == (str,)
+def texts(request: Mapping[str, object]) -> Iterator[tuple[Path, str, Shape | None]]:
+    """Yield every text in a request, with its path from ``request`` down and what may stand there; None where no page says it."""
+    for name, value in request.items():
+        yield from _texts(value, ("request", name), PARAMETERS[name].shape if name in PARAMETERS else None)
+
+
+def _texts(value: object, path: Path, shape: Shape | None) -> Iterator[tuple[Path, str, Shape | None]]:
+    if isinstance(value, str):
+        yield path, value, shape
+    members = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in members:
+        yield from _texts(member, (*path, key), None if shape is None else shape.below(value, key))
 
 
 def reference() -> list[tuple[str, str, str, str]]:

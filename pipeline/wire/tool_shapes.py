@@ -45,12 +45,16 @@ _FUNCTION = _some(
 _NESTED_FUNCTION = _some({"function": _FUNCTION})
 
 
-def _flat_or_nested(value: object, path: Path) -> Iterator[Complaint]:
-    nested = isinstance(value, Mapping) and "function" in value
-    yield from (_NESTED_FUNCTION if nested else _FUNCTION).complaints(value, path)
+def _form(value: object) -> Shape:
+    return _NESTED_FUNCTION if isinstance(value, Mapping) and "function" in value else _FUNCTION
 
 
-_ANY_FUNCTION = Shape("a function, flat or nested", (Mapping,), _flat_or_nested)
+_ANY_FUNCTION = Shape(
+    "a function, flat or nested",
+    (Mapping,),
+    lambda value, path: _form(value).complaints(value, path),
+    lambda value, key: _form(value).below(value, key),
+)
 _CUSTOM = _some(
     {
         "name": text(),
@@ -196,7 +200,7 @@ TOOL = tagged(
         **dict.fromkeys(("web_search", "web_search_2025_08_26"), _WEB_SEARCH),
         **dict.fromkeys(("web_search_preview", "web_search_preview_2025_03_11"), _WEB_SEARCH_PREVIEW),
         "file_search": _FILE_SEARCH,
-        "mcp": Shape(_MCP.says, (Mapping,), _one_server),
+        "mcp": Shape(_MCP.says, (Mapping,), _one_server, _MCP.below),
         "remote_mcp": _REMOTE_MCP,
         "code_interpreter": _some(
             {"container": either(text(), tagged({"auto": _CONTAINER}, closed=True))}, "container"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.wire.parameters import PARAMETERS, Complaint, advise, check_parameters, identity_of, reference
+from pipeline.wire.parameters import PARAMETERS, Complaint, advise, check_parameters, identity_of, reference, texts
 
 NAMES = {
     *("background", "context_management", "conversation", "include", "input", "instructions", "max_output_tokens"),
@@ -229,6 +229,60 @@ def test_all_mistakes_are_reported_at_once() -> None:
     request = {"temperature": 3, "topp": 1, "tools": [{"type": "function"}, {}], "reasoning": {"effort": "x", "y": 1}}
 
     assert len(check_parameters(request)) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "read"),
+    [
+        ("temperature", "0.5", 0.5),
+        ("temperature", " 1\n", 1),
+        ("temperature", "null", None),
+        ("temperature", "nan", "nan"),
+        ("temperature", "", ""),
+        ("max_output_tokens", "1e2", 100),
+        ("max_output_tokens", "1.5", 1.5),
+        ("parallel_tool_calls", "True", True),
+        ("parallel_tool_calls", "FALSE", False),
+        ("include", '["a"]', '["a"]'),
+        ("reasoning", "{}", "{}"),
+        ("user", "7", "7"),
+        ("conversation", "7", "7"),
+        ("truncation", "null", "null"),
+    ],
+)
+def test_a_text_is_read_as_what_it_means_where_no_text_fits(name: str, written: str, read: object) -> None:
+    """Numbers, truth values and null, as JSON or a spreadsheet writes them; all else stays text and is complained about."""
+    given = PARAMETERS[name].shape.read(written)
+
+    assert (given, type(given)) == (read, type(read))
+
+
+@given(st.sampled_from(sorted(NAMES)), st.text())
+def test_reading_a_text_never_stumbles(name: str, written: str) -> None:
+    """Whatever a cell holds becomes a plain value."""
+    assert isinstance(PARAMETERS[name].shape.read(written), str | int | float | None)
+
+
+def test_every_text_of_a_request_knows_what_may_stand_in_its_place() -> None:
+    """Also below a tool's type, a flat or nested function and a stored prompt; where no page says it, nothing is known."""
+    request = {
+        "temperature": "a",
+        "reasoning": {"effort": "b", "new": "c"},
+        "tools": [{"type": "mcp", "timeout": "d"}, {"type": "function", "function": {"strict": "e"}}, {"type": "x"}],
+        "prompt": {"variables": {"k": {"type": "input_text", "text": "f"}}},
+        "not_ours": ["g"],
+    }
+    found = {text: None if shape is None else shape.says for _, text, shape in texts(request)}
+
+    assert [found[letter] for letter in "acdefg"] == [
+        "a number from 0 to 2",
+        None,
+        "a number of at least 0",
+        "true or false",
+        None,
+        None,
+    ]
+    assert [path for path, text, _ in texts(request) if text == "e"] == [("request", "tools", 1, "function", "strict")]
 
 
 def test_a_conversation_and_a_previous_response_exclude_each_other() -> None:
