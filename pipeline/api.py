@@ -21,7 +21,8 @@ from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.table import write_csv, write_table
-from pipeline.engine.check import Prepared, first_requests, prepare, replaces_input
+from pipeline.engine.check import Prepared, prepare, replaces_input
+from pipeline.engine.first import first_requests
 from pipeline.engine.live import Brake
 from pipeline.engine.session import Consent, Offer, metadata, run_job
 from pipeline.engine.sizes import size_notes

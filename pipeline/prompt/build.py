@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pipeline.cost.tokens import request_weight
-from pipeline.errors import NullCell, PromptError, SpecError
+from pipeline.errors import NullCell, Problem, PromptError, SpecError
 from pipeline.prompt.conversation import column_messages, raw_input
 from pipeline.prompt.media import MediaFinder
 from pipeline.prompt.parts import Parts, text_part
@@ -113,8 +113,10 @@ class RequestBuilder:
             name: self._rendered(("request", name), value, row, context) for name, value in self._job.request.items()
         }
         if complaints := check_parameters(body):
-            first = complaints[0]
-            raise PromptError(f"{'.'.join(map(str, first.path))} {first.message}")
+            problems = [
+                Problem(".".join(map(str, each.path)), each.message, suggestion=each.suggestion) for each in complaints
+            ]
+            raise PromptError("; ".join(f"{each.where} {each.message}" for each in problems), problems=problems)
         return body
 
     def _rendered(self, place: tuple[str, ...], value: object, row: Row, context: Context) -> object:

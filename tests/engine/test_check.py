@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from pipeline import api
-from pipeline.engine.check import Prepared, check_key, first_requests, is_loopback, prepare
+from pipeline.engine.check import Prepared, check_key, is_loopback, prepare
+from pipeline.engine.first import first_requests
 from pipeline.errors import DataError, RowError, SpecError
 from pipeline.records import Request
 from pipeline.spec.job import Job
@@ -299,6 +300,36 @@ def test_the_first_requests_are_those_of_the_first_rows(folder: Path) -> None:
     prepared = checked(folder, input={"path": "t.csv", "where": "id = '2'"})
     assert [row for row, _ in first_requests(prepared, 1)] == [1]
     assert [row for row, _ in first_requests(checked(folder), 1)] == [0]
+
+
+def test_what_keeps_every_row_from_asking_is_found_at_its_place(folder: Path) -> None:
+    """All mistakes of the first rows at once, each place once, with its line and what was meant."""
+    with pytest.raises(SpecError) as error:
+        checked(
+            folder,
+            request={
+                "temperature": "{{ title }}",
+                "truncation": "{{ 'atuo' }}",
+                "top_p": "{% if id == '2' %}x{% else %}1{% endif %}",
+            },
+        )
+    found = [(each.where, each.message.partition(", not")[2], each.suggestion) for each in error.value.problems]
+    assert found == [
+        ("request.temperature", " 'Alien' (row 0; no row makes a request)", None),
+        ("request.truncation", " 'atuo' (row 0; no row makes a request)", "auto"),
+        ("request.top_p", " 'x' (row 1; no row makes a request)", None),
+    ]
+    assert all(problem.line for problem in error.value.problems)
+    assert error.value.hint == "mend the template, or the cells that it reads"
+
+
+@pytest.mark.parametrize("template", ["{{ title + 1 }}", "{{ title.a.b }}", "{{ title|nofilter }}", "{{ title() }}"])
+def test_a_template_that_works_for_no_row_has_its_line(folder: Path, template: str) -> None:
+    """What only a row can show is said where the template stands."""
+    with pytest.raises(SpecError, match="no row makes a request") as error:
+        checked(folder, prompt=[{"text": "x"}, {"text": template}])
+    (problem,) = error.value.problems
+    assert (problem.where, problem.line is not None) == ("prompt.user[1].text", True)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from pipeline import api
-from pipeline.engine.check import first_requests
+from pipeline.engine.first import first_requests
 from pipeline.engine.starter import starter
 from pipeline.errors import DataError, SpecError
 from pipeline.records import Media, Request

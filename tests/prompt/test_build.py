@@ -251,6 +251,16 @@ def test_a_parameter_out_of_range_fails_its_row_alone(build: Build, name: str, v
         build("x", {"v": value}, request={name: "{{ v }}"})
 
 
+def test_all_mistakes_of_a_rows_parameters_are_told(build: Build) -> None:
+    """In one message, and each by its place."""
+    with pytest.raises(PromptError) as error:
+        build("x", {"v": 3}, request={"temperature": "{{ v }}", "top_p": "{{ v }}"})
+    assert error.value.message == (
+        "request.temperature must be a number from 0 to 2, not 3; request.top_p must be a number from 0 to 1, not 3"
+    )
+    assert [problem.where for problem in error.value.problems] == ["request.temperature", "request.top_p"]
+
+
 @pytest.mark.parametrize("place", ["metadata", "user", "prompt_cache_key", "previous_response_id", "safety_identifier"])
 def test_a_number_is_written_out_where_only_text_may_stand(build: Build, place: str) -> None:
     """A row's number is a fine value of metadata, and of whatever else holds nothing but text."""
