@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.engine.feed import everything, questions
 from pipeline.errors import NullCell, Problem, PromptError, RowError, SpecError
-from pipeline.wire.encode import cautions, refusals
+from pipeline.wire.encode import cautions, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from pipeline.engine.check import Prepared
     from pipeline.records import Request
     from pipeline.spec.job import Job
+    from pipeline.wire.encode import Refusal
 
 FIRST_ROWS = 20
 """Looked at before the run; enough to tell a mistake of the job from one of a row."""
 
 _MEND = "mend the template, or the cells that it reads"
+_ELSEWHERE = "choose another provider, or say in provider.overrides that this server takes it nevertheless"
 
 
 def first_requests(prepared: Prepared, rows: int) -> Iterator[tuple[int, Request | RowError]]:
@@ -45,9 +47,10 @@ def check_first(prepared: Prepared) -> tuple[str, ...]:
     failed = [(row, error) for row, error in asking if isinstance(error, PromptError)]
     if failed and len(failed) == len(asking):
         raise SpecError(_mistakes(job, failed), source=job.source, hint=failed[0][1].hint or _MEND)
-    reasons = [refusals(request.body, dialect) for request in built]
+    reasons = [refused(request.body, dialect) for request in built]
     if reasons and all(reasons):
-        raise SpecError([Problem("prompt", reason) for reason in reasons[0]], source=job.source)
+        problems = [job.problem(place, each.reason) for each in reasons[0] for place in _places(job, each)]
+        raise SpecError(problems, source=job.source, hint=_ELSEWHERE)
     return tuple(dict.fromkeys(caution for request in built for caution in cautions(request.body, dialect)))
 
 
@@ -59,3 +62,16 @@ def _mistakes(job: Job, failed: Sequence[tuple[int, PromptError]]) -> list[Probl
             message = f"{place.message} (row {row}; no row makes a request)"
             found.setdefault(place.where, job.problem(place.where, message, suggestion=place.suggestion))
     return list(found.values())
+
+
+def _places(job: Job, refusal: Refusal) -> list[str]:
+    """Return where in the spec stands what a dialect refuses: at the prompt as a whole, where a column brought it."""
+    prompt, name = job.prompt, refusal.name
+    turns = () if isinstance(prompt.messages, str) else prompt.messages or ()
+    places = {
+        "part": [f"{place}.{name}" for place, part in prompt.parts if part.kind == name],
+        "role": [f"prompt.messages.{index}.role" for index, turn in enumerate(turns) if turn.role == name],
+        "tools": ["request.tools" if "tools" in job.request else "tools"],
+        "parameter": [f"request.{name}"] if name in job.request else [],
+    }
+    return places[refusal.about] or ["prompt"]

@@ -239,26 +239,22 @@ def _texts(job: Job) -> list[tuple[str, str]]:
     texts = [("model", job.model)]
     if job.prompt.system is not None:
         texts.append(("prompt.system", job.prompt.system))
-    for place, content in _contents(job):
-        if isinstance(content, str):
-            texts.append((place, content))
-            continue
-        for index, part in enumerate(content):
-            if part.kind == "text" or not _names_column(part.source):
-                texts.append((f"{place}.{index}.{part.kind}", part.source))
-            if part.filename is not None:
-                texts.append((f"{place}.{index}.filename", part.filename))
+    texts += [(place, content) for place, content in job.prompt.contents if isinstance(content, str)]
+    for place, part in job.prompt.parts:
+        if part.kind == "text" or not _names_column(part.source):
+            texts.append((f"{place}.{part.kind}", part.source))
+        if part.filename is not None:
+            texts.append((f"{place}.filename", part.filename))
     return texts
 
 
 def _raw_columns(job: Job) -> list[tuple[str, str]]:
     """Every place of a prompt where a column's own value is used: media and whole inputs."""
-    columns = []
-    for place, content in _contents(job):
-        if not isinstance(content, str):
-            for index, part in enumerate(content):
-                if part.kind != "text" and _names_column(part.source):
-                    columns.append((f"{place}.{index}.{part.kind}", sole_column(part.source) or part.source))
+    columns = [
+        (f"{place}.{part.kind}", sole_column(part.source) or part.source)
+        for place, part in job.prompt.parts
+        if part.kind != "text" and _names_column(part.source)
+    ]
     if isinstance(job.prompt.messages, str):
         columns.append(("prompt.messages", job.prompt.messages))
     if job.prompt.input is not None:
@@ -269,17 +265,6 @@ def _raw_columns(job: Job) -> list[tuple[str, str]]:
 def _names_column(source: str) -> bool:
     """Tell whether what a part says of its media is a column, whose value is used as it is."""
     return not is_template(source) or sole_column(source) is not None
-
-
-def _contents(job: Job) -> list[tuple[str, str | Sequence[Part]]]:
-    contents: list[tuple[str, str | Sequence[Part]]] = []
-    if job.prompt.user is not None:
-        contents.append(("prompt.user", job.prompt.user))
-    if not isinstance(job.prompt.messages, str):
-        contents += [
-            (f"prompt.messages.{index}.content", turn.content) for index, turn in enumerate(job.prompt.messages or ())
-        ]
-    return contents
 
 
 def _weight(body: Mapping[str, object]) -> int:

@@ -206,14 +206,48 @@ def test_an_address_that_is_none_is_found(folder: Path, url: str) -> None:
     assert "provider.base_url" in refused(folder, provider={"base_url": url})
 
 
-def test_what_the_dialect_does_not_take_is_found_by_the_first_rows(folder: Path) -> None:
-    """A job that asks for what its provider has not is refused as a whole."""
-    said = refused(
-        folder,
-        prompt={"messages": [{"role": "developer", "content": "x"}]},
-        provider={"name": "qingbo", "base_url": "http://127.0.0.1:1/v1"},
-    )
-    assert "has no role developer" in said
+QINGBO = {"name": "qingbo", "base_url": "http://127.0.0.1:1/v1"}
+CUSTOM = {"request": {"tools": [{"type": "custom", "name": "note"}]}}
+STRICT = {
+    "base_url": "http://127.0.0.1:1/v1",
+    "overrides": {"undocumented": "refuse", "documented": ["model", "input"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "where", "said"),
+    [
+        (
+            {"prompt": {"messages": [{"role": "user", "content": "x"}, {"role": "developer", "content": "x"}]}},
+            ["prompt.messages[1].role"],
+            "qingbo has no role developer",
+        ),
+        (
+            {"prompt": [{"text": "x"}, {"file": "https://x/{{ id }}.pdf"}, {"file": "https://y/{{ id }}.pdf"}]},
+            ["prompt.user[1].file", "prompt.user[2].file"],
+            "qingbo takes no file; openai does",
+        ),
+        (
+            {"prompt": {"messages": [{"role": "user", "content": [{"image_id": "title"}]}]}},
+            ["prompt.messages[0].content[0].image_id"],
+            "qingbo takes no image_id; openai does; give its URL or its bytes",
+        ),
+        ({"prompt": {"input": "raw"}}, ["prompt"], "qingbo takes no file; openai does"),
+        (CUSTOM, ["request.tools"], "qingbo takes no tool custom"),
+        ({"request": {"truncation": "auto"}, "provider": STRICT}, ["request.truncation"], "does not list truncation"),
+    ],
+)
+def test_what_the_dialect_does_not_take_is_found_by_the_first_rows(
+    folder: Path, settings: Any, where: list[str], said: str
+) -> None:
+    """A job that asks for what its provider has not is refused as a whole, where it asks for it, with what to do."""
+    raw = '[{""role"": ""user"", ""content"": [{""type"": ""input_file"", ""file_url"": ""https://x/a.pdf""}]}]'
+    (folder / "t.csv").write_text(f'id,title,raw\n1,Alien,"{raw}"\n')
+    with pytest.raises(SpecError) as error:
+        checked(folder, **{"provider": QINGBO, **settings})
+    assert [problem.where for problem in error.value.problems] == where
+    assert all(said in problem.message and problem.line for problem in error.value.problems)
+    assert "provider.overrides" in str(error.value.hint)
 
 
 def test_parameters_that_a_page_does_not_list_are_told(folder: Path) -> None:
