@@ -95,9 +95,9 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that was probably meant, or None."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+def closest(name: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """Return the known name that was probably meant, or None. A ``likeness`` of 1 takes the very same name only."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=likeness)), None)
 
 
 def anything(says: str) -> Shape:
