@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from pipeline.wire.dialect import DIALECTS, DOCUMENTED_TOOLS, Dialect
+from pipeline.wire.dialect import DIALECTS, Dialect
+from pipeline.wire.tool_shapes import DOCUMENTED_TOOLS
 from pipeline.wire.tools import has_timeout, members, strict_qualifies, translated, untranslatable
 
 __all__ = ["NEEDS_STORING", "Refusal", "cautions", "encode", "refusals", "refused", "strict_qualifies"]

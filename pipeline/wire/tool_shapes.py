@@ -24,7 +24,26 @@ from pipeline.wire.shape import (
     text,
 )
 
-__all__ = ["TOOL", "TOOL_CHOICE"]
+__all__ = ["DOCUMENTED_TOOLS", "TOOL", "TOOL_CHOICE"]
+
+# OpenAI's reference has these 15 kinds, some under two names. `mcp` and `remote_mcp` are two names of one, translated into each other.
+DOCUMENTED_TOOLS = frozenset(
+    {
+        *(
+            "function",
+            "custom",
+            "namespace",
+            "tool_search",
+            "mcp",
+            "file_search",
+            "code_interpreter",
+            "image_generation",
+        ),
+        *("web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"),
+        *("computer", "computer_use", "computer_use_preview", "shell", "local_shell", "apply_patch"),
+    }
+)
+"""Every kind of tool that a vendor's page names, as this package calls it."""
 
 
 def _some(fields: Mapping[str, Shape], *required: str) -> Shape:
