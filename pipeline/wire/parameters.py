@@ -25,10 +25,11 @@ from pipeline.wire.shape import (
     number,
     pairs,
     record,
+    shown,
     tagged,
     text,
 )
-from pipeline.wire.tool_shapes import TOOL, TOOL_CHOICE
+from pipeline.wire.tool_shapes import DOCUMENTED_TOOLS, TOOL, TOOL_CHOICE
 
 __all__ = [
     "PARAMETERS",
@@ -162,6 +163,20 @@ _ROWS = (
 
 PARAMETERS: Mapping[str, Parameter] = {parameter.name: parameter for parameter in _ROWS}
 
+_TOOL_TYPES = DOCUMENTED_TOOLS | {"remote_mcp"}
+_INCLUDE = frozenset(
+    {
+        "code_interpreter_call.outputs",
+        "computer_call_output.output.image_url",
+        "file_search_call.results",
+        "message.input_image.image_url",
+        "message.output_text.logprobs",
+        "reasoning.encrypted_content",
+        "web_search_call.action.sources",
+        "web_search_call.results",
+    }
+)
+
 # What other APIs call these; too far from our names for a spelling match.
 _OTHER_NAMES: Mapping[str, str] = {
     "functions": "tools",
@@ -202,7 +217,7 @@ def check_parameters(request: Mapping[str, object]) -> list[Complaint]:
 
 def advise(request: Mapping[str, object]) -> list[str]:
     """Return a sentence for everything that is allowed but probably not meant."""
-    return [sentence for applies, sentence in _ADVICE if applies(request)]
+    return [*_strange_words(request), *(sentence for applies, sentence in _ADVICE if applies(request))]
 
 
 def identity_of(body: Mapping[str, object]) -> dict[str, object]:
@@ -240,6 +255,20 @@ def _mapping(value: object) -> Mapping[str, object]:
 def _tools(request: Mapping[str, object]) -> list[Mapping[str, object]]:
     tools = request.get("tools")
     return [_mapping(tool) for tool in tools] if isinstance(tools, list | tuple) else []
+
+
+def _strange_words(request: Mapping[str, object]) -> Iterator[str]:
+    """Yield a sentence for each word of an open list that no page has; one that is much like a known one was hardly meant."""
+    types = [(f"tools[{index}].type", tool.get("type")) for index, tool in enumerate(_tools(request))]
+    include = request.get("include")
+    included = include if isinstance(include, list | tuple) else ()
+    asked = [(f"include[{index}]", value) for index, value in enumerate(included)]
+    for written, known in ((types, _TOOL_TYPES), (asked, _INCLUDE)):
+        for place, word in written:
+            if isinstance(word, str) and not is_template(word) and word not in known:
+                meant = closest(word, sorted(known))
+                mend = f" - did you mean {meant!r}?" if meant else "; it is sent as it is"
+                yield f"request.{place} {shown(word)} is on no vendor's page{mend}"
 
 
 def _long_identifier(request: Mapping[str, object]) -> bool:

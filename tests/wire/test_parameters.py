@@ -325,6 +325,16 @@ def test_no_value_makes_the_check_stumble(request_: dict[str, object]) -> None:
         ({"tools": [{"type": "local_shell"}]}, "not answered"),
         ({"tools": [{"type": "shell", "environment": {"type": "local"}}]}, "not answered"),
         ({"tools": [{"type": "mcp", "require_approval": "always"}]}, "approval"),
+        (
+            {"tools": [{"type": "shell"}, {"type": "websearch"}]},
+            "request.tools[1].type 'websearch' is on no vendor's page - did you mean 'web_search'?",
+        ),
+        ({"tools": [{"type": "hologram"}]}, "'hologram' is on no vendor's page; it is sent as it is"),
+        (
+            {"include": ["message.output_text.logprobs", "web_search_call.result"]},
+            "request.include[1] 'web_search_call.result' is on no vendor's page - did you mean 'web_search_call.results'?",
+        ),
+        ({"include": ["x"]}, "request.include[0] 'x' is on no vendor's page; it is sent as it is"),
     ],
 )
 def test_what_is_allowed_but_hardly_meant_gets_a_warning(request_: dict[str, object], about: str) -> None:
@@ -343,6 +353,8 @@ def test_what_is_allowed_but_hardly_meant_gets_a_warning(request_: dict[str, obj
         {"safety_identifier": "{{ a_placeholder_whose_name_is_far_longer_than_the_limit_of_sixty_four }}"},
         {"truncation": "disabled"},
         {"top_logprobs": 3, "include": ["message.output_text.logprobs"]},
+        {"include": ["{{ wanted }}"], "tools": [{"type": "{{ kind }}"}]},
+        {"include": "{{ wanted }}", "tools": [{"type": "remote_mcp"}, {"type": "web_search_2025_08_26"}]},
         {"tools": [{"type": "mcp", "server_label": "s"}, {"type": "shell"}, {"type": "function", "name": "f"}]},
     ],
 )
