@@ -93,8 +93,7 @@ def check(spec: str | Path, *, sets: Sequence[str] = (), allow_code: bool = Fals
     """Check a job spec against its input; nothing is sent. With ``allow_code`` the functions that the job names are loaded.
 
     Returns the checked job, whose ``notes`` are warnings, which of the first rows would send nothing, and what is worth knowing of their
-    pictures. Raises ``SpecError`` with every
-    mistake at once, or ``DataError``.
+    pictures. Raises ``SpecError`` with every mistake at once, or ``DataError``.
     """
     prepared = _checked(spec, sets, allow_code=allow_code)
     return replace(prepared, notes=(*prepared.notes, *silent_notes(prepared), *size_notes(prepared)))
