@@ -21,9 +21,11 @@ from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.table import write_csv, write_table
-from pipeline.engine.check import Prepared, first_requests, prepare, replaces_input
+from pipeline.engine.check import Prepared, prepare, replaces_input
+from pipeline.engine.first import first_requests
 from pipeline.engine.live import Brake
 from pipeline.engine.session import Consent, Offer, metadata, run_job
+from pipeline.engine.silent import silent_notes
 from pipeline.engine.sizes import size_notes
 from pipeline.engine.starter import starter
 from pipeline.engine.tokens import token_variables
@@ -90,11 +92,11 @@ def init(table: str | Path, target: str | Path = "job.yaml") -> Path:
 def check(spec: str | Path, *, sets: Sequence[str] = (), allow_code: bool = False) -> Prepared:
     """Check a job spec against its input; nothing is sent. With ``allow_code`` the functions that the job names are loaded.
 
-    Returns the checked job, whose ``notes`` are warnings, and what is worth knowing of the first pictures. Raises ``SpecError`` with every
-    mistake at once, or ``DataError``.
+    Returns the checked job, whose ``notes`` are warnings, which of the first rows would send nothing, and what is worth knowing of their
+    pictures. Raises ``SpecError`` with every mistake at once, or ``DataError``.
     """
     prepared = _checked(spec, sets, allow_code=allow_code)
-    return replace(prepared, notes=(*prepared.notes, *size_notes(prepared)))
+    return replace(prepared, notes=(*prepared.notes, *silent_notes(prepared), *size_notes(prepared)))
 
 
 def _checked(spec: str | Path, sets: Sequence[str], *, allow_code: bool) -> Prepared:

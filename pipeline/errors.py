@@ -155,9 +155,16 @@ class RowError(PipelineError):
 
 
 class PromptError(RowError):
-    """The row cannot be turned into a request: a null cell, a template that fails, a parameter out of range."""
+    """The row cannot be turned into a request: a null cell, a template that fails, a parameter out of range.
+
+    ``problems`` holds the mistakes by their places in the spec, where they are known.
+    """
 
     kind = "prompt"
+
+    def __init__(self, message: str, *, hint: str | None = None, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = tuple(problems)
 
 
 class NullCell(PromptError):

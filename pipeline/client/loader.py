@@ -14,7 +14,7 @@ from pipeline.client.fetch import Fetcher, FetchRules
 from pipeline.errors import MediaError
 from pipeline.media.attachments import Attachment, VideoRules, attach_file, attach_video
 from pipeline.media.cache import PreparedCache
-from pipeline.media.load import LARGEST_SOURCE, read_media
+from pipeline.media.load import LARGEST_SOURCE, labelled, read_media
 from pipeline.media.prepare import ImageRules, PreparedImage
 
 if TYPE_CHECKING:
@@ -48,6 +48,25 @@ def largest_source(rules: MediaRules, dialect: Dialect) -> int:
     return max(LARGEST_SOURCE, dialect.max_image_bytes) if shrinks else dialect.max_image_bytes
 
 
+def video_rules(dialect: Dialect) -> VideoRules:
+    """Return what a video must be like, by the dialect's limits."""
+    return VideoRules(dialect.video_formats, dialect.max_video_bytes, dialect.max_video_s)
+
+
+def largest_bytes(rules: MediaRules, dialect: Dialect) -> Mapping[MediaKind, int]:
+    """Return how many bytes media of each kind may have before they are prepared."""
+    return {
+        "image": largest_source(rules, dialect),
+        "video": dialect.max_video_bytes,
+        "file": dialect.max_file_bytes,
+    }
+
+
+def not_a_url(media: Media) -> MediaError:
+    """Return the error for media that would have to leave as bytes where the job sends nothing but URLs."""
+    return MediaError(f"{media.label} is no URL, and media.send is url", hint="set media.send to auto")
+
+
 class Loader(AbstractAsyncContextManager["Loader"]):
     """The media of a run on their way out, read and prepared in as many threads as there are cores, fetched where the job allows it.
 
@@ -57,12 +76,8 @@ class Loader(AbstractAsyncContextManager["Loader"]):
     def __init__(self, rules: MediaRules, dialect: Dialect) -> None:
         self._send = rules.send
         self._rules = image_rules(rules, dialect)
-        self._video_rules = VideoRules(dialect.video_formats, dialect.max_video_bytes, dialect.max_video_s)
-        self._largest: Mapping[MediaKind, int] = {
-            "image": largest_source(rules, dialect),
-            "video": dialect.max_video_bytes,
-            "file": dialect.max_file_bytes,
-        }
+        self._video_rules = video_rules(dialect)
+        self._largest = largest_bytes(rules, dialect)
         fetches = rules.fetch and rules.send != "url"
         self._fetchers: Mapping[MediaKind, Fetcher] = {
             kind: _fetcher(rules, kind, largest)
@@ -108,7 +123,7 @@ class Loader(AbstractAsyncContextManager["Loader"]):
             data = await fetcher.fetch(media.url)
             return await anyio.to_thread.run_sync(self._prepare, media, data, limiter=self._threads)
         if self._send == "url":
-            raise MediaError(f"{media.label} is no URL, and media.send is url", hint="set media.send to auto")
+            raise not_a_url(media)
         return await anyio.to_thread.run_sync(self._read, media, limiter=self._threads)
 
     async def inline_all(self, wanted: Sequence[Media]) -> list[PreparedImage | Attachment]:
@@ -140,10 +155,8 @@ class Loader(AbstractAsyncContextManager["Loader"]):
         return self._prepare(media, read_media(media, self._largest[media.kind]))
 
     def _prepare(self, media: Media, data: bytes) -> PreparedImage | Attachment:
-        try:
+        with labelled(media):
             return self._preparing[media.kind](media, data)
-        except MediaError as error:
-            raise MediaError(f"{media.label}: {error.message}", hint=error.hint, transient=error.transient) from error
 
 
 def _fetcher(rules: MediaRules, kind: MediaKind, max_bytes: int) -> Fetcher:

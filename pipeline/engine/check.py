@@ -13,17 +13,16 @@ import orjson
 
 from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.gallery import folder_of
-from pipeline.engine.feed import everything, questions
-from pipeline.errors import DataError, NullCell, Problem, PromptError, RowError, SpecError
+from pipeline.engine.first import check_first
+from pipeline.errors import DataError, Problem, SpecError
 from pipeline.prompt.build import RequestBuilder
 from pipeline.rows.source import open_source
 from pipeline.spec.asked import may_draw
 from pipeline.spec.toolset import files_of, load_toolset
-from pipeline.wire.encode import cautions, encode, refusals
+from pipeline.wire.encode import encode
 from pipeline.wire.parameters import advise, identity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from pipeline.records import Request
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 COUNTED_BYTES = 64 * 1024 * 1024  # an input up to this size is counted before the run, which takes some seconds at most
 _DECIDING = {"model", "prompt", "extra_body", "on_null", "dedupe", "media", "samples"}
-_FIRST_ROWS = 20  # looked at before the run; enough to tell a mistake of the job from one of a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ def prepare(job: Job, base_url: str | None = None, *, allow_code: bool = False) 
         rows = source.count()
     prepared = Prepared(job, endpoint, source, builder, columns, (), toolset, rows)
     asked = {**job.request, "stream": job.delivery == "stream"}
-    notes = (*_code_notes(job), *advise(asked), *_fields_notes(job), *_samples_notes(job), *_check_first(prepared))
+    notes = (*_code_notes(job), *advise(asked), *_fields_notes(job), *_samples_notes(job), *check_first(prepared))
     return replace(prepared, notes=notes)
 
 
@@ -151,17 +149,6 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def first_requests(prepared: Prepared, rows: int) -> Iterator[tuple[int, Request | RowError]]:
-    """Yield the requests of the first ``rows`` rows, or why a row has none. Blocking."""
-    left = rows
-    for batch in questions(prepared.source, prepared.builder, everything()):
-        for question in batch[:left]:
-            yield question.row, question.built
-        left -= len(batch)
-        if left <= 0:
-            return
-
-
 def _check_columns(job: Job, builder: RequestBuilder, known: list[str]) -> None:
     problems = []
     for place, columns in builder.places.items():
@@ -207,25 +194,6 @@ def _check_target(job: Job, source: Source) -> None:
 def _probe(file: Path) -> None:
     file.touch()
     file.unlink(missing_ok=True)  # another run of the same job may be looking, too
-
-
-def _check_first(prepared: Prepared) -> tuple[str, ...]:
-    """Hold the first requests against the dialect, and return what should be known about them.
-
-    Raises ``SpecError`` where none of them can be rendered, or the dialect takes none: then the mistake is the job's. A single row that
-    cannot be sent (its column holds whole messages, say) is no mistake of the job's; it fails alone.
-    """
-    dialect = prepared.endpoint.dialect
-    first = [request for _, request in first_requests(prepared, _FIRST_ROWS)]
-    built = [request for request in first if not isinstance(request, RowError)]
-    failed = [request for request in first if isinstance(request, PromptError) and not isinstance(request, NullCell)]
-    asking = sum(not isinstance(request, NullCell) for request in first)  # a null says nothing about the job
-    if failed and len(failed) == asking:
-        raise SpecError([Problem("prompt", f"no row makes a request: {failed[0].message}")], source=prepared.job.source)
-    reasons = [refusals(request.body, dialect) for request in built]
-    if reasons and all(reasons):
-        raise SpecError([Problem("prompt", reason) for reason in reasons[0]], source=prepared.job.source)
-    return tuple(dict.fromkeys(caution for request in built for caution in cautions(request.body, dialect)))
 
 
 def _code_notes(job: Job) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.client.loader import image_rules, largest_source
 from pipeline.client.send import media_of
-from pipeline.engine.check import first_requests
+from pipeline.engine.first import first_requests
 from pipeline.errors import MediaError
 from pipeline.media.load import read_media
 from pipeline.media.prepare import carry_out, plan_image

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate, islice, repeat
 from pathlib import Path
@@ -13,15 +14,46 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipeline.checkpoint.columns import OURS, holds_bytes
-from pipeline.media.sniff import image_type
+from pipeline.media.sniff import image_type, video_type
 from pipeline.rows.columns import cells
 from pipeline.rows.source import open_source
 from pipeline.spec.input import Input
+from pipeline.wire.dialect import DIALECTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
-_IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".gif", ".webp")
+    from pipeline.records import MediaKind
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of media: how its files' names end, and what a first job may ask about it, of which model, into which field."""
+
+    endings: tuple[str, ...]
+    task: str
+    model: str
+    field: str
+
+
+_TEXTS = _Kind((), "Say in one word what this is about.", "gpt-5.4-mini", "label")
+_KINDS: Mapping[MediaKind, _Kind] = {
+    "image": _Kind(
+        (".jpg", ".jpeg", ".png", ".gif", ".webp"),
+        "Describe this picture in one sentence.",
+        "gpt-5.4-mini",
+        "caption",
+    ),
+    "video": _Kind(
+        (".mp4", ".mov", ".avi", ".webm"), "Describe this video in one sentence.", "gemini-2.5-pro", "caption"
+    ),
+    "file": _Kind(
+        (".pdf", ".docx", ".xlsx", ".pptx", ".odt", ".ods", ".epub"),
+        "Sum up this document in one sentence.",
+        "gpt-5.4-mini",
+        "summary",
+    ),
+}
 _ROWS_SEEN = 1_000
 _TEXT_COLUMNS = 4  # enough for a first prompt; a person adds the rest
 _PREFIX = "llm_"
@@ -34,10 +66,10 @@ _SPEC = """\
 #   pipeline check {spec}      is everything right? nothing is sent
 #   pipeline preview {spec}    the exact request of the first row
 #   pipeline run {spec}        ask every row, write {output}
-# For real: put your key into the environment and set provider to openai, qingbo or apimart.
+# For real: put your key into the environment and set provider to {providers}.
 name: {name}
-provider: simulator            # openai, qingbo, apimart, or {{base_url: …}} for any compatible server
-model: gpt-5.4-mini
+provider: {provider}, or {{base_url: …}} for any compatible server
+model: {model}
 input:
   path: {table}
   # where: some_column > 100   # only some rows, as a polars SQL expression
@@ -60,8 +92,20 @@ output:
 
 @dataclass(frozen=True, slots=True)
 class _Guess:
-    images: list[str]
-    texts: list[str]
+    """What columns hold: ``media`` by their names, ``texts`` for the prompt. ``dialects`` take these media, the first best.
+
+    What none of them takes beside the others is left ``out``.
+    """
+
+    media: Mapping[str, MediaKind]
+    texts: Sequence[str]
+    dialects: Sequence[str]
+    out: Sequence[str] = ()
+
+    @property
+    def kind(self) -> _Kind:
+        """What the first job is about."""
+        return next((kind for name, kind in _KINDS.items() if name in self.media.values()), _TEXTS)
 
 
 def starter(table: Path, spec: Path) -> str:
@@ -69,7 +113,7 @@ def starter(table: Path, spec: Path) -> str:
     source = open_source(Input(path=str(table.absolute())), Path.cwd())
     seen = list(islice((row for batch in source.batches() for row in cells(batch.table)), _ROWS_SEEN))
     guess = _guess(source.schema, seen, folder=table.is_dir())
-    field = "caption" if guess.images else "label"
+    field = guess.kind.field
     name = re.sub(r"[^A-Za-z0-9._-]", "-", table.stem).lstrip("._-")[:100] or "job"
     path = os.path.relpath(table.absolute(), spec.absolute().parent)
     output = f"out/{name}.parquet" if path != f"out/{name}.parquet" else f"out/{name}.2.parquet"
@@ -77,6 +121,9 @@ def starter(table: Path, spec: Path) -> str:
     return _SPEC.format(
         spec=_quoted(str(spec)),
         name=_quoted(name),
+        provider=_provider(guess.dialects),
+        providers=" or ".join(", ".join(guess.dialects).rsplit(", ", 1)),
+        model=guess.kind.model,
         table=_quoted(path),
         columns=", ".join(_quoted(column) for column in source.schema.names[:30]),
         parts="\n".join(_parts(guess)),
@@ -86,6 +133,13 @@ def starter(table: Path, spec: Path) -> str:
         else "",
         fields=f"{field}: string",
     )
+
+
+def _provider(dialects: Sequence[str]) -> str:
+    """Return the simulator, speaking as the first of the dialects that take the job's media, and whom to name in its place."""
+    simulator = "simulator" if dialects[0] == next(iter(DIALECTS)) else f"{{name: simulator, dialect: {dialects[0]}}}"
+    why = "" if len(dialects) == len(DIALECTS) else " (what else there is takes no such media)"
+    return f"{simulator:<20} # {', '.join(dialects)}{why}"
 
 
 def _prefix(columns: list[str], field: str) -> str:
@@ -100,34 +154,62 @@ def _prefix(columns: list[str], field: str) -> str:
 
 
 def _guess(schema: pa.Schema, seen: Sequence[Mapping[str, object]], *, folder: bool) -> _Guess:
-    """Tell pictures and texts apart by type and by the first rows; columns without nulls there come first, for a null fails its row."""
+    """Tell media and texts apart by type and by the first rows; columns without nulls there come first, for a null fails its row."""
     if folder:
-        return _Guess(["path"], [])
+        return _Guess({"path": "image"}, [], _takers({"image"}))
     fields = [field for field in schema if not _UNSAYABLE.search(field.name)]
-    first = seen[0] if seen else {}
-    images = [field.name for field in fields if _is_picture(field.type, first.get(field.name))]
+    found = {field.name: _media_kind(field.type, _first_cell(seen, field.name)) for field in fields}
+    media = {name: kind for name, kind in found.items() if kind is not None}
     texts = [
         field.name
         for field in fields
-        if field.name not in images and not (pa.types.is_nested(field.type) or holds_bytes(field.type))
+        if field.name not in media and not (pa.types.is_nested(field.type) or holds_bytes(field.type))
     ]
     whole = [name for name in texts if all(row[name] is not None for row in seen)]
-    return _Guess(images, (whole or texts)[:_TEXT_COLUMNS])
+    out: list[str] = []
+    while not (dialects := _takers(set(media.values()) - {media[name] for name in out})):
+        out.append(next(name for name, kind in reversed(media.items()) if name not in out and kind != "image"))
+    kept = {name: kind for name, kind in media.items() if name not in out}
+    return _Guess(kept, (whole or texts)[:_TEXT_COLUMNS], dialects, out)
 
 
-def _is_picture(type_: pa.DataType, cell: object) -> bool:
-    if pa.types.is_struct(type_):
-        return {"bytes", "path"} <= {type_.field(index).name for index in range(type_.num_fields)}
+def _takers(kinds: Collection[MediaKind]) -> list[str]:
+    """Return the dialects that take all these kinds of media."""
+    return [name for name, dialect in DIALECTS.items() if dialect.parts.issuperset(f"input_{kind}" for kind in kinds)]
+
+
+def _first_cell(seen: Sequence[Mapping[str, object]], column: str) -> object:
+    return next((row[column] for row in seen if row[column] is not None), None)
+
+
+def _media_kind(type_: pa.DataType, cell: object) -> MediaKind | None:
+    """Return what a column holds by its type and a cell of it: bytes are told by themselves, paths and addresses by their ending."""
+    if pa.types.is_struct(type_) and {"bytes", "path"} <= {field.name for field in type_}:
+        inside = cell if isinstance(cell, Mapping) else {}
+        return _kind_of(inside.get("bytes")) or _kind_of(inside.get("path")) or "image"
+    return _kind_of(cell)
+
+
+def _kind_of(cell: object) -> MediaKind | None:
     if isinstance(cell, bytes):
-        return image_type(cell) is not None
-    return isinstance(cell, str) and cell.lower().split("?")[0].endswith(_IMAGE_ENDINGS)
+        if image_type(cell) is not None:
+            return "image"
+        if video_type(cell) is not None:
+            return "video"
+        return "file" if cell.startswith(b"%PDF-") else None
+    if not isinstance(cell, str):
+        return None
+    address = cell.strip().lower().partition("?")[0]
+    return next((name for name, kind in _KINDS.items() if address.endswith(kind.endings)), None)
 
 
 def _parts(guess: _Guess) -> list[str]:
-    task = "Describe this picture in one sentence." if guess.images else "Say in one word what this is about."
     shown = " ".join(f"{column}: {{{{ {_reference(column)} }}}}." for column in guess.texts)
-    parts = [f"    - text: {_quoted(f'{task} {shown}'.strip())}"]
-    return parts + [f"    - image: {_quoted(column)}" for column in guess.images]
+    return [
+        f"    - text: {_quoted(f'{guess.kind.task} {shown}'.strip())}",
+        *(f"    - {kind}: {_quoted(column)}" for column, kind in guess.media.items()),
+        *(f"    # {_quoted(column)} is left out: no provider takes it beside the others" for column in guess.out),
+    ]
 
 
 def _reference(column: str) -> str:

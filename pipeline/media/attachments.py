@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pipeline.errors import MediaError
 from pipeline.media.documents import ENDINGS, file_type
-from pipeline.media.probe import probe_video
+from pipeline.media.probe import VideoFacts, probe_video
 
 _CONTAINER_NAMES: Mapping[str, str] = {
     "video/mp4": "MP4",
@@ -46,8 +46,13 @@ class Attachment:
 
 
 def attach_video(data: bytes, rules: VideoRules) -> Attachment:
-    """Return a video as it is sent; one whose length its container does not tell passes. Raises ``MediaError``."""
-    facts = probe_video(data)
+    """Return a video as it is sent. Raises ``MediaError``."""
+    return Attachment(data, sound_video(data, rules).media_type)
+
+
+def sound_video(source: Path | bytes, rules: VideoRules) -> VideoFacts:
+    """Return what a video that may be sent is; one whose length its container does not tell passes. Raises ``MediaError``."""
+    facts = probe_video(source)
     if facts.media_type not in rules.formats:
         taken = ", ".join(name for media_type, name in _CONTAINER_NAMES.items() if media_type in rules.formats)
         raise MediaError(f"the video is {facts.container}; taken are {taken}", hint="convert it before the run")
@@ -58,7 +63,7 @@ def attach_video(data: bytes, rules: VideoRules) -> Attachment:
             f"the video is {facts.duration_s:,.0f} seconds long; {rules.max_s:,.0f} are the limit",
             hint="cut it into pieces before the run",
         )
-    return Attachment(data, facts.media_type)
+    return facts
 
 
 def attach_file(data: bytes, filename: str | None, max_bytes: int) -> Attachment:

@@ -87,6 +87,15 @@ def _require(size: int, limit: int, media: Media) -> None:
 
 
 @contextmanager
+def labelled(media: Media) -> Iterator[None]:
+    """Say in a ``MediaError`` that is raised inside which picture, video or file it is about."""
+    try:
+        yield
+    except MediaError as error:
+        raise MediaError(f"{media.label}: {error.message}", hint=error.hint, transient=error.transient) from error
+
+
+@contextmanager
 def opened(path: Path, label: str) -> Iterator[BufferedReader]:
     """Open a file that was found by ``find_file``, without following a link that has been put in its place since."""
     try:

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pipeline.cost.tokens import request_weight
-from pipeline.errors import NullCell, PromptError, SpecError
+from pipeline.errors import NullCell, Problem, PromptError, SpecError
 from pipeline.prompt.conversation import column_messages, raw_input
 from pipeline.prompt.media import MediaFinder
 from pipeline.prompt.parts import Parts, text_part
+from pipeline.prompt.slots import slots
 from pipeline.prompt.template import Context, Templates, is_template, sole_column
 from pipeline.records import Media, MediaKind, Request, Row
 from pipeline.spec.toolset import NO_TOOLS
-from pipeline.wire.parameters import check_parameters, identity_of, only_text
+from pipeline.wire.parameters import check_parameters, identity_of
 from pipeline.wire.tools import names_of
 from pipeline.wire.turns import first_round
 
@@ -60,9 +61,11 @@ class RequestBuilder:
         finder = MediaFinder(root.resolve(), roots, job.media.identity, null_is_empty=job.on_null == "empty")
         self._parts = Parts(finder, job.media.redrawing)
         self._raw: dict[str, str] = {}  # place in the spec → the column whose value is used as it is
-        self._compile(_texts(job))
+        self._slots = slots(job.request)
+        rendered = [(place, slot.text) for place, slot in self._slots.items() if slot.column is None]
+        self._compile([*_texts(job), *rendered])
         self._raw.update(_raw_columns(job))
-        self._fixed = not any(is_template(text) for _, text in _leaves(("request",), job.request))
+        self._raw.update({place: slot.column for place, slot in self._slots.items() if slot.column is not None})
         self.places = {**self._templates.columns, **{place: {column} for place, column in self._raw.items()}}
         self.columns = sorted(set().union(*self.places.values()))
 
@@ -104,14 +107,16 @@ class RequestBuilder:
         return Request(row=row.number, model=model, body=body, fingerprint=identity, weight=_weight(body))
 
     def _parameters(self, row: Row, context: Context) -> dict[str, object]:
-        if self._fixed:
+        if not self._slots:
             return dict(self._job.request)
         body = {
             name: self._rendered(("request", name), value, row, context) for name, value in self._job.request.items()
         }
         if complaints := check_parameters(body):
-            first = complaints[0]
-            raise PromptError(f"{'.'.join(map(str, first.path))} {first.message}")
+            problems = [
+                Problem(".".join(map(str, each.path)), each.message, suggestion=each.suggestion) for each in complaints
+            ]
+            raise PromptError("; ".join(f"{each.where} {each.message}" for each in problems), problems=problems)
         return body
 
     def _rendered(self, place: tuple[str, ...], value: object, row: Row, context: Context) -> object:
@@ -120,16 +125,18 @@ class RequestBuilder:
         if isinstance(value, list):
             return [self._rendered((*place, str(index)), item, row, context) for index, item in enumerate(value)]
         name = ".".join(place)
-        if name in self._raw:
-            cell = row.cells[self._raw[name]]
-            if cell is not None:
-                if place[:2] == ("request", "tools") and _names_variable(cell):
-                    raise PromptError(f"column {self._raw[name]!r} names an environment variable; only the spec does")
-                return cell
-            if self._job.on_null == "empty":
-                return ""
-            raise NullCell(self._raw[name])
-        return self._templates.render(name, context) if name in self._templates.columns else value
+        slot = self._slots.get(name)
+        if slot is None:
+            return value
+        if slot.column is None:
+            return slot.read(self._templates.render(name, context))
+        if (cell := row.cells[slot.column]) is not None:
+            if place[:2] == ("request", "tools") and _names_variable(cell):
+                raise PromptError(f"column {slot.column!r} names an environment variable; only the spec does")
+            return slot.read(cell)
+        if self._job.on_null == "empty":
+            return ""
+        raise NullCell(slot.column)
 
     def _input(self, row: Row, context: Context) -> object:
         prompt = self._job.prompt
@@ -228,72 +235,36 @@ def _identity(value: object) -> str:
 
 
 def _texts(job: Job) -> list[tuple[str, str]]:
-    """Every template of a job with its place in the spec; columns used as they are aren't among them."""
+    """Every template of a job but those of its request, with its place in the spec; columns used as they are aren't among them."""
     texts = [("model", job.model)]
     if job.prompt.system is not None:
         texts.append(("prompt.system", job.prompt.system))
-    for place, content in _contents(job):
-        if isinstance(content, str):
-            texts.append((place, content))
-            continue
-        for index, part in enumerate(content):
-            if part.kind == "text" or not _names_column(part.source):
-                texts.append((f"{place}.{index}.{part.kind}", part.source))
-            if part.filename is not None:
-                texts.append((f"{place}.{index}.filename", part.filename))
-    texts += [
-        (place, text)
-        for place, text in _leaves(("request",), job.request)
-        if is_template(text) and _raw_column(place, text) is None
-    ]
+    texts += [(place, content) for place, content in job.prompt.contents if isinstance(content, str)]
+    for place, part in job.prompt.parts:
+        if part.kind == "text" or not _names_column(part.source):
+            texts.append((f"{place}.{part.kind}", part.source))
+        if part.filename is not None:
+            texts.append((f"{place}.filename", part.filename))
     return texts
 
 
 def _raw_columns(job: Job) -> list[tuple[str, str]]:
-    """Every place of a job where a column's own value is used: media, whole inputs, and parameters that are one column."""
-    columns = []
-    for place, content in _contents(job):
-        if not isinstance(content, str):
-            for index, part in enumerate(content):
-                if part.kind != "text" and _names_column(part.source):
-                    columns.append((f"{place}.{index}.{part.kind}", sole_column(part.source) or part.source))
+    """Every place of a prompt where a column's own value is used: media and whole inputs."""
+    columns = [
+        (f"{place}.{part.kind}", sole_column(part.source) or part.source)
+        for place, part in job.prompt.parts
+        if part.kind != "text" and _names_column(part.source)
+    ]
     if isinstance(job.prompt.messages, str):
         columns.append(("prompt.messages", job.prompt.messages))
     if job.prompt.input is not None:
         columns.append(("prompt.input", job.prompt.input))
-    for place, text in _leaves(("request",), job.request):
-        if (column := _raw_column(place, text)) is not None:
-            columns.append((place, column))
     return columns
 
 
 def _names_column(source: str) -> bool:
     """Tell whether what a part says of its media is a column, whose value is used as it is."""
     return not is_template(source) or sole_column(source) is not None
-
-
-def _raw_column(place: str, text: str) -> str | None:
-    """Return the column whose own value becomes part of a parameter; None where the text is a template, or must stay text."""
-    _, name, *below = place.split(".")
-    return None if only_text(name, inside=bool(below)) else sole_column(text)
-
-
-def _contents(job: Job) -> list[tuple[str, str | Sequence[Part]]]:
-    contents: list[tuple[str, str | Sequence[Part]]] = []
-    if job.prompt.user is not None:
-        contents.append(("prompt.user", job.prompt.user))
-    if not isinstance(job.prompt.messages, str):
-        contents += [
-            (f"prompt.messages.{index}.content", turn.content) for index, turn in enumerate(job.prompt.messages or ())
-        ]
-    return contents
-
-
-def _leaves(place: tuple[str, ...], value: object) -> list[tuple[str, str]]:
-    if isinstance(value, str):
-        return [(".".join(place), value)]
-    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    return [leaf for key, item in items for leaf in _leaves((*place, str(key)), item)]
 
 
 def _weight(body: Mapping[str, object]) -> int:

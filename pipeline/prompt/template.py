@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from minijinja import Environment, TemplateError
 
-from pipeline.errors import NullCell, PromptError, RowError
+from pipeline.errors import NullCell, Problem, PromptError, RowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -112,9 +112,10 @@ class Templates:
         try:
             text = self._environment.render_template(place, **context.values)
         except TemplateError as error:
-            raise PromptError(error.message.replace("plain object", "null or bytes")) from error
+            message = error.message.replace("plain object", "null or bytes")
+            raise PromptError(message, problems=[Problem(place, message)]) from error
         except _MISUSES as error:
-            raise PromptError(f"{place}: {error}") from error
+            raise PromptError(f"{place}: {error}", problems=[Problem(place, str(error))]) from error
         context.refuse_textless(null_is_empty=self._null_is_empty)
         return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 

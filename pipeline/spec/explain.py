@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.spec.fields import FieldsError
-from pipeline.spec.group import PATTERNS
+from pipeline.spec.group import PATTERNS, Settings
 from pipeline.spec.paths import Path, dotted
 from pipeline.spec.problems import Report
 from pipeline.spec.request import ParameterErrors
@@ -47,6 +47,7 @@ _WORDS: Mapping[str, str] = {
     "string_too_long": "must have {max_length} or fewer characters",
     "value_error": "{error}",
 }
+_A_SLIP = 0.85  # a letter or two of a name
 _SHOWN_AT_ITS_VALUE = {*_WRONG_TYPES, *_WORDS, "literal_error", "string_pattern_mismatch"} - {"missing", "value_error"}
 
 
@@ -154,12 +155,27 @@ _FINDERS: Mapping[str, Callable[[Path, object, Mapping[str, Any]], Complaint]] =
 
 
 def _meant(path: Path, value: object) -> str | None:
-    """Return what an unknown key was meant to be: a setting elsewhere, a neighbour, or a parameter of the request."""
+    """Return what an unknown key was meant to be: a neighbour but for a letter, a setting elsewhere, or a parameter of the request."""
     name = str(path[-1])
+    group = settings_at(path[:-1])
+    if group is not None and (slip := _slip(name, value, group)) is not None:
+        return slip
     elsewhere = [dotted(other) for other in paths() if other[-1] == name]
     if len(elsewhere) == 1:
         return elsewhere[0]
-    group = settings_at(path[:-1])
     if group is not None and (near := closest(name, group.model_fields)) is not None:
         return near
     return f"request.{name}" if not check_parameters({name: value}) else None
+
+
+def _slip(name: str, value: object, group: type[Settings]) -> str | None:
+    """Return the setting of a group that is spelled almost so and can have this value: `samples: 5`, but not `limits: 5`."""
+    near = closest(name, group.model_fields, likeness=_A_SLIP)
+    if near is None:
+        return None
+    annotation: Any = group.model_fields[near].annotation
+    try:
+        TypeAdapter(annotation).validate_python(value, strict=True)
+    except ValidationError:
+        return None
+    return near

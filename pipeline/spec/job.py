@@ -23,6 +23,7 @@ from pipeline.spec.request import ParameterErrors, check_request
 from pipeline.spec.rules import Deadlines, Limits, MediaRules, Retry
 from pipeline.spec.tools import Tools
 from pipeline.wire.parameters import Complaint
+from pipeline.wire.shape import is_template
 
 _CHANGED_BY_ROUNDS = frozenset({"input", "tools", "tool_choice", "previous_response_id"})
 
@@ -128,6 +129,18 @@ class Job(Settings):
         complaints = check_request(self.request, self.extra_body, asks_fields=asks_fields, asks_system=asks_system)
         if complaints:
             raise ParameterErrors(complaints)
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_it_forces(self) -> Job:
+        choice = self.request.get("tool_choice")
+        # A stored prompt may bring tools of its own.
+        has_tools = self.tools.functions or any(
+            body.get(name) for body in (self.request, self.extra_body) for name in ("tools", "prompt")
+        )
+        if choice is not None and choice not in ("none", "auto") and not is_template(choice) and not has_tools:
+            message = "asks for a tool, and the job has none: list it under request.tools or tools"
+            raise ParameterErrors([Complaint(("request", "tool_choice"), message)])
         return self
 
     def located(self, folder: Path, *, source: str = "job spec", describe: Describe | None = None) -> Job:

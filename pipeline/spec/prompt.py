@@ -99,6 +99,23 @@ class Prompt(Settings):
     input: str | None = None
     """The name of a column that holds a raw `input` of the Responses API, as text or as a list of items; passed through."""
 
+    @property
+    def contents(self) -> list[tuple[str, str | list[Part]]]:
+        """What the messages that are written in the spec hold, each with its place; none of a column's."""
+        user = [] if self.user is None else [("prompt.user", self.user)]
+        turns = () if isinstance(self.messages, str) else self.messages or ()
+        return [*user, *((f"prompt.messages.{index}.content", turn.content) for index, turn in enumerate(turns))]
+
+    @property
+    def parts(self) -> list[tuple[str, Part]]:
+        """The parts of those messages, each with its place."""
+        return [
+            (f"{place}.{index}", part)
+            for place, content in self.contents
+            if not isinstance(content, str)
+            for index, part in enumerate(content)
+        ]
+
     @model_validator(mode="after")
     def _one_way(self) -> Prompt:
         if sum(way is not None for way in (self.user, self.messages, self.input)) != 1:

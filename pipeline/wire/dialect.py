@@ -14,6 +14,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 from pipeline.wire.parameters import PARAMETERS
 from pipeline.wire.shape import closest, shown
+from pipeline.wire.tool_shapes import DOCUMENTED_TOOLS
 
 
 class UnknownFact(ValueError):
@@ -166,24 +167,6 @@ class Endpoint:
     """How the endpoint speaks."""
 
 
-# OpenAI's reference has these 15 kinds, some under two names. `mcp` and `remote_mcp` are two names of one, translated into each other.
-DOCUMENTED_TOOLS = frozenset(
-    {
-        *(
-            "function",
-            "custom",
-            "namespace",
-            "tool_search",
-            "mcp",
-            "file_search",
-            "code_interpreter",
-            "image_generation",
-        ),
-        *("web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"),
-        *("computer", "computer_use", "computer_use_preview", "shell", "local_shell", "apply_patch"),
-    }
-)
-"""Every kind of tool that a vendor's page names, as this package calls it."""
 _DELIVERIES = frozenset({"plain", "stream"})  # no gateway documents the calls by which a background answer is fetched
 _IMAGE_FORMATS = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _VIDEO_FORMATS = frozenset({"video/mp4", "video/quicktime", "video/x-msvideo", "video/webm"})

@@ -1,19 +1,22 @@
 """From the neutral body, in OpenAI's names, to the body that a dialect takes.
 
 Every step is steered by a fact of the dialect. Nothing the job names is lost on the way without a word: what a dialect
-cannot say is a reason to refuse (``refusals``), what its page does not list is worth a warning (``cautions``). Media
+cannot say is a reason to refuse (``refused``), what its page does not list is worth a warning (``cautions``). Media
 stand in the body as ``Media`` values; they are leaves here and come out as they went in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
-from pipeline.wire.dialect import DOCUMENTED_TOOLS, Dialect
+from pipeline.wire.dialect import DIALECTS, Dialect
+from pipeline.wire.tool_shapes import DOCUMENTED_TOOLS
 from pipeline.wire.tools import has_timeout, members, strict_qualifies, translated, untranslatable
 
-__all__ = ["NEEDS_STORING", "cautions", "encode", "refusals", "strict_qualifies"]
+__all__ = ["NEEDS_STORING", "Refusal", "cautions", "encode", "refusals", "refused", "strict_qualifies"]
 
 Body = Mapping[str, object]
 _NOTHING: Body = MappingProxyType({})
@@ -44,30 +47,42 @@ def encode(body: Body, dialect: Dialect, extra_body: Body = _NOTHING) -> dict[st
     return {**_delivered(request, dialect, {**request, **extra_body}), **extra_body}
 
 
-def refusals(body: Body, dialect: Dialect) -> list[str]:
-    """Return the reasons why this dialect cannot take this body, each once; none means that it can."""
-    kinds = [kind for kind in _kinds_of_parts(body) if kind in _DOCUMENTED_PARTS - dialect.parts]
-    reasons = [f"{dialect.name} takes no {kind}; messages may hold {_listed(dialect.parts)}" for kind in kinds]
-    if not dialect.file_ids:
-        named = [str(part.get("type")) for part in _parts(body) if part.get("file_id") is not None]
-        reasons += [
-            f"{dialect.name} knows no file_id, which an {kind} has; give its URL or its bytes"
-            for kind in named
-            if kind in dialect.parts
-        ]
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a dialect cannot take a body: what it is ``about``, which one of those as a spec calls it (``video``), and a sentence."""
+
+    about: Literal["part", "role", "tools", "parameter"]
+    name: str
+    reason: str
+
+
+def refused(body: Body, dialect: Dialect) -> list[Refusal]:
+    """Return what this dialect cannot take of this body; nothing means that it can take it."""
+    found = [Refusal("part", *_refused_part(part, dialect)) for part in _parts(body) if not _takes(dialect, part)]
     roles = [role for role in _roles(body) if role not in dialect.roles | _TOOL_ROLES[dialect.tool_results]]
-    reasons += [f"{dialect.name} has no role {role}; messages may be of {_listed(dialect.roles)}" for role in roles]
-    reasons += [
-        f"{dialect.name} takes no tool {kind}; it takes {_listed(dialect.tools)}"
+    found += [
+        Refusal("role", role, f"{dialect.name} has no role {role}; messages may be of {_listed(dialect.roles)}")
+        for role in roles
+    ]
+    found += [
+        Refusal("tools", kind, f"{dialect.name} takes no tool {kind}; it takes {_listed(dialect.tools)}")
         for kind in _kinds_of_tools(body, dialect)
         if kind in DOCUMENTED_TOOLS - dialect.tools
     ]
     if dialect.mcp_tool == "remote_mcp":
         lost = [name for tool in members(body.get("tools")) for name in untranslatable(tool)]
-        reasons += [f"{dialect.name}'s remote_mcp tool has no place for {name}" for name in lost]
+        found += [Refusal("tools", name, f"{dialect.name}'s remote_mcp tool has no place for {name}") for name in lost]
     if dialect.undocumented == "refuse":
-        reasons += [f"{dialect.name}'s page does not list {name}" for name in _undocumented(body, dialect)]
-    return list(dict.fromkeys(reasons))
+        found += [
+            Refusal("parameter", name, f"{dialect.name}'s page does not list {name}")
+            for name in _undocumented(body, dialect)
+        ]
+    return list(dict.fromkeys(found))
+
+
+def refusals(body: Body, dialect: Dialect) -> list[str]:
+    """Return the reasons why this dialect cannot take this body, each once; none means that it can."""
+    return [each.reason for each in refused(body, dialect)]
 
 
 def cautions(body: Body, dialect: Dialect) -> list[str]:
@@ -144,8 +159,21 @@ def _parts(body: Body) -> Iterator[Mapping[str, object]]:
             yield from members(item.get(name))
 
 
-def _kinds_of_parts(body: Body) -> Iterator[str]:
-    yield from (str(part.get("type")) for part in _parts(body))
+def _takes(dialect: Dialect, part: Body) -> bool:
+    kind = str(part.get("type"))
+    return kind not in _DOCUMENTED_PARTS or (
+        kind in dialect.parts and (dialect.file_ids or part.get("file_id") is None)
+    )
+
+
+def _refused_part(part: Body, dialect: Dialect) -> tuple[str, str]:
+    """Return what a spec calls a part (``image`` or, by its id, ``image_id``), and a sentence with the dialects that take it."""
+    api_kind = str(part.get("type"))
+    kind = api_kind.removeprefix("input_") + ("_id" if part.get("file_id") is not None else "")
+    takers = [name for name, other in DIALECTS.items() if name != dialect.name and _takes(other, part)]
+    does = f"; {' and '.join(takers)} {'does' if len(takers) == 1 else 'do'}" if takers else ""
+    instead = "; give its URL or its bytes" if api_kind in dialect.parts else ""
+    return kind, f"{dialect.name} takes no {kind}{does}{instead}"
 
 
 def _kinds_of_tools(body: Body, dialect: Dialect) -> Iterator[str]:

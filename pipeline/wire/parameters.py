@@ -7,12 +7,13 @@ Everything else can be sent through ``extra_body``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pipeline.wire.credentials import exposed
 from pipeline.wire.shape import (
     Complaint,
+    Path,
     Shape,
     boolean,
     choice,
@@ -24,10 +25,11 @@ from pipeline.wire.shape import (
     number,
     pairs,
     record,
+    shown,
     tagged,
     text,
 )
-from pipeline.wire.tool_shapes import TOOL, TOOL_CHOICE
+from pipeline.wire.tool_shapes import DOCUMENTED_TOOLS, TOOL, TOOL_CHOICE
 
 __all__ = [
     "PARAMETERS",
@@ -36,8 +38,8 @@ __all__ = [
     "advise",
     "check_parameters",
     "identity_of",
-    "only_text",
     "reference",
+    "texts",
 ]
 
 
@@ -161,6 +163,20 @@ _ROWS = (
 
 PARAMETERS: Mapping[str, Parameter] = {parameter.name: parameter for parameter in _ROWS}
 
+_TOOL_TYPES = DOCUMENTED_TOOLS | {"remote_mcp"}
+_INCLUDE = frozenset(
+    {
+        "code_interpreter_call.outputs",
+        "computer_call_output.output.image_url",
+        "file_search_call.results",
+        "message.input_image.image_url",
+        "message.output_text.logprobs",
+        "reasoning.encrypted_content",
+        "web_search_call.action.sources",
+        "web_search_call.results",
+    }
+)
+
 # What other APIs call these; too far from our names for a spelling match.
 _OTHER_NAMES: Mapping[str, str] = {
     "functions": "tools",
@@ -201,7 +217,7 @@ def check_parameters(request: Mapping[str, object]) -> list[Complaint]:
 
 def advise(request: Mapping[str, object]) -> list[str]:
     """Return a sentence for everything that is allowed but probably not meant."""
-    return [sentence for applies, sentence in _ADVICE if applies(request)]
+    return [*_strange_words(request), *(sentence for applies, sentence in _ADVICE if applies(request))]
 
 
 def identity_of(body: Mapping[str, object]) -> dict[str, object]:
@@ -209,9 +225,18 @@ def identity_of(body: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in body.items() if name not in PARAMETERS or PARAMETERS[name].identity}
 
 
-def only_text(name: str, *, inside: bool = False) -> bool:
-    """Say whether a parameter, or what stands ``inside`` of it, is nothing but text, so that a number from a table is written out."""
-    return name == "metadata" if inside else name in PARAMETERS and PARAMETERS[name].shape.types == (str,)
+def texts(request: Mapping[str, object]) -> Iterator[tuple[Path, str, Shape | None]]:
+    """Yield every text in a request, with its path from ``request`` down and what may stand there; None where no page says it."""
+    for name, value in request.items():
+        yield from _texts(value, ("request", name), PARAMETERS[name].shape if name in PARAMETERS else None)
+
+
+def _texts(value: object, path: Path, shape: Shape | None) -> Iterator[tuple[Path, str, Shape | None]]:
+    if isinstance(value, str):
+        yield path, value, shape
+    members = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in members:
+        yield from _texts(member, (*path, key), None if shape is None else shape.below(value, key))
 
 
 def reference() -> list[tuple[str, str, str, str]]:
@@ -230,6 +255,20 @@ def _mapping(value: object) -> Mapping[str, object]:
 def _tools(request: Mapping[str, object]) -> list[Mapping[str, object]]:
     tools = request.get("tools")
     return [_mapping(tool) for tool in tools] if isinstance(tools, list | tuple) else []
+
+
+def _strange_words(request: Mapping[str, object]) -> Iterator[str]:
+    """Yield a sentence for each word of an open list that no page has; one that is much like a known one was hardly meant."""
+    types = [(f"tools[{index}].type", tool.get("type")) for index, tool in enumerate(_tools(request))]
+    include = request.get("include")
+    included = include if isinstance(include, list | tuple) else ()
+    asked = [(f"include[{index}]", value) for index, value in enumerate(included)]
+    for written, known in ((types, _TOOL_TYPES), (asked, _INCLUDE)):
+        for place, word in written:
+            if isinstance(word, str) and not is_template(word) and word not in known:
+                meant = closest(word, sorted(known))
+                mend = f" - did you mean {meant!r}?" if meant else "; it is sent as it is"
+                yield f"request.{place} {shown(word)} is on no vendor's page{mend}"
 
 
 def _long_identifier(request: Mapping[str, object]) -> bool:

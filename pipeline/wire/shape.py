@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import orjson
+
 Path = tuple[str | int, ...]
 
 
@@ -30,16 +32,22 @@ def _content(_value: object, _path: Path) -> Iterable[Complaint]:
     return ()
 
 
+def _undescribed(_value: object, _key: str | int) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What a value must be: one of the Python ``types``, and whatever ``inside`` finds no fault with.
 
-    ``says`` completes "must be …".
+    ``says`` completes "must be …". ``below`` gives the shape of what stands in a value under a key or at a position, or
+    None where nothing is known of it.
     """
 
     says: str
     types: tuple[type, ...]
     inside: Inside = _content
+    below: Callable[[object, str | int], Shape | None] = _undescribed
 
     def complaints(self, value: object, path: Path) -> Iterator[Complaint]:
         """Yield everything that is wrong with the value that stands at ``path``."""
@@ -53,6 +61,23 @@ class Shape:
     def fits(self, value: object) -> bool:
         """Say whether the value has the right type. ``True`` is no number here, although Python thinks so."""
         return bool in self.types if isinstance(value, bool) else isinstance(value, self.types)
+
+    @property
+    def only_text(self) -> bool:
+        """Say whether nothing but text fits, so that a number from a table is written out."""
+        return self.types == (str,)
+
+    def read(self, written: str) -> object:
+        """Return the number, truth value or null that a text means in JSON where text does not fit, else the text itself."""
+        if self.fits(written):
+            return written
+        try:
+            value = orjson.loads(written.lower())  # templates write `True`, spreadsheets `TRUE`
+        except orjson.JSONDecodeError:
+            return written
+        if isinstance(value, float) and value.is_integer() and not self.fits(value):
+            return int(value)  # division makes 50.0 of 100
+        return value if value is None or isinstance(value, bool | int | float) else written
 
 
 def is_template(value: object) -> bool:
@@ -70,9 +95,9 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that was probably meant, or None."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+def closest(name: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """Return the known name that was probably meant, or None. A ``likeness`` of 1 takes the very same name only."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=likeness)), None)
 
 
 def anything(says: str) -> Shape:
@@ -140,7 +165,7 @@ def items(of: Shape) -> Shape:
         for index, member in enumerate(value):
             yield from of.complaints(member, (*path, index))
 
-    return Shape(f"a list, each {of.says}", (list, tuple), inside)
+    return Shape(f"a list, each {of.says}", (list, tuple), inside, lambda _value, _key: of)
 
 
 def pairs(of: Shape, *, at_most: int | None = None, key_length: int | None = None) -> Shape:
@@ -158,7 +183,7 @@ def pairs(of: Shape, *, at_most: int | None = None, key_length: int | None = Non
                 yield Complaint((*path, str(key)), f"the key must be text{limit}")
             yield from of.complaints(member, (*path, str(key)))
 
-    return Shape(says, (Mapping,), inside)
+    return Shape(says, (Mapping,), inside, lambda _value, _key: of)
 
 
 def record(fields: Mapping[str, Shape], *, required: Iterable[str] = (), extensible: bool = False) -> Shape:
@@ -181,7 +206,7 @@ def record(fields: Mapping[str, Shape], *, required: Iterable[str] = (), extensi
                 message = "is not a documented field here; give the whole parameter in extra_body to send it anyway"
                 yield Complaint((*path, str(name)), message, closest(str(name), fields))
 
-    return Shape(says, (Mapping,), inside)
+    return Shape(says, (Mapping,), inside, lambda _value, key: fields.get(str(key)))
 
 
 def tagged(variants: Mapping[str, Shape], *, closed: bool) -> Shape:
@@ -201,7 +226,11 @@ def tagged(variants: Mapping[str, Shape], *, closed: bool) -> Shape:
             known = ", ".join(variants)
             yield Complaint((*path, "type"), f"must be one of {known}, not {shown(tag)}", closest(tag, variants))
 
-    return Shape("a mapping with a type", (Mapping,), inside)
+    def below(value: object, key: str | int) -> Shape | None:
+        variant = variants.get(str(value.get("type"))) if isinstance(value, Mapping) else None
+        return None if variant is None else variant.below(value, key)
+
+    return Shape("a mapping with a type", (Mapping,), inside, below)
 
 
 def either(*shapes: Shape) -> Shape:
@@ -210,6 +239,8 @@ def either(*shapes: Shape) -> Shape:
     def inside(value: object, path: Path) -> Iterator[Complaint]:
         yield from next(shape for shape in shapes if shape.fits(value)).inside(value, path)
 
-    return Shape(
-        " or ".join(shape.says for shape in shapes), tuple(kind for shape in shapes for kind in shape.types), inside
-    )
+    def below(value: object, key: str | int) -> Shape | None:
+        return next((shape.below(value, key) for shape in shapes if shape.fits(value)), None)
+
+    says = " or ".join(shape.says for shape in shapes)
+    return Shape(says, tuple(kind for shape in shapes for kind in shape.types), inside, below)

@@ -24,7 +24,26 @@ from pipeline.wire.shape import (
     text,
 )
 
-__all__ = ["TOOL", "TOOL_CHOICE"]
+__all__ = ["DOCUMENTED_TOOLS", "TOOL", "TOOL_CHOICE"]
+
+# OpenAI's reference has these 15 kinds, some under two names. `mcp` and `remote_mcp` are two names of one, translated into each other.
+DOCUMENTED_TOOLS = frozenset(
+    {
+        *(
+            "function",
+            "custom",
+            "namespace",
+            "tool_search",
+            "mcp",
+            "file_search",
+            "code_interpreter",
+            "image_generation",
+        ),
+        *("web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"),
+        *("computer", "computer_use", "computer_use_preview", "shell", "local_shell", "apply_patch"),
+    }
+)
+"""Every kind of tool that a vendor's page names, as this package calls it."""
 
 
 def _some(fields: Mapping[str, Shape], *required: str) -> Shape:
@@ -45,12 +64,16 @@ _FUNCTION = _some(
 _NESTED_FUNCTION = _some({"function": _FUNCTION})
 
 
-def _flat_or_nested(value: object, path: Path) -> Iterator[Complaint]:
-    nested = isinstance(value, Mapping) and "function" in value
-    yield from (_NESTED_FUNCTION if nested else _FUNCTION).complaints(value, path)
+def _form(value: object) -> Shape:
+    return _NESTED_FUNCTION if isinstance(value, Mapping) and "function" in value else _FUNCTION
 
 
-_ANY_FUNCTION = Shape("a function, flat or nested", (Mapping,), _flat_or_nested)
+_ANY_FUNCTION = Shape(
+    "a function, flat or nested",
+    (Mapping,),
+    lambda value, path: _form(value).complaints(value, path),
+    lambda value, key: _form(value).below(value, key),
+)
 _CUSTOM = _some(
     {
         "name": text(),
@@ -196,7 +219,7 @@ TOOL = tagged(
         **dict.fromkeys(("web_search", "web_search_2025_08_26"), _WEB_SEARCH),
         **dict.fromkeys(("web_search_preview", "web_search_preview_2025_03_11"), _WEB_SEARCH_PREVIEW),
         "file_search": _FILE_SEARCH,
-        "mcp": Shape(_MCP.says, (Mapping,), _one_server),
+        "mcp": Shape(_MCP.says, (Mapping,), _one_server, _MCP.below),
         "remote_mcp": _REMOTE_MCP,
         "code_interpreter": _some(
             {"container": either(text(), tagged({"auto": _CONTAINER}, closed=True))}, "container"

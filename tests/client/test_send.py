@@ -295,7 +295,7 @@ async def test_what_a_dialect_cannot_say_is_not_sent() -> None:
     """A row that needs it fails by itself, before anything leaves."""
     http = Recorder()
     parts = [{"role": "user", "content": [{"type": "input_video", "video_url": "x"}]}]
-    with pytest.raises(PromptError, match="takes no input_video"):
+    with pytest.raises(PromptError, match="takes no video; qingbo does"):
         await sending(http, endpoint(), lambda: None, {}, pictures(), quiet)(
             replace(REQUEST, body={"model": "m", "input": parts})
         )

@@ -240,13 +240,13 @@ def test_a_video_that_has_changed_is_asked_about_again(videos: Callable[..., Ben
 @pytest.mark.parametrize(
     ("dialect", "part", "said"),
     [
-        ("openai", {"video": "c"}, "openai takes no input_video"),
-        ("apimart", {"video": "c"}, "apimart takes no input_video"),
-        ("qingbo", {"file": "c"}, "qingbo takes no input_file"),
-        ("apimart", {"file": "c"}, "apimart takes no input_file"),
-        ("qingbo", {"image_id": "c"}, "qingbo knows no file_id, which an input_image has"),
-        ("apimart", {"image_id": "c"}, "apimart knows no file_id, which an input_image has"),
-        ("apimart", {"file_id": "c"}, "apimart takes no input_file"),
+        ("openai", {"video": "c"}, "openai takes no video; qingbo does"),
+        ("apimart", {"video": "c"}, "apimart takes no video; qingbo does"),
+        ("qingbo", {"file": "c"}, "qingbo takes no file; openai does"),
+        ("apimart", {"file": "c"}, "apimart takes no file; openai does"),
+        ("qingbo", {"image_id": "c"}, "qingbo takes no image_id; openai does"),
+        ("apimart", {"image_id": "c"}, "apimart takes no image_id; openai does"),
+        ("apimart", {"file_id": "c"}, "apimart takes no file_id; openai does"),
     ],
 )
 def test_what_a_dialect_does_not_take_is_refused_before_the_run(

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from pipeline import api
-from pipeline.engine.check import Prepared, check_key, first_requests, is_loopback, prepare
+from pipeline.engine.check import Prepared, check_key, is_loopback, prepare
+from pipeline.engine.first import first_requests
 from pipeline.errors import DataError, RowError, SpecError
 from pipeline.records import Request
 from pipeline.spec.job import Job
@@ -205,14 +206,48 @@ def test_an_address_that_is_none_is_found(folder: Path, url: str) -> None:
     assert "provider.base_url" in refused(folder, provider={"base_url": url})
 
 
-def test_what_the_dialect_does_not_take_is_found_by_the_first_rows(folder: Path) -> None:
-    """A job that asks for what its provider has not is refused as a whole."""
-    said = refused(
-        folder,
-        prompt={"messages": [{"role": "developer", "content": "x"}]},
-        provider={"name": "qingbo", "base_url": "http://127.0.0.1:1/v1"},
-    )
-    assert "has no role developer" in said
+QINGBO = {"name": "qingbo", "base_url": "http://127.0.0.1:1/v1"}
+CUSTOM = {"request": {"tools": [{"type": "custom", "name": "note"}]}}
+STRICT = {
+    "base_url": "http://127.0.0.1:1/v1",
+    "overrides": {"undocumented": "refuse", "documented": ["model", "input"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "where", "said"),
+    [
+        (
+            {"prompt": {"messages": [{"role": "user", "content": "x"}, {"role": "developer", "content": "x"}]}},
+            ["prompt.messages[1].role"],
+            "qingbo has no role developer",
+        ),
+        (
+            {"prompt": [{"text": "x"}, {"file": "https://x/{{ id }}.pdf"}, {"file": "https://y/{{ id }}.pdf"}]},
+            ["prompt.user[1].file", "prompt.user[2].file"],
+            "qingbo takes no file; openai does",
+        ),
+        (
+            {"prompt": {"messages": [{"role": "user", "content": [{"image_id": "title"}]}]}},
+            ["prompt.messages[0].content[0].image_id"],
+            "qingbo takes no image_id; openai does; give its URL or its bytes",
+        ),
+        ({"prompt": {"input": "raw"}}, ["prompt"], "qingbo takes no file; openai does"),
+        (CUSTOM, ["request.tools"], "qingbo takes no tool custom"),
+        ({"request": {"truncation": "auto"}, "provider": STRICT}, ["request.truncation"], "does not list truncation"),
+    ],
+)
+def test_what_the_dialect_does_not_take_is_found_by_the_first_rows(
+    folder: Path, settings: Any, where: list[str], said: str
+) -> None:
+    """A job that asks for what its provider has not is refused as a whole, where it asks for it, with what to do."""
+    raw = '[{""role"": ""user"", ""content"": [{""type"": ""input_file"", ""file_url"": ""https://x/a.pdf""}]}]'
+    (folder / "t.csv").write_text(f'id,title,raw\n1,Alien,"{raw}"\n')
+    with pytest.raises(SpecError) as error:
+        checked(folder, **{"provider": QINGBO, **settings})
+    assert [problem.where for problem in error.value.problems] == where
+    assert all(said in problem.message and problem.line for problem in error.value.problems)
+    assert "provider.overrides" in str(error.value.hint)
 
 
 def test_parameters_that_a_page_does_not_list_are_told(folder: Path) -> None:
@@ -299,6 +334,36 @@ def test_the_first_requests_are_those_of_the_first_rows(folder: Path) -> None:
     prepared = checked(folder, input={"path": "t.csv", "where": "id = '2'"})
     assert [row for row, _ in first_requests(prepared, 1)] == [1]
     assert [row for row, _ in first_requests(checked(folder), 1)] == [0]
+
+
+def test_what_keeps_every_row_from_asking_is_found_at_its_place(folder: Path) -> None:
+    """All mistakes of the first rows at once, each place once, with its line and what was meant."""
+    with pytest.raises(SpecError) as error:
+        checked(
+            folder,
+            request={
+                "temperature": "{{ title }}",
+                "truncation": "{{ 'atuo' }}",
+                "top_p": "{% if id == '2' %}x{% else %}1{% endif %}",
+            },
+        )
+    found = [(each.where, each.message.partition(", not")[2], each.suggestion) for each in error.value.problems]
+    assert found == [
+        ("request.temperature", " 'Alien' (row 0; no row makes a request)", None),
+        ("request.truncation", " 'atuo' (row 0; no row makes a request)", "auto"),
+        ("request.top_p", " 'x' (row 1; no row makes a request)", None),
+    ]
+    assert all(problem.line for problem in error.value.problems)
+    assert error.value.hint == "mend the template, or the cells that it reads"
+
+
+@pytest.mark.parametrize("template", ["{{ title + 1 }}", "{{ title.a.b }}", "{{ title|nofilter }}", "{{ title() }}"])
+def test_a_template_that_works_for_no_row_has_its_line(folder: Path, template: str) -> None:
+    """What only a row can show is said where the template stands."""
+    with pytest.raises(SpecError, match="no row makes a request") as error:
+        checked(folder, prompt=[{"text": "x"}, {"text": template}])
+    (problem,) = error.value.problems
+    assert (problem.where, problem.line is not None) == ("prompt.user[1].text", True)
 
 
 @pytest.mark.parametrize(

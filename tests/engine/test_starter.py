@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 from PIL import Image
 
 from pipeline import api
-from pipeline.engine.check import first_requests
+from pipeline.engine.first import first_requests
 from pipeline.engine.starter import starter
 from pipeline.errors import DataError, SpecError
 from pipeline.records import Media, Request
+
+DATA = Path(__file__).parents[2] / "data"
 
 
 def picture() -> bytes:
@@ -33,7 +36,8 @@ def started(table: Path, name: str = "job.yaml") -> tuple[list[object], list[str
     ((_, request),) = first_requests(prepared, 1)
     assert isinstance(request, Request)
     (message,) = request.body["input"]
-    parts = [part.get("text") or part["image_url"] for part in message["content"]]
+    places = ("text", "image_url", "video_url", "file_url", "file_data")
+    parts = [next(part[place] for place in places if place in part) for part in message["content"]]
     return parts, prepared.columns.schema.names
 
 
@@ -68,6 +72,70 @@ def test_a_table_of_pictures(tmp_path: Path, cell: str) -> None:
     assert parts[0] == "Describe this picture in one sentence. title: A."
     assert [isinstance(part, Media) for part in parts] == [False, True]
     assert "caption" in names
+
+
+def test_a_first_null_hides_no_picture(tmp_path: Path) -> None:
+    """What a column holds is told by its first cell that holds something."""
+    spec = api.init(written(tmp_path / "t.csv", [{"photo": "", "a": 1}, {"photo": "a.png", "a": 2}]), tmp_path / "j")
+    assert "- image: photo" in spec.read_text()
+
+
+@pytest.mark.parametrize("cell", ["bytes", "struct", "url", "path"])
+@pytest.mark.parametrize(
+    ("kind", "content", "ending", "task", "provider"),
+    [
+        (
+            "video",
+            (DATA / "clips" / "clock.mp4").read_bytes(),
+            "mp4",
+            "Describe this video in one sentence.",
+            "provider: {name: simulator, dialect: qingbo} # qingbo (what else there is takes no such media), or {base_url: …}",
+        ),
+        (
+            "file",
+            (DATA / "documents" / "pond.pdf").read_bytes(),
+            "pdf",
+            "Sum up this document in one sentence.",
+            "provider: simulator            # openai (what else there is takes no such media), or {base_url: …}",
+        ),
+    ],
+)
+def test_a_table_of_videos_or_documents(
+    tmp_path: Path, kind: str, content: bytes, ending: str, task: str, provider: str, cell: str
+) -> None:
+    """They are parts of their kind, sent in the dialect that takes them, and the spec says which providers do."""
+    (tmp_path / f"a.{ending}").write_bytes(content)
+    cells = {
+        "bytes": content,
+        "struct": {"bytes": None, "path": f"a.{ending}"},
+        "url": f"https://x/a.{ending.upper()}?size=1",
+        "path": f"a.{ending}",
+    }
+    pq.write_table(pa.table({"title": ["A"], "thing": [cells[cell]]}), tmp_path / "t.parquet")
+    parts, _ = started(tmp_path / "t.parquet")
+    assert parts[0] == f"{task} title: A."
+    (media,) = parts[1:]
+    assert isinstance(media, Media)
+    assert media.kind == kind
+    assert provider in (tmp_path / "job.yaml").read_text()
+
+
+def test_a_first_job_about_videos_runs(tmp_path: Path) -> None:
+    """As every other does, with nothing changed."""
+    shutil.copytree(DATA / "clips", tmp_path / "clips")
+    shutil.copy(DATA / "clips.csv", tmp_path)
+    finished = api.run(api.init(tmp_path / "clips.csv", tmp_path / "job.yaml"))
+    assert finished.by_status == {"ok": finished.rows}
+
+
+def test_media_that_no_provider_takes_together_are_not_put_together(tmp_path: Path) -> None:
+    """The later ones are left out, with a word, so that the job runs."""
+    cells = {"photo": "https://x/a.png", "clip": "https://x/a.mp4", "paper": "https://x/a.pdf"}
+    parts, _ = started(written(tmp_path / "t.csv", [cells]))
+    assert [part.kind for part in parts[1:] if isinstance(part, Media)] == ["image", "video"]
+    text = (tmp_path / "job.yaml").read_text()
+    assert "# paper is left out: no provider takes it beside the others" in text
+    assert "set provider to qingbo." in text
 
 
 def test_a_folder_of_pictures(tmp_path: Path) -> None:

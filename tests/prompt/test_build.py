@@ -231,7 +231,13 @@ def test_parameters_are_templates_at_any_depth(build: Build) -> None:
     ("name", "value"),
     [
         ("temperature", 3),
-        ("temperature", "0.5"),
+        ("temperature", "warm"),
+        ("temperature", "1.5 or so"),
+        ("temperature", "[1]"),
+        ("temperature", "2.5"),
+        ("temperature", "true"),
+        ("parallel_tool_calls", "1"),
+        ("max_output_tokens", "50.5"),
         ("temperature", float("nan")),
         ("top_p", -1),
         ("max_output_tokens", 0),
@@ -243,6 +249,16 @@ def test_a_parameter_out_of_range_fails_its_row_alone(build: Build, name: str, v
     """What a row makes of a parameter is checked like what a spec says."""
     with pytest.raises(PromptError, match=name):
         build("x", {"v": value}, request={name: "{{ v }}"})
+
+
+def test_all_mistakes_of_a_rows_parameters_are_told(build: Build) -> None:
+    """In one message, and each by its place."""
+    with pytest.raises(PromptError) as error:
+        build("x", {"v": 3}, request={"temperature": "{{ v }}", "top_p": "{{ v }}"})
+    assert error.value.message == (
+        "request.temperature must be a number from 0 to 2, not 3; request.top_p must be a number from 0 to 1, not 3"
+    )
+    assert [problem.where for problem in error.value.problems] == ["request.temperature", "request.top_p"]
 
 
 @pytest.mark.parametrize("place", ["metadata", "user", "prompt_cache_key", "previous_response_id", "safety_identifier"])
@@ -271,6 +287,42 @@ def test_limits_hold_for_what_a_row_fills_in(tmp_path: Path, request_: dict[str,
     cells = {"v": "x" * 513, "n": 99, "many": {str(number): "" for number in range(17)}, "long": {"k" * 65: "v"}}
     with pytest.raises((PromptError, ValueError), match=said):
         builder(tmp_path, "x", request=request_).build(Row(0, cells))
+
+
+@pytest.mark.parametrize(
+    ("request_", "sent"),
+    [
+        ({"temperature": "{{ stars / 4 }}"}, {"temperature": 0.75}),
+        ({"temperature": "{{ warmth }}"}, {"temperature": 0.5}),
+        ({"temperature": "{{ 0.9 if stars > 2 else 0.1 }}"}, {"temperature": 0.9}),
+        ({"max_output_tokens": "{{ 50 + count|int }}"}, {"max_output_tokens": 57}),
+        ({"max_output_tokens": "{{ stars * 100 / 2 }}"}, {"max_output_tokens": 150}),
+        ({"parallel_tool_calls": "{{ stars > 5 }}"}, {"parallel_tool_calls": False}),
+        ({"temperature": "{% if stars > 5 %}1{% else %}null{% endif %}"}, {"temperature": None}),
+        ({"reasoning": {"effort": "{{ count }}"}}, None),
+        (
+            {"tools": [{"type": "file_search", "max_num_results": "{{ count }}", "vector_store_ids": ["{{ stars }}"]}]},
+            {"tools": [{"type": "file_search", "max_num_results": 7, "vector_store_ids": ["3"]}]},
+        ),
+        (
+            {"tools": [{"type": "function", "function": {"name": "{{ stars }}", "strict": "{{ stars > 2 }}"}}]},
+            {"tools": [{"type": "function", "function": {"name": "3", "strict": True}}]},
+        ),
+        ({"user": "{{ warmth }}"}, {"user": "0.5"}),
+        ({"metadata": {"n": "{{ stars / 4 }}"}}, {"metadata": {"n": "0.75"}}),
+        ({"conversation": "{{ count }}"}, {"conversation": "7"}),
+    ],
+    ids=str,
+)
+def test_a_template_gives_a_number_where_no_text_may_stand(build: Build, request_: Any, sent: Any) -> None:
+    """As texts of a CSV file do; where text may stand it stays text, and where neither is right the row fails."""
+    cells = {"stars": 3, "warmth": "0.5", "count": "7"}
+    if sent is None:
+        with pytest.raises(PromptError, match="must be one of none, minimal"):
+            build("x", cells, request=request_)
+        return
+    body = build("x", cells, request=request_).body
+    assert {name: body[name] for name in sent} == sent
 
 
 def test_a_null_parameter_fails_the_row(build: Build) -> None:

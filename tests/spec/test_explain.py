@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 from pipeline.spec.group import PATTERNS
+from pipeline.spec.job import Job
 from pipeline.spec.settings import paths, settings_at
 
 Mistakes = Callable[..., list[str]]
@@ -19,6 +20,10 @@ TYPES = "string, int, float, bool, enum[a, b], list[string]"
     [
         ("limitz: {}", "6:1 limitz: is not a setting here (limits?)"),
         ("limit: 5", "6:1 limit: is not a setting here (input.limit?)"),
+        ("sample: 5", "6:1 sample: is not a setting here (samples?)"),
+        ("sample: {rows: 5}", "6:1 sample: is not a setting here (input.sample?)"),
+        ("samplez: 5", "6:1 samplez: is not a setting here (samples?)"),
+        ("max_side: 5", "6:1 max_side: is not a setting here (media.max_side?)"),
         ("temperature: 1", "6:1 temperature: is not a setting here (request.temperature?)"),
         ("xyzzy: 1", "6:1 xyzzy: is not a setting here"),
         ("run_dir: 5", "6:10 run_dir: must be text, not 5; put quotes around it"),
@@ -145,3 +150,62 @@ def test_every_pattern_of_the_model_has_words() -> None:
         for rule in group.model_fields[str(path[-1])].metadata:
             pattern = getattr(rule, "pattern", None)
             assert pattern is None or pattern in PATTERNS
+
+
+HOSTED = "tools: hosted tools stand under request.tools; tools names Python functions as file.py:function"
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        "{type: web_search}",
+        "[{type: web_search}]",
+        "web_search",
+        "[web_search]",
+        "[a.py:f, {type: not_invented_yet}]",
+        "{functions: [{type: mcp}]}",
+        "{functions: {type: mcp}}",
+    ],
+)
+def test_hosted_tools_among_the_functions_are_told_where_they_stand(mistakes: Mistakes, small: str, tools: str) -> None:
+    """However they are written, and once."""
+    assert mistakes(f"{small}tools: {tools}\n") == [f"6:1 {HOSTED}"]
+
+
+@pytest.mark.parametrize(
+    ("tools", "said"),
+    [("5", "must be a list, not 5"), ("a.py:f", "must be a list, not 'a.py:f'"), ("{timeout_z: 1}", "(timeout_s?)")],
+)
+def test_other_mistakes_of_the_functions_are_told_as_ever(
+    mistakes: Mistakes, small: str, tools: str, said: str
+) -> None:
+    """Only what is a tool of a request is told of those."""
+    (mistake,) = mistakes(f"{small}tools: {tools}\n")
+    assert said in mistake
+
+
+FORCED = "6:11 request.tool_choice: asks for a tool, and the job has none: list it under request.tools or tools"
+
+
+@pytest.mark.parametrize("choice", ["required", "{type: function, name: a}", "{type: web_search}"])
+def test_a_tool_that_is_asked_for_must_be_there(mistakes: Mistakes, small: str, choice: str) -> None:
+    """Else every row would be refused."""
+    assert mistakes(f"{small}request: {{tool_choice: {choice}}}\n") == [FORCED]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "request: {tool_choice: auto}",
+        "request: {tool_choice: none}",
+        'request: {tool_choice: "{{ choice }}"}',
+        "request: {tool_choice: required, tools: [{type: web_search}]}",
+        'request: {tool_choice: required, tools: "{{ tools }}"}',
+        "request: {tool_choice: required, prompt: {id: p}}",
+        "request: {tool_choice: required}\nextra_body: {tools: [{type: web_search}]}",
+        "request: {tool_choice: required}\ntools: [a.py:f]",
+    ],
+)
+def test_a_choice_among_tools_that_may_be_there_passes(load: Callable[..., Job], more: str) -> None:
+    """A stored prompt may bring its own, and a row may name them."""
+    assert load(f"{more}\n").request

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.wire.parameters import PARAMETERS, Complaint, advise, check_parameters, identity_of, reference
+from pipeline.wire.parameters import PARAMETERS, Complaint, advise, check_parameters, identity_of, reference, texts
 
 NAMES = {
     *("background", "context_management", "conversation", "include", "input", "instructions", "max_output_tokens"),
@@ -231,6 +231,60 @@ def test_all_mistakes_are_reported_at_once() -> None:
     assert len(check_parameters(request)) == 6
 
 
+@pytest.mark.parametrize(
+    ("name", "written", "read"),
+    [
+        ("temperature", "0.5", 0.5),
+        ("temperature", " 1\n", 1),
+        ("temperature", "null", None),
+        ("temperature", "nan", "nan"),
+        ("temperature", "", ""),
+        ("max_output_tokens", "1e2", 100),
+        ("max_output_tokens", "1.5", 1.5),
+        ("parallel_tool_calls", "True", True),
+        ("parallel_tool_calls", "FALSE", False),
+        ("include", '["a"]', '["a"]'),
+        ("reasoning", "{}", "{}"),
+        ("user", "7", "7"),
+        ("conversation", "7", "7"),
+        ("truncation", "null", "null"),
+    ],
+)
+def test_a_text_is_read_as_what_it_means_where_no_text_fits(name: str, written: str, read: object) -> None:
+    """Numbers, truth values and null, as JSON or a spreadsheet writes them; all else stays text and is complained about."""
+    given = PARAMETERS[name].shape.read(written)
+
+    assert (given, type(given)) == (read, type(read))
+
+
+@given(st.sampled_from(sorted(NAMES)), st.text())
+def test_reading_a_text_never_stumbles(name: str, written: str) -> None:
+    """Whatever a cell holds becomes a plain value."""
+    assert isinstance(PARAMETERS[name].shape.read(written), str | int | float | None)
+
+
+def test_every_text_of_a_request_knows_what_may_stand_in_its_place() -> None:
+    """Also below a tool's type, a flat or nested function and a stored prompt; where no page says it, nothing is known."""
+    request = {
+        "temperature": "a",
+        "reasoning": {"effort": "b", "new": "c"},
+        "tools": [{"type": "mcp", "timeout": "d"}, {"type": "function", "function": {"strict": "e"}}, {"type": "x"}],
+        "prompt": {"variables": {"k": {"type": "input_text", "text": "f"}}},
+        "not_ours": ["g"],
+    }
+    found = {text: None if shape is None else shape.says for _, text, shape in texts(request)}
+
+    assert [found[letter] for letter in "acdefg"] == [
+        "a number from 0 to 2",
+        None,
+        "a number of at least 0",
+        "true or false",
+        None,
+        None,
+    ]
+    assert [path for path, text, _ in texts(request) if text == "e"] == [("request", "tools", 1, "function", "strict")]
+
+
 def test_a_conversation_and_a_previous_response_exclude_each_other() -> None:
     """Setting both ways to go on from something stored is a mistake."""
     expected = Complaint(("request", "conversation"), "excludes previous_response_id; keep one of them")
@@ -271,6 +325,16 @@ def test_no_value_makes_the_check_stumble(request_: dict[str, object]) -> None:
         ({"tools": [{"type": "local_shell"}]}, "not answered"),
         ({"tools": [{"type": "shell", "environment": {"type": "local"}}]}, "not answered"),
         ({"tools": [{"type": "mcp", "require_approval": "always"}]}, "approval"),
+        (
+            {"tools": [{"type": "shell"}, {"type": "websearch"}]},
+            "request.tools[1].type 'websearch' is on no vendor's page - did you mean 'web_search'?",
+        ),
+        ({"tools": [{"type": "hologram"}]}, "'hologram' is on no vendor's page; it is sent as it is"),
+        (
+            {"include": ["message.output_text.logprobs", "web_search_call.result"]},
+            "request.include[1] 'web_search_call.result' is on no vendor's page - did you mean 'web_search_call.results'?",
+        ),
+        ({"include": ["x"]}, "request.include[0] 'x' is on no vendor's page; it is sent as it is"),
     ],
 )
 def test_what_is_allowed_but_hardly_meant_gets_a_warning(request_: dict[str, object], about: str) -> None:
@@ -289,6 +353,8 @@ def test_what_is_allowed_but_hardly_meant_gets_a_warning(request_: dict[str, obj
         {"safety_identifier": "{{ a_placeholder_whose_name_is_far_longer_than_the_limit_of_sixty_four }}"},
         {"truncation": "disabled"},
         {"top_logprobs": 3, "include": ["message.output_text.logprobs"]},
+        {"include": ["{{ wanted }}"], "tools": [{"type": "{{ kind }}"}]},
+        {"include": "{{ wanted }}", "tools": [{"type": "remote_mcp"}, {"type": "web_search_2025_08_26"}]},
         {"tools": [{"type": "mcp", "server_label": "s"}, {"type": "shell"}, {"type": "function", "name": "f"}]},
     ],
 )
