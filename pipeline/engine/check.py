@@ -91,7 +91,14 @@ def prepare(job: Job, base_url: str | None = None, *, allow_code: bool = False) 
         rows = source.count()
     prepared = Prepared(job, endpoint, source, builder, columns, (), toolset, rows)
     asked = {**job.request, "stream": job.delivery == "stream"}
-    notes = (*_code_notes(job), *advise(asked), *_fields_notes(job), *_samples_notes(job), *check_first(prepared))
+    notes = (
+        *_code_notes(job),
+        *advise(asked),
+        *_fields_notes(job),
+        *_samples_notes(job),
+        *_rounds_notes(job),
+        *check_first(prepared),
+    )
     return replace(prepared, notes=notes)
 
 
@@ -212,3 +219,14 @@ def _samples_notes(job: Job) -> tuple[str, ...]:
     if job.samples == 1 or not fixed:
         return ()
     return (f"samples is {job.samples}, but with {' and '.join(fixed)} the answers of a row will hardly differ",)
+
+
+def _rounds_notes(job: Job) -> tuple[str, ...]:
+    """How many requests one row may become where several rounds are allowed: nobody should learn it from the bill."""
+    if not job.takes_rounds:
+        return ()
+    rounds, repairs = job.tools.rounds if job.tools.functions else 0, job.output.repair
+    parts = [f"{rounds} rounds of functions"] * bool(rounds) + [f"{repairs} to repair"] * bool(repairs)
+    samples = f" for each of {job.samples} samples" if job.samples > 1 else ""
+    most = job.samples * (1 + rounds + repairs)
+    return (f"a row may take up to {most} requests: 1{''.join(f' + {part}' for part in parts)}{samples}",)

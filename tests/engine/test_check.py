@@ -49,6 +49,23 @@ def refused(folder: Path, **settings: Any) -> str:
     return error.value.message
 
 
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        ({}, None),
+        ({"output": {"path": "o.parquet", "fields": {"a": "int"}, "repair": 2}}, "up to 3 requests: 1 + 2 to repair"),
+        (
+            {"output": {"path": "o.parquet", "fields": {"a": "int"}, "repair": 1}, "samples": 5},
+            "up to 10 requests: 1 + 1 to repair for each of 5 samples",
+        ),
+    ],
+)
+def test_how_many_requests_a_row_may_become_is_told(folder: Path, settings: Any, note: str | None) -> None:
+    """Before the bill tells it."""
+    found = [each for each in checked(folder, **settings).notes if "requests" in each]
+    assert [note in each for each in found] == [True] if note else found == []
+
+
 # -- columns ---------------------------------------------------------------------------------------------------------
 
 
