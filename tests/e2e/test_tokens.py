@@ -86,9 +86,11 @@ class _Echo(BaseHTTPRequestHandler):
         self._answer(status, taken_in if request.get("background") else spelled(token), token)
 
     def do_GET(self) -> None:
-        """Send the token back that the request had."""
+        """Send the token back that the request had, under the id that it got: an answer with another one is somebody else's."""
         status, spelled = ECHOES[self.path.split("/")[1].replace("%20", " ")]
-        self._answer(status, spelled(self.server.token), self.server.token)  # type: ignore[attr-defined]
+        token: str = self.server.token  # type: ignore[attr-defined]
+        own = spelled(token).replace(f'"id": "{token}"'.encode(), b'"id": "resp_1"')
+        self._answer(status, own, token)
 
     def _answer(self, status: int, content: bytes, token: str) -> None:
         body = gzip.compress(content)
