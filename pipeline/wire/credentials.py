@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pipeline.wire.shape import Complaint, Path, closest, is_template
 
-__all__ = ["SECRET_HEADERS", "Lookup", "exposed", "filled", "variables"]
+__all__ = ["SECRET_HEADERS", "Lookup", "destinations", "exposed", "filled", "variables"]
 
 Lookup = Callable[[str], str]
 """Gives what stands for an environment variable."""
@@ -63,6 +63,22 @@ def variables(body: Mapping[str, object]) -> list[str]:
 
     filled(body, note)
     return list(names)
+
+
+def destinations(body: Mapping[str, object]) -> list[tuple[str, str | None]]:
+    """Return the environment variables that the tools of a body name, each with the address it goes to; None where that is not said."""
+    found: dict[tuple[str, str | None], None] = {}
+    tools = body.get("tools")
+    for tool in tools if isinstance(tools, list | tuple) else ():
+        holder = _HOLDERS.get(str(tool.get("type"))) if isinstance(tool, Mapping) else None
+        if holder is None:
+            continue
+        for _, inner in _below(tool, holder.way, ()):
+            address = next((text for name in _DESTINATIONS if isinstance(text := inner.get(name), str)), None)
+            headers = _mapping(inner.get(_HEADERS)) if holder.headers else {}
+            named = [inner.get(holder.field + _SUFFIX), *headers.values()]
+            found |= {(name, address): None for name in named if isinstance(name, str)}
+    return list(found)
 
 
 def exposed(tools: object, path: Path) -> Iterator[Complaint]:

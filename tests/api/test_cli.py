@@ -68,6 +68,13 @@ def test_check_names_a_key_that_is_missing(spec: Path) -> None:
     assert "OPENAI_API_KEY is not set" in ran("check", spec, "--set", "provider=openai").output
 
 
+def test_check_says_which_secrets_leave_and_for_where(spec: Path) -> None:
+    """By name, before anybody says yes."""
+    tool = "{type: mcp, server_label: s, server_url: 'https://github.example/mcp', authorization_env: GITHUB_TOKEN}"
+    shown = ran("check", spec, "--set", "provider=openai", "--set", f"request.tools=[{tool}]").output
+    assert "  secrets    $OPENAI_API_KEY -> api.openai.com, $GITHUB_TOKEN -> github.example\n" in shown
+
+
 def test_an_address_with_the_path_in_it_is_refused(spec: Path) -> None:
     """The path would be added a second time."""
     refused = ran("check", spec, "--set", "provider.base_url=http://127.0.0.1:9/v1/responses").exception
