@@ -23,6 +23,7 @@ from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.engine.check import Prepared, prepare, replaces_input
 from pipeline.engine.first import first_requests
+from pipeline.engine.leaving import downloads
 from pipeline.engine.live import Brake
 from pipeline.engine.session import Consent, Offer, metadata, run_job
 from pipeline.engine.silent import silent_notes
@@ -135,7 +136,8 @@ def run(
 ) -> RunFinished:
     """Run a job to its end, or go on with it where an earlier run stopped, and write its table.
 
-    A provider other than the embedded simulator is asked only with ``yes``, or when ``confirm`` says so for the offer it is given.
+    A provider other than the embedded simulator is asked only with ``yes``, or when ``confirm`` says so for the offer it is given; so is
+    any job with pictures that are downloaded from addresses which the spec itself writes.
     ``retry`` names statuses (``failed``, ``truncated`` …): only rows that have one of them are asked, once more. A job that names Python
     functions runs only with ``allow_code``. Returns the closing figures, whose ``exit_code`` is 0 when every row is as wished and 1 when
     some are not. Raises a ``RunError`` when the run could not start or had to stop; what was finished by then is in the journal and in
@@ -241,8 +243,11 @@ def _load(spec: str | Path, sets: Sequence[str]) -> Job:
 
 def _consent(job: Job, *, yes: bool, confirm: Callable[[Offer], bool] | None) -> Consent:
     """Return what decides whether an offer is carried out: it returns, or raises ``SpecError`` and nothing is sent."""
-    if not yes and confirm is None and not job.provider.simulated:
-        problem = Problem("", f"asking {job.provider.label} may cost money, and nobody is here to say yes")
+    risk = None if job.provider.simulated else f"asking {job.provider.label} may cost money"
+    if risk is None and (places := downloads(job)):
+        risk = f"{places[0]} is downloaded from addresses that the spec writes"
+    if risk is not None and not yes and confirm is None:
+        problem = Problem("", f"{risk}, and nobody is here to say yes")
         raise SpecError([problem], source=job.source, hint="pass --yes (in Python: yes=True)")
 
     def decide(offer: Callable[[], Offer]) -> None:

@@ -99,6 +99,7 @@ def check(spec: Path, sets: tuple[str, ...], *, allow_code: bool) -> None:
             output=job.output_path,
             notes=checked.notes,
             samples=job.samples,
+            secrets=checked.secrets,
         )
     )
 
@@ -180,6 +181,8 @@ def _confirm(offer: Offer, *, shown: TextIO) -> bool:
                 notes=offer.notes,
                 samples=offer.samples,
                 wanted=offer.wanted,
+                secrets=offer.secrets,
+                simulated=offer.simulated,
             )
         )
         return click.confirm("Send?", default=False)

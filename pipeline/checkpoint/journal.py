@@ -37,6 +37,7 @@ from pipeline.checkpoint.writer import Writer
 from pipeline.errors import RowError, Sent
 from pipeline.records import STATUS_FACTS, Attempt, Claim, Outcome, Reply, Request, Status, ToolCall
 from pipeline.wire.decode import slim
+from pipeline.wire.tolerant import tamed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -254,7 +255,7 @@ def _answer_values(reply: Reply, label: str) -> tuple[object, ...]:
 
 
 def _listed(values: Sequence[object]) -> str | None:
-    return orjson.dumps(values).decode() if values else None
+    return orjson.dumps(tamed(list(values))).decode() if values else None
 
 
 def _call_values(call: ToolCall) -> dict[str, str | None]:

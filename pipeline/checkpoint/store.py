@@ -15,6 +15,7 @@ import pyarrow as pa
 from pipeline.checkpoint import schema
 from pipeline.checkpoint.durable import move
 from pipeline.errors import DiskFailed, RunDirectoryError
+from pipeline.wire.tolerant import tamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -215,7 +216,7 @@ def end_session(path: Path, exit_code: int) -> None:
 
 def pack(raw: Mapping[str, object]) -> bytes:
     """Compress a reply's body: its length as 4 bytes, then zstd (Arrow's codec, so that it costs no further dependency)."""
-    body = orjson.dumps(raw)
+    body = orjson.dumps(tamed(raw))
     packed: bytes = pa.compress(body, codec="zstd", asbytes=True)
     return len(body).to_bytes(4, "big") + packed
 

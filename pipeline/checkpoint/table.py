@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 METADATA_KEY = b"pipeline"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# ESC would steer the terminal that shows the file, and NUL end it for some readers; tab and line ends are text.
+_CONTROLS = dict.fromkeys({*range(0x20), 0x7F} - {ord(mark) for mark in "\t\n\r"})
 # What Arrow writes as CSV by itself; everything else is turned into text first.
 _PLAIN = (
     pa.types.is_boolean,
@@ -64,7 +66,8 @@ def write_table(
 def write_csv(source: Source, reader: Reader, columns: Columns, target: Path) -> int:
     """Write the table as CSV and return its number of rows: nested columns as JSON, bytes as base64, no cell that a spreadsheet would run.
 
-    A text that begins with ``=``, ``+``, ``-``, ``@``, tab or return gets an apostrophe before it. Blocking. Raises ``DiskFailed``.
+    A text that begins with ``=``, ``+``, ``-``, ``@``, tab or return gets an apostrophe before it; control characters but for tab and line
+    ends are dropped. Blocking. Raises ``DiskFailed``.
     """
     written = 0
     schema = pa.schema([pa.field(_neutral(field.name), _csv_type(field.type)) for field in columns.schema])
@@ -141,4 +144,5 @@ def _member(cell: object) -> str:
 
 
 def _neutral(text: str) -> str:
+    text = text.translate(_CONTROLS)
     return "'" + text if text.startswith(FORMULA_STARTS) else text

@@ -3,6 +3,8 @@
 Statements queue up while a commit is being made durable; as soon as it is, all that queued goes into the next one. An idle journal thus
 adds one fsync to a request, a busy one shares each fsync among hundreds. After the first error nothing is acknowledged any more: a failed
 fsync may have dropped pages that a second try would report as written.
+
+Texts come from strangers, and one that is no Unicode would fail its neighbours' commit: what cannot be written becomes U+FFFD at this door.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.checkpoint.store import connect
 from pipeline.errors import DiskFailed
+from pipeline.wire.tolerant import clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +90,7 @@ class Writer:
         if statements:
             connection.execute("BEGIN IMMEDIATE")
             for sql, values in statements:
-                connection.execute(sql, values)
+                connection.execute(sql, [clean(value) if isinstance(value, str) else value for value in values])
             connection.execute("COMMIT")
             self.commits += 1
 

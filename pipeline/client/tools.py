@@ -21,7 +21,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
@@ -48,8 +48,15 @@ LONGEST_RESULT = 256 * 1024
 """Bytes of a result that the model is shown."""
 LONGEST_ERROR = 500
 """Characters of an exception's message that the model is shown."""
+LONGEST_PROBLEM = 4000
+"""Characters of any complaint that the model is shown; what it wrote itself may stand in one."""
+MOST_CALLS = 64
+"""Calls of one reply that are run; a model that asks for more is told so."""
+LONGEST_ROUND = 1024 * 1024
+"""Bytes that the results of one reply's calls have together, but for the notes of those that are cut: all further rounds carry them."""
 
 _ABSOLUTE_PATH = re.compile(r"(?:file://|(?<![\w/]))(?:/[\w.+@~-]+)+/(?=[\w.+@~-])|\b[A-Za-z]:\\(?:[^\\\s'\"]+\\)*")
+_NOTE = re.compile(r"\n\[cut: the result has (\d{1,18}) bytes, and these are the first \d+\]\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +86,29 @@ class Toolbox:
 
         An output is the function's result, as JSON text unless it is a text already, or ``{"error": ...}``. Raises
         ``FunctionsHang`` where calls that are past their deadline hold every place.
+
+        The model decides how many calls there are, so no more than ``MOST_CALLS`` are run, and the results share ``LONGEST_ROUND``.
         """
+        run = calls[:MOST_CALLS]
         ended: dict[int, Called | None] = {}
 
         async def fill(index: int) -> None:
             ended[index] = await self._call(calls[index], timeout_s)
 
         async with anyio.create_task_group() as group:
-            for index in range(len(calls)):
+            for index in range(len(run)):
                 group.start_soon(fill, index)
-        called = [each for index in range(len(calls)) if (each := ended[index]) is not None]
-        if len(called) < len(calls) or len(self._overdue) >= THREADS:
+        called = [each for index in range(len(run)) if (each := ended[index]) is not None]
+        if len(called) < len(run) or len(self._overdue) >= THREADS:
             raise self._hang(timeout_s)
-        return called
+        shared = _sharing([each.output for each in called], LONGEST_ROUND)
+        answered = [replace(each, output=output) for each, output in zip(called, shared, strict=True)]
+        return answered + [self._left_out(call, len(calls)) for call in calls[MOST_CALLS:]]
+
+    def _left_out(self, call: ToolCall, number: int) -> Called:
+        function = call.name if call.name in self._tools else None
+        message = f"too many calls at once: the first {MOST_CALLS} of {number} were run, and this one was not"
+        return _failed(function, message)
 
     def _hang(self, timeout_s: float) -> FunctionsHang:
         names = ", ".join(f"{name} {count}" for name, count in Counter(self._overdue.values()).most_common())
@@ -105,7 +122,7 @@ class Toolbox:
         tool = self._tools.get(call.name or "") if call.kind in ANSWERABLE else None
         if tool is None:
             known = ", ".join(sorted(self._tools))
-            return _failed(None, f"there is no {call.kind} {call.name}; the functions are: {known}")
+            return _failed(None, f"there is no {_brief(f'{call.kind} {call.name}', 100)}; the functions are: {known}")
         ended: list[Called] = []
         started = anyio.Event()
         with anyio.move_on_after(timeout_s) as deadline:
@@ -191,8 +208,12 @@ class _Tool:
 
 
 def _failed(function: str | None, message: str) -> Called:
-    error = clean(message)
+    error = clean(_brief(message, LONGEST_PROBLEM))
     return Called(function, orjson.dumps({"error": error}).decode(), error)
+
+
+def _brief(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _told(error: BaseException) -> str:
@@ -211,11 +232,30 @@ def _written(result: object) -> str:
     text = clean(result) if isinstance(result, str) else _json(result).decode()
     if "null" in text and not _is_finite(result):  # orjson writes such numbers as null, without a word
         raise ValueError("NaN and infinite numbers are no JSON")
+    return _cut(text, LONGEST_RESULT)
+
+
+def _cut(text: str, longest: int) -> str:
+    """Return the text with no more than so many bytes, and with a note where that is not all of it; it may have been cut before."""
     content = text.encode()
-    if len(content) <= LONGEST_RESULT:
+    if len(content) <= longest:
         return text
-    shown = content[:LONGEST_RESULT].decode(errors="ignore")
-    return f"{shown}\n[cut: the result has {len(content)} bytes, and these are the first {LONGEST_RESULT}]"
+    before = _NOTE.search(text)
+    size = len(content) if before is None else int(before[1])
+    shown = content[:longest].decode(errors="ignore")
+    return f"{shown}\n[cut: the result has {size} bytes, and these are the first {longest}]"
+
+
+def _sharing(outputs: Sequence[str], room: int) -> list[str]:
+    """Return outputs that have ``room`` bytes together: short ones stay whole, and the longest are cut to the same length."""
+    sizes = [len(output.encode()) for output in outputs]
+    longest = room
+    for waiting, size in zip(range(len(sizes), 0, -1), sorted(sizes), strict=True):
+        if size * waiting > room:
+            longest = room // waiting
+            break
+        room -= size
+    return [_cut(output, longest) for output in outputs]
 
 
 def _json(value: object) -> bytes:

@@ -13,6 +13,7 @@ import orjson
 
 from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.gallery import folder_of
+from pipeline.engine import leaving
 from pipeline.engine.first import check_first
 from pipeline.errors import DataError, Problem, SpecError
 from pipeline.prompt.build import RequestBuilder
@@ -55,6 +56,11 @@ class Prepared:
         """Return the body that is sent for a request, with pictures still references."""
         return encode(request.body, self.endpoint.dialect, self.job.extra_body)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Which keys and tokens are sent, by the names of their variables, and to whom."""
+        return leaving.secrets(self.job, self.endpoint)
+
     def digest(self) -> str:
         """Return what changes with any part of the job that can change a request, a row's outcome or a column."""
         job = self.job.model_dump(mode="json", include=_DECIDING)
@@ -93,6 +99,7 @@ def prepare(job: Job, base_url: str | None = None, *, allow_code: bool = False) 
     asked = {**job.request, "stream": job.delivery == "stream"}
     notes = (
         *_code_notes(job),
+        *leaving.notes(job),
         *advise(asked),
         *_fields_notes(job),
         *_samples_notes(job),

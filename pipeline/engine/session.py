@@ -22,6 +22,7 @@ from pipeline.checkpoint.store import Start, end_session
 from pipeline.checkpoint.table import write_table
 from pipeline.engine.check import Prepared, check_key, prepare
 from pipeline.engine.feed import all_but, everything, only, questions
+from pipeline.engine.leaving import downloads
 from pipeline.engine.live import Secrets, ask_all, interrupted
 from pipeline.engine.tokens import job_tokens
 from pipeline.errors import Interrupted, Problem, RunError, SpecError
@@ -44,7 +45,7 @@ class Offer:
     """What a run is about to send, shown before the first paid request.
 
     ``rows`` is the number of rows of the job, None where it is not known without reading them. Each asks for ``samples`` answers, but in a
-    retry only ``wanted`` ones are asked in all; ``known`` of the answers need no asking.
+    retry only ``wanted`` ones are asked in all; ``known`` of the answers need no asking. ``secrets`` says by name what goes to whom.
     """
 
     name: str
@@ -58,6 +59,8 @@ class Offer:
     notes: tuple[str, ...]
     samples: int = 1
     wanted: int | None = None
+    secrets: tuple[str, ...] = ()
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ def run_job(
     brake: Brake,
     allow_code: bool = False,
 ) -> RunFinished:
-    """Run a job, or go on with it, and write its table. ``consent`` decides whether a provider that may cost money is asked.
+    """Run a job, or go on with it, and write its table. ``consent`` decides whether a provider that may cost money is asked, and
+    whether the simulator's run downloads from addresses that the spec writes.
 
     With ``allow_code`` the functions that the job names are loaded, and run when the model calls them.
 
@@ -178,7 +182,7 @@ class _Session:
         plan = journal.look(start)
         _keep_apart(plan, job, retry=bool(retry))
         left = self._left(plan, retry)
-        if not job.provider.simulated:
+        if not job.provider.simulated or downloads(job):
             consent(lambda: self._offer(left, self._count_known() if left.known is None else left.known))
         journal.begin(start, plan, ambiguous=job.retry.ambiguous)
         self._announce(plan, left)
@@ -220,6 +224,8 @@ class _Session:
             notes=self._prepared.notes,
             samples=job.samples,
             wanted=left.wanted,
+            secrets=self._prepared.secrets,
+            simulated=job.provider.simulated,
         )
 
     def _announce(self, plan: Plan, left: _Left) -> None:

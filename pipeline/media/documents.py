@@ -71,6 +71,9 @@ ENDINGS: Mapping[str, str] = {
 
 _PDF_WITHIN = 1024  # bytes that may stand before a PDF's mark
 _LINES = 10  # of a table, that must agree in their number of cells
+_PARSED = (
+    2**20
+)  # characters of JSON that are parsed to name a file's type: to parse all of a large one takes twenty times its size
 _LONGEST_CELL = 2**17  # characters; a first line without an end is no header
 
 
@@ -118,17 +121,24 @@ def _text_type(data: bytes) -> tuple[str, str]:
 
 
 def _json_type(text: str) -> tuple[str, str] | None:
-    def parses(piece: str) -> bool:
-        try:
-            orjson.loads(piece)
-        except orjson.JSONDecodeError:
-            return False
-        return True
-
-    if parses(text):
+    """Return whether a text that begins with a bracket is JSON, or lines of it; a large one goes by how it begins and ends."""
+    whole = text.rstrip()
+    if len(whole) <= _PARSED and _parses(whole):
         return "application/json", "JSON"
-    first, _, rest = text.partition("\n")
-    return ("application/jsonl", "JSON lines") if rest and parses(first) else None
+    end = whole.find("\n", 0, _PARSED)
+    if end >= 0 and _parses(whole[:end]):
+        return "application/jsonl", "JSON lines"
+    if len(whole) > _PARSED and whole[:64].lstrip()[0] + whole[-1] in ("{}", "[]"):
+        return "application/json", "JSON"
+    return None
+
+
+def _parses(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _is_table(text: str, delimiter: str) -> bool:

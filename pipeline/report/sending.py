@@ -24,13 +24,18 @@ def render_check(  # noqa: PLR0913 - one value per line of the screen
     output: Path,
     notes: Sequence[str] = (),
     samples: int = 1,
+    secrets: Sequence[str] = (),
 ) -> str:
-    """Return what a checked job is: who is asked about how many rows, and the ``columns`` of its output with their types."""
+    """Return what a checked job is: who is asked about how many rows, and the ``columns`` of its output with their types.
+
+    ``secrets`` say, by name, which keys and tokens are sent to whom.
+    """
     width = max((width_of(visible(column)) for column in columns), default=0)
     lines = [
         f"{visible(name, 100)} is ready to run.",
         labelled("provider", visible(provider)),
         labelled("endpoint", visible(url)),
+        *_secrets(secrets),
         labelled("model", visible(model)),
         labelled("rows", "not counted before the run" if rows is None else _rows(rows, samples)),
         labelled("output", near(output)),
@@ -76,15 +81,20 @@ def render_offer(  # noqa: PLR0913 - one value per line of the screen
     notes: Sequence[str] = (),
     samples: int = 1,
     wanted: int | None = None,
+    secrets: Sequence[str] = (),
+    simulated: bool = False,
 ) -> str:
     """Return what a run is about to send, for a person to agree to.
 
     Each of the job's ``rows`` asks for ``samples`` answers; ``known`` of these are there already; None is shown as unknown. A retry asks
     for ``wanted`` of them. ``limits`` are the job's, by their names in the spec; those that are None are left to what the provider allows.
+    ``secrets`` say, by name, which keys and tokens are sent to whom. What is ``simulated`` costs nothing, and is asked for its downloads.
     """
+    risk = "It downloads from addresses that the spec writes" if simulated else "This may cost money"
     lines = [
-        f"{visible(name, 100)} is about to ask {visible(provider, 60)}. This may cost money.",
+        f"{visible(name, 100)} is about to ask {visible(provider, 60)}. {risk}.",
         labelled("endpoint", visible(url)),
+        *_secrets(secrets),
         labelled("model", visible(model)),
         labelled("rows", "unknown" if rows is None else _rows(rows, samples, wanted)),
         labelled("known", f"{figure(known)}, not asked again" if known != 0 else "none"),
@@ -95,6 +105,10 @@ def render_offer(  # noqa: PLR0913 - one value per line of the screen
         lines.append(labelled("limits", ", ".join(f"{limit} {value:,.10g}" for limit, value in set_limits.items())))
     lines.append(labelled("output", near(output)))
     return "\n".join([*lines, *(labelled("note", visible(note)) for note in notes)])
+
+
+def _secrets(secrets: Sequence[str]) -> list[str]:
+    return [labelled("secrets", visible(", ".join(secrets)))] if secrets else []
 
 
 def _rows(rows: int, samples: int, wanted: int | None = None) -> str:

@@ -25,8 +25,8 @@ class ImageFolder:
         self.count = len(files)
         self._files = files
         self._cells: Mapping[str, Callable[[Path], object]] = {
-            "path": lambda file: file.relative_to(root).as_posix(),
-            "name": lambda file: file.stem,
+            "path": lambda file: readable(file.relative_to(root).as_posix()),
+            "name": lambda file: readable(file.stem),
             "bytes": lambda file: file.stat().st_size,
         }
 
@@ -44,6 +44,11 @@ class ImageFolder:
                 for name in reading.columns
             }
         return record_batch(columns, len(files))
+
+
+def readable(name: str) -> str:
+    """Return a file's name as text: bytes of it that are no UTF-8 become ``\\xff``. Such a file is not found again by its cell."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def images_below(root: Path, endings: frozenset[str]) -> Iterator[Path]:

@@ -25,7 +25,7 @@ from pipeline.rows.alike import conformed, require_alike
 from pipeline.rows.csv import CsvReader
 from pipeline.rows.door import translated
 from pipeline.rows.find import Found, find
-from pipeline.rows.images import ImageFolder
+from pipeline.rows.images import ImageFolder, readable
 from pipeline.rows.jsonl import open_jsonl
 from pipeline.rows.parquet import ParquetReader, footer
 from pipeline.rows.select import Where, sampled
@@ -119,7 +119,8 @@ class Source:
         for file in self.files:
             with translated(file):
                 facts = file.stat()
-                digest.update(orjson.dumps([os.path.relpath(file, self.root), facts.st_size, facts.st_mtime_ns]))
+                name = readable(os.path.relpath(file, self.root))
+                digest.update(orjson.dumps([name, facts.st_size, facts.st_mtime_ns]))
                 digest.update(footer(file) if self._format == "parquet" else b"")
         return digest.hexdigest()
 

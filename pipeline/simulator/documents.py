@@ -31,8 +31,9 @@ _TEXTS: Mapping[str, str] = {"text/csv": "CSV", "text/html": "HTML", "applicatio
 _ID = re.compile(r"file[-_][A-Za-z0-9_-]+")
 
 _COUNT = re.compile(rb"/Type\s*/Pages\b[^>]{0,200}/Count\s+(\d{1,6})|/Count\s+(\d{1,6})[^>]{0,200}/Type\s*/Pages\b")
-_SHOWN = re.compile(rb"\(((?:[^()\\]|\\.)*)\)\s*(?:Tj|'|\")|\[((?:[^\[\]\\]|\\.)*)\]\s*TJ", re.DOTALL)
-_PIECE = re.compile(rb"\(((?:[^()\\]|\\.)*)\)", re.DOTALL)
+# No match begins with an escaped bracket: from each of a million of those it would be looked for to the end of the page.
+_SHOWN = re.compile(rb"(?<!\\)\(((?:[^()\\]|\\.)*)\)\s*(?:Tj|'|\")|(?<!\\)\[((?:[^\[\]\\]|\\.)*)\]\s*TJ", re.DOTALL)
+_PIECE = re.compile(rb"(?<!\\)\(((?:[^()\\]|\\.)*)\)", re.DOTALL)
 _ESCAPE = re.compile(rb"\\([()\\])")
 
 

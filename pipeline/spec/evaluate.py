@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from pipeline.spec.interpolate import interpolate
+from pipeline.spec.interpolate import borrowed, interpolate
 from pipeline.spec.paths import Path
 from pipeline.spec.problems import Report
 from pipeline.spec.scalars import is_text, resolve
@@ -18,6 +18,18 @@ def evaluate(root: Entries, environ: Mapping[str, str], report: Report) -> tuple
     evaluation = _Evaluation(environ, report)
     values = {key: evaluation.value(node, (key,)) for key, node in root.nodes.items()}
     return values, frozenset(evaluation.spoiled)
+
+
+def borrowings(node: Node, environ: Mapping[str, str], path: Path = ()) -> Iterator[tuple[str, Path]]:
+    """Yield each variable whose text stands in a value of the spec, with the place of that value."""
+    if isinstance(node, Entries):
+        for key, below in node.nodes.items():
+            yield from borrowings(below, environ, (*path, key))
+    elif isinstance(node, Items):
+        for index, below in enumerate(node.nodes):
+            yield from borrowings(below, environ, (*path, index))
+    elif isinstance(node.value, str) and node.place.option is None:
+        yield from ((name, path) for name in borrowed(node.value, environ))
 
 
 class _Evaluation:

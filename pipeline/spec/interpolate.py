@@ -34,6 +34,12 @@ def interpolate(text: str, environ: Mapping[str, str]) -> tuple[str, list[str]]:
     return _REFERENCE.sub(filled, text), list(mistakes)
 
 
+def borrowed(text: str, environ: Mapping[str, str]) -> list[str]:
+    """Return the variables, each once, whose own text stands in what ``interpolate`` makes of a text."""
+    names = [reference["name"] for reference in _REFERENCE.finditer(text)]
+    return list(dict.fromkeys(name for name in names if name is not None and environ.get(name)))
+
+
 def _mistake(name: str | None, default: str | None, environ: Mapping[str, str]) -> str | None:
     if name is None:
         return "has a ${ that is neither ${NAME} nor ${NAME:-default}; a literal ${ is written $${"

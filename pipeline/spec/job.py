@@ -110,6 +110,7 @@ class Job(Settings):
     _folder: Path | None = PrivateAttr(default=None)
     _source: str = PrivateAttr(default="job spec")
     _describe: Describe | None = PrivateAttr(default=None)
+    _borrowed: Borrowed = PrivateAttr(default=())
 
     @property
     def takes_rounds(self) -> bool:
@@ -143,14 +144,22 @@ class Job(Settings):
             raise ParameterErrors([Complaint(("request", "tool_choice"), message)])
         return self
 
-    def located(self, folder: Path, *, source: str = "job spec", describe: Describe | None = None) -> Job:
+    def located(
+        self, folder: Path, *, source: str = "job spec", describe: Describe | None = None, borrowed: Borrowed = ()
+    ) -> Job:
         """Return the same job with its relative paths counted from ``folder``.
 
         ``source`` is what messages call the spec; ``describe`` turns a mistake that is found later into a problem with its line.
+        ``borrowed`` are the environment variables in it.
         """
         job = self.model_copy()
-        job._folder, job._source, job._describe = folder, source, describe
+        job._folder, job._source, job._describe, job._borrowed = folder, source, describe, borrowed
         return job
+
+    @property
+    def borrowed(self) -> Borrowed:
+        """The environment variables whose texts stand in values of the spec, each with the place of the value."""
+        return self._borrowed
 
     @property
     def source(self) -> str:
@@ -180,5 +189,7 @@ class Job(Settings):
         return self.place(self.run_dir) if self.run_dir else self.output_path.with_name(self.output_path.name + ".run")
 
 
+Borrowed = tuple[tuple[str, tuple[str | int, ...]], ...]
+"""Names of environment variables and places in the spec."""
 Describe = Callable[[tuple[str | int, ...], str, str | None], Problem]
 """Takes a place, a message and a suggestion."""

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import Problem
 from pipeline.spec import overrides
-from pipeline.spec.evaluate import evaluate
+from pipeline.spec.evaluate import borrowings, evaluate
 from pipeline.spec.explain import Explainer
 from pipeline.spec.job import Job
 from pipeline.spec.problems import Report
@@ -78,7 +78,7 @@ def load_text(
     def describe(path: tuple[str | int, ...], message: str, suggestion: str | None) -> Problem:
         return report.problem(path, message, nearest(root, path)[1], suggestion)
 
-    return job.located(folder, source=source, describe=describe)
+    return job.located(folder, source=source, describe=describe, borrowed=tuple(borrowings(root, environ)))
 
 
 def _parameters(values: Mapping[str, object]) -> Sequence[Complaint]:

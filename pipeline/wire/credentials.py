@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pipeline.wire.shape import Complaint, Path, closest
+from pipeline.wire.shape import Complaint, Path, closest, is_template
 
-__all__ = ["SECRET_HEADERS", "Lookup", "exposed", "filled", "variables"]
+__all__ = ["SECRET_HEADERS", "Lookup", "destinations", "exposed", "filled", "variables"]
 
 Lookup = Callable[[str], str]
 """Gives what stands for an environment variable."""
@@ -24,6 +24,7 @@ _SUFFIX = "_env"
 _HEADERS = "headers" + _SUFFIX
 _SECRET = "is secret and does not stand in a spec or a table; put it into an environment variable"  # noqa: S105 - words
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DESTINATIONS = ("server_url", "url", "connector_id", "domain")  # where what stands beside them is sent
 _POLICY = ("network_policy", "domain_secrets")
 
 
@@ -64,10 +65,26 @@ def variables(body: Mapping[str, object]) -> list[str]:
     return list(names)
 
 
+def destinations(body: Mapping[str, object]) -> list[tuple[str, str | None]]:
+    """Return the environment variables that the tools of a body name, each with the address it goes to; None where that is not said."""
+    found: dict[tuple[str, str | None], None] = {}
+    tools = body.get("tools")
+    for tool in tools if isinstance(tools, list | tuple) else ():
+        holder = _HOLDERS.get(str(tool.get("type"))) if isinstance(tool, Mapping) else None
+        if holder is None:
+            continue
+        for _, inner in _below(tool, holder.way, ()):
+            address = next((text for name in _DESTINATIONS if isinstance(text := inner.get(name), str)), None)
+            headers = _mapping(inner.get(_HEADERS)) if holder.headers else {}
+            named = [inner.get(holder.field + _SUFFIX), *headers.values()]
+            found |= {(name, address): None for name in named if isinstance(name, str)}
+    return list(found)
+
+
 def exposed(tools: object, path: Path) -> Iterator[Complaint]:
     """Yield a complaint for everything secret that stands in tools as such, and for every ``…_env`` that would not be understood.
 
-    Templates are refused too: a row's cell is no better place for a token, and must not choose which variable is sent.
+    Templates are refused too: a row's cell is no better place for a token, and must choose neither which variable is sent nor where to.
     """
     for index, tool in enumerate(tools if isinstance(tools, list | tuple) else ()):
         holder = _HOLDERS.get(str(tool.get("type"))) if isinstance(tool, Mapping) else None
@@ -118,6 +135,7 @@ def _exposed(inner: Mapping[str, object], holder: _Holder, path: Path) -> Iterat
     yield from _unnamed(inner.get(named), (*path, named))
     if holder.headers:
         yield from _exposed_headers(inner, path)
+    yield from _astray(inner, path)
     yield from _misplaced(inner, {named, _HEADERS} if holder.headers else {named}, path)
 
 
@@ -136,6 +154,17 @@ def _unnamed(name: object, path: Path) -> Iterator[Complaint]:
     """Complain about what is no variable's name, without repeating it: it may be the token itself."""
     if name is not None and not (isinstance(name, str) and _VARIABLE.fullmatch(name)):
         yield Complaint(path, "must be the name of an environment variable, and no template")
+
+
+def _astray(inner: Mapping[str, object], path: Path) -> Iterator[Complaint]:
+    """Complain where a row would choose who gets the job's secret."""
+    if any(str(name).endswith(_SUFFIX) and value is not None for name, value in inner.items()):
+        for name in _DESTINATIONS:
+            if is_template(inner.get(name)):
+                yield Complaint(
+                    (*path, name),
+                    "is where a secret is sent, which no row chooses; write it out, or send no secret there",
+                )
 
 
 def _misplaced(inner: Mapping[str, object], taken: set[str], path: Path) -> Iterator[Complaint]:

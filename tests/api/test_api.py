@@ -167,6 +167,30 @@ def test_a_run_that_may_cost_money_needs_a_yes(paid: Path) -> None:
     assert pipeline.run(paid, yes=True).attempts == 3
 
 
+def test_a_spec_that_writes_addresses_needs_a_yes_for_the_simulator_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To run a stranger's spec must not carry rows and variables to the stranger's server without a question that names them."""
+    monkeypatch.setenv("PLACE", "hidden-from-all")
+    image = {"image": "http://127.0.0.1:9/?d=${PLACE}{{ title }}"}
+    spec = written(tmp_path, prompt=[{"text": "what?"}, image], media={"send": "inline", "fetch": True})
+    with pytest.raises(
+        SpecError, match=r"prompt\.user\.1\.image is downloaded from addresses that the spec writes, and nobody"
+    ):
+        pipeline.run(spec)
+    offers: list[Offer] = []
+    with pytest.raises(SpecError, match="nothing was sent"):
+        pipeline.run(spec, confirm=lambda offer: bool(offers.append(offer)))
+    (offer,) = offers
+    assert offer.simulated
+    assert offer.notes[:2] == (
+        "from the environment: PLACE in prompt.1.image",
+        "what prompt.user.1.image shows is downloaded here, from addresses that the spec writes",
+    )
+    assert "hidden-from-all" not in str(offer)
+    assert pipeline.run(spec, yes=True).by_status == {"failed": 3}  # nothing on this machine is fetched
+
+
 @pytest.mark.parametrize("answer", [True, False])
 def test_an_offer_is_shown_before_the_first_paid_request(paid: Path, answer: bool) -> None:
     """With what will be sent where; who says no has paid nothing and may come back."""
@@ -181,6 +205,7 @@ def test_an_offer_is_shown_before_the_first_paid_request(paid: Path, answer: boo
     (offer,) = offers
     assert (offer.name, offer.model, offer.known) == ("films", "gpt-5.4-mini", 0)
     assert offer.url.endswith("/v1/responses")
+    assert offer.secrets == ("$FILMS_KEY -> 127.0.0.1",)
     assert offer.output == paid.parent / "out" / "films.parquet"
 
 

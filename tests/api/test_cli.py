@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from pipeline.checkpoint.rundir import held, is_held
-from pipeline.cli import cli
+from pipeline.cli import cli, main
 from pipeline.errors import SpecError
 
 
@@ -68,10 +68,28 @@ def test_check_names_a_key_that_is_missing(spec: Path) -> None:
     assert "OPENAI_API_KEY is not set" in ran("check", spec, "--set", "provider=openai").output
 
 
+def test_check_says_which_secrets_leave_and_for_where(spec: Path) -> None:
+    """By name, before anybody says yes."""
+    tool = "{type: mcp, server_label: s, server_url: 'https://github.example/mcp', authorization_env: GITHUB_TOKEN}"
+    shown = ran("check", spec, "--set", "provider=openai", "--set", f"request.tools=[{tool}]").output
+    assert "  secrets    $OPENAI_API_KEY -> api.openai.com, $GITHUB_TOKEN -> github.example\n" in shown
+
+
 def test_an_address_with_the_path_in_it_is_refused(spec: Path) -> None:
     """The path would be added a second time."""
     refused = ran("check", spec, "--set", "provider.base_url=http://127.0.0.1:9/v1/responses").exception
     assert "ends in /responses" in str(refused)
+
+
+def test_no_message_steers_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names of files and columns, and words of a server, may hold escapes; they are shown instead of sent."""
+    monkeypatch.setattr("sys.argv", ["pipeline", "check", "\x1b]0;owned\x07.yaml"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "\\x1b]0;owned\\x07.yaml" in said
+    assert "\x1b" not in said
 
 
 def test_looking_at_a_run_keeps_none_from_starting(tmp_path: Path) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pipeline.checkpoint.journal import Journal
 from pipeline.checkpoint.reader import Totals, reading
 from pipeline.checkpoint.schema import RESULT
-from pipeline.checkpoint.store import KILLED, end_session
+from pipeline.checkpoint.store import KILLED, Start, end_session
 from pipeline.errors import AttemptError, MediaError, NullCell, PromptError, RowError, RunDirectoryError, Sent
-from pipeline.records import Outcome, Status, Usage
+from pipeline.records import Outcome, Reply, Request, Source, Status, ToolCall, Turn, Usage
+from pipeline.wire.tolerant import clean
 
 Bench = Any  # the fixture's class lives in conftest.py, which no module can import
 
@@ -40,6 +45,69 @@ def totals(bench: Bench) -> Totals:
     """Add up the run."""
     with reading(bench.run_dir) as reader:
         return reader.totals()
+
+
+# -- texts of strangers ----------------------------------------------------------------------------------------------
+
+TEXTS = st.text(st.characters() | st.sampled_from("\ud800\udfff\0"), max_size=20)
+
+
+def odd(text: str, turn: Turn | None = None) -> Reply:
+    """Return a reply that says a text wherever there is one."""
+    return Reply(
+        Status.INVALID,
+        text=text,
+        refusal=text,
+        tool_calls=(ToolCall(text, text, text, output=text),),
+        sources=(Source(text, text, text),),
+        images=(text,),
+        notes=(text,),
+        phase=text,
+        reasoning_summary=text,
+        model=text,
+        service_tier=text,
+        response_id=text,
+        error_code=text,
+        error_message=text,
+        request_id=text,
+        turn=turn,
+        raw={"output_text": text, text: [{"a": text}]},
+    )
+
+
+@given(text=TEXTS)
+@example(text="\ud800")
+@example(text="a\0b")
+def test_no_text_of_a_stranger_fails_its_neighbours(text: str) -> None:
+    """Whatever a reply, an error or a row says is written, with U+FFFD for what is no Unicode; the next answer is durable, too."""
+    with TemporaryDirectory() as folder:
+        journal = Journal(Path(folder, "journal.sqlite"), label="somebody")
+        start = Start("{}", "/", "job", "table", 9, names_files=False, simulated=False, version="1")
+        journal.begin(start, journal.look(start), ambiguous=True)
+        error = AttemptError(text, kind=text, sent=Sent.ANSWERED, transient=False, request_id=text, reply=odd(text))
+        ends = [Outcome(0.5, reply=odd(text, Turn.REPAIR)), Outcome(0.5, error=error), Outcome(0.5, reply=odd(text))]
+
+        async def ask() -> None:
+            with journal.claim(Request(0, "m", {}, b"0" * 16, 1)) as claim:
+                for end in ends:
+                    attempt = await journal.intend(claim.request)
+                    await journal.submitted(attempt, text)
+                    await journal.settle(claim.request, attempt, end)
+            with suppress(RowError), journal.claim(Request(1, "m", {}, b"1" * 16, 1)):
+                raise PromptError(text)
+            journal.note(2, Status.FAILED, PromptError(text))
+            with journal.claim(Request(3, "m", {}, b"3" * 16, 1)) as claim:
+                attempt = await journal.intend(claim.request)
+                await journal.settle(claim.request, attempt, Outcome(0.5, reply=Reply(Status.OK, text="good")))
+
+        anyio.run(ask)
+        journal.finish()
+        with reading(Path(folder)) as reader:
+            lines = [dict(zip(RESULT, line, strict=True)) for line in reader.results(0, 9)]
+            attempts = reader.row(0)["attempts"]
+    assert [line["status"] for line in lines] == ["invalid", "failed", "failed", "ok"]
+    assert [lines[0]["output"], lines[1]["error_message"], lines[2]["error_message"]] == [clean(text)] * 3
+    assert len(attempts) == 3
 
 
 # -- asking ----------------------------------------------------------------------------------------------------------

@@ -206,6 +206,14 @@ def test_no_heading_of_a_csv_file_is_a_formula(table: Callable[..., Table]) -> N
     assert table(pa.table({"=1+1": [1]})).csv()[0][:2] == ["'=1+1", "output"]
 
 
+def test_no_cell_of_a_csv_file_steers_a_terminal(table: Callable[..., Table]) -> None:
+    """Control characters are dropped, and hide no formula; tab and line ends are text."""
+    table = table(pa.table({"x\x1b": ["a\x1b[2Jb\0\x7f", "c\td\r\ne", "\x1b=1+1"]}))
+    heading, *lines = table.csv()
+    assert heading[0] == "x"
+    assert [line[0] for line in lines] == ["a[2Jb", "c\td\r\ne", "'=1+1"]
+
+
 def test_numbers_of_a_csv_file_stay_numbers(table: Callable[..., Table]) -> None:
     """A minus makes no formula of them."""
     table = table(pa.table({"i": [-1], "f": [-1.5], "d": [Decimal("-1.10")], "b": [True]}))

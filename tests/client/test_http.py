@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import inspect
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -204,6 +206,20 @@ async def test_a_redirect_is_not_followed(status: int) -> None:
         async with serving(saying(said)) as server:
             answer = await post(server.url, headers={"authorization": "Bearer secret"})
     assert (answer.status, elsewhere.connections) == (status, 0)
+
+
+async def test_a_request_is_forgotten_with_its_answer() -> None:
+    """Bodies hold whole pictures: with the collector switched off, nothing of a sent one is kept."""
+    body = bytes(100_000)
+    gc.disable()
+    try:
+        async with serving(saying(OK, then="again")) as server, StockHttp(Deadlines()) as http:
+            before = sys.getrefcount(body)
+            answers = [await http.post(server.url, {}, body) for _ in range(3)]
+            assert sys.getrefcount(body) == before
+    finally:
+        gc.enable()
+    assert [answer.status for answer in answers] == [200] * 3
 
 
 # -- connections -----------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from pipeline.client import tools
-from pipeline.client.tools import LONGEST_RESULT, Called, Toolbox
+from pipeline.client.tools import LONGEST_PROBLEM, LONGEST_RESULT, LONGEST_ROUND, MOST_CALLS, Called, Toolbox
 from pipeline.errors import FunctionsHang
 from pipeline.records import ToolCall
 from pipeline.spec.functions import FunctionError
@@ -70,6 +70,11 @@ async def told(toolbox: Toolbox, called: ToolCall, timeout_s: float = LONG_S) ->
     """Return what the model is told when it makes one call."""
     (ended,) = await toolbox.call_all([called], timeout_s)
     return ended.output
+
+
+def all_told(functions: dict[str, Callable[..., object]], calls: list[ToolCall]) -> list[str]:
+    """Return what the model is told when it makes several calls at once."""
+    return [ended.output for ended in anyio.run(Toolbox(functions).call_all, calls, LONG_S)]
 
 
 def ask(function: Callable[..., object], arguments: str = "", kind: str = "function") -> str:
@@ -195,6 +200,62 @@ def test_a_long_result_is_cut_with_a_note() -> None:
     shown, note = ask(give).rsplit("\n", 1)
     assert shown == "x" + "ä" * (LONGEST_RESULT // 2 - 1)
     assert note == f"[cut: the result has {2 * LONGEST_RESULT + 1} bytes, and these are the first {LONGEST_RESULT}]"
+
+
+def test_no_more_calls_are_run_than_one_reply_may_ask_for() -> None:
+    """The others are told so; each call has an output, in the order of the calls."""
+    ran: list[int] = []
+
+    async def note(n: int) -> int:
+        ran.append(n)
+        return n
+
+    calls = [call("f", f'{{"n": {n}}}') for n in range(1000)]
+    outputs = all_told({"f": note}, calls)
+    assert sorted(ran) == list(range(MOST_CALLS))
+    assert outputs[:MOST_CALLS] == [str(n) for n in range(MOST_CALLS)]
+    assert {problem(output) for output in outputs[MOST_CALLS:]} == {
+        f"too many calls at once: the first {MOST_CALLS} of 1000 were run, and this one was not"
+    }
+    assert len(outputs) == 1000
+
+
+def test_the_results_of_one_round_share_its_room() -> None:
+    """Short ones stay whole; the longest are cut to the same length, and each note says how long its result really is."""
+
+    async def give(n: int) -> str:
+        return "x" * n
+
+    sizes = [10, 2 * LONGEST_RESULT, LONGEST_RESULT, 1000, *[LONGEST_RESULT] * 6]
+    calls = [call("f", f'{{"n": {size}}}') for size in sizes]
+    outputs = all_told({"f": give}, calls)
+    each = (LONGEST_ROUND - 1010) // 8
+    notes = [f"\n[cut: the result has {size} bytes, and these are the first {each}]" for size in sizes]
+    assert outputs == [
+        "x" * size if size < each else "x" * each + note for size, note in zip(sizes, notes, strict=True)
+    ]
+
+
+@given(st.lists(st.text(max_size=30), max_size=8), st.integers(0, 60))
+def test_shared_room_is_never_overdrawn(outputs: list[str], room: int) -> None:
+    """Whatever was cut is a beginning of what it was, and nothing is cut where all fits."""
+    shared = tools._sharing(outputs, room)
+    shown = [
+        text.rpartition("\n[cut: ")[0] if text != output else text for text, output in zip(shared, outputs, strict=True)
+    ]
+    assert all(output.startswith(text) for output, text in zip(outputs, shown, strict=True))
+    assert sum(len(text.encode()) for text in shown) <= room
+    assert shown == outputs or sum(len(output.encode()) for output in outputs) > room
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("f", '{"' + "k" * 5_000_000 + '": 1}'), ("n" * 10_000, "{}")], ids=["key", "name"]
+)
+def test_what_the_model_wrote_itself_is_not_told_at_length(name: str, arguments: str) -> None:
+    """The complaint is cut, and still says which functions there are."""
+    said = problem(anyio.run(told, Toolbox({"f": add}), call(name, arguments)))
+    assert len(said) <= LONGEST_PROBLEM
+    assert name == "f" or said.endswith("; the functions are: f")
 
 
 @pytest.mark.parametrize("arguments", ["", "  \n", "{}"])

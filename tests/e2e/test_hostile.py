@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from base64 import b64encode
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import pipeline
 from pipeline.errors import Crashed, ProviderRefused, RunError
@@ -80,6 +83,39 @@ def test_a_cell_nested_without_end_fails_its_row_alone(bench: Callable[..., Benc
     turns = [deep, *(json.dumps([{"role": "user", "content": f"t{number}"}]) for number in range(9))]
     job.fill([{"id": f"r{number}", "text": turn} for number, turn in enumerate(turns)])
     assert job.run().by_status == {"failed": 1, "ok": 9}
+
+
+@pytest.mark.parametrize("identity", ["stat", "content"])
+def test_a_file_whose_name_is_no_text_harms_no_other_row(
+    bench: Callable[..., Bench], provider: Provider, identity: str
+) -> None:
+    """A cell may lead to one over a link; names go into the journal, which takes texts only."""
+    job = bench(provider, prompt=[{"text": "#{{ id }}#"}, {"image": "photo"}], media={"identity": identity})
+    odd = Path(os.fsdecode(os.fsencode(job.folder) + b"/odd\xff.png"))
+    Image.new("RGB", (8, 8), "red").save(odd, "PNG")
+    Image.new("RGB", (8, 8), "blue").save(job.folder / "good.png")
+    (job.folder / "link.png").symlink_to(odd)
+    job.fill([{"id": "good", "photo": "good.png"}, {"id": "odd", "photo": "link.png"}])
+    job.run()
+    job.run()
+    assert job.by_id()["good"]["status"] == "ok"
+    assert provider.ledger.asked()["good"] == 1
+    assert provider.ledger.asked()["odd"] <= 1
+
+
+def test_a_folder_with_a_name_that_is_no_text_is_asked_about_all_the_same(
+    bench: Callable[..., Bench], provider: Provider
+) -> None:
+    """Only the row of that file fails, and says which it is."""
+    job = bench(provider, input="photos", prompt=[{"text": "#{{ name }}#"}, {"image": "path"}])
+    (job.folder / "photos").mkdir()
+    Image.new("RGB", (8, 8), "blue").save(job.folder / "photos" / "good.png")
+    (job.folder / "photos" / os.fsdecode(b"odd\xff.png")).write_bytes((job.folder / "photos" / "good.png").read_bytes())
+    job.run()
+    good, odd = job.table()
+    assert (good["status"], odd["status"]) == ("ok", "failed")
+    assert "odd\\\\xff.png" in odd["error_message"]
+    assert provider.ledger.asked() == {"good": 1}
 
 
 def test_an_observer_that_raises_ends_the_run_in_order(bench: Callable[..., Bench], provider: Provider) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TOKEN = "mcp/T0KEN+zz81CANARY42"
 URL = "https://private.example/mcp"  # a name for which the simulator wants to see a token
-FORMS = {
+FORMS: dict[str, dict[str, Any]] = {
     "openai": {"type": "mcp", "server_label": "private", "server_url": URL, "authorization_env": "MCP_TOKEN"},
     "qingbo": {"type": "remote_mcp", "remote_mcp": {"url": URL, "auth_token_env": "MCP_TOKEN"}},
 }
@@ -36,6 +36,15 @@ def _token(body: dict[str, Any]) -> str:
     (tool,) = body["tools"]
     token: str = tool["authorization"] if tool["type"] == "mcp" else tool["remote_mcp"]["auth_token"]
     return token
+
+
+def _unnamed(tool: dict[str, Any]) -> dict[str, Any]:
+    """Return a tool without the name of its token's variable."""
+    return {
+        name: _unnamed(value) if isinstance(value, dict) else value
+        for name, value in tool.items()
+        if not name.endswith("_env")
+    }
 
 
 def _escaped(text: str) -> str:
@@ -77,9 +86,11 @@ class _Echo(BaseHTTPRequestHandler):
         self._answer(status, taken_in if request.get("background") else spelled(token), token)
 
     def do_GET(self) -> None:
-        """Send the token back that the request had."""
+        """Send the token back that the request had, under the id that it got: an answer with another one is somebody else's."""
         status, spelled = ECHOES[self.path.split("/")[1].replace("%20", " ")]
-        self._answer(status, spelled(self.server.token), self.server.token)  # type: ignore[attr-defined]
+        token: str = self.server.token  # type: ignore[attr-defined]
+        own = spelled(token).replace(f'"id": "{token}"'.encode(), b'"id": "resp_1"')
+        self._answer(status, own, token)
 
     def _answer(self, status: int, content: bytes, token: str) -> None:
         body = gzip.compress(content)
@@ -182,16 +193,20 @@ def test_a_missing_token_stops_the_run_before_anything_is_sent(bench: Callable[.
     assert provider.ledger.requests() == []
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("whole", [True, False], ids=["the list", "one of it"])
 def test_a_row_that_names_a_variable_gets_no_secret(
-    bench: Callable[..., Bench], provider: Provider, monkeypatch: pytest.MonkeyPatch
+    bench: Callable[..., Bench], provider: Provider, monkeypatch: pytest.MonkeyPatch, form: str, whole: bool
 ) -> None:
-    """Tools from a table's cell may name only what the job names; the row fails alone and nothing is sent."""
-    monkeypatch.setenv("OTHER_SECRET", TOKEN)
-    job = bench(provider, request={"tools": "{{ tools }}"})
-    tools = [{**FORMS["openai"], "authorization_env": "OTHER_SECRET"}]
-    job.fill([{"id": "r0", "text": "a", "tools": tools}])
+    """Not even one that the job sends to a server of its own: the row would choose where to. It fails alone, the next is asked."""
+    monkeypatch.setenv("MCP_TOKEN", TOKEN)
+    tools = "{{ tools }}" if whole else ["{{ tools }}", {**FORMS["openai"], "server_label": "own"}]
+    job = bench(provider, request={"tools": tools}, prompt="#{{ id }}#")
+    naming, harmless = FORMS[form], _unnamed(FORMS[form])
+    cells = [[naming], [harmless]] if whole else [naming, harmless]
+    job.fill([{"id": f"r{row}", "tools": cell} for row, cell in enumerate(cells)])
     job.run()
-    (row,) = job.table()
-    assert row["status"] == "failed"
-    assert "only those that the job itself names" in row["error_message"]
-    assert provider.ledger.requests() == []
+    failed, asked = job.table()
+    assert (failed["status"], asked["status"]) == ("failed", "ok")
+    assert failed["error_message"] == "column 'tools' names an environment variable; only the spec does"
+    assert provider.ledger.asked() == {"r1": 1}

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.media import documents
 from pipeline.media.documents import file_type, pdf_pages
 
 
@@ -84,6 +85,36 @@ def test_a_file_is_known_by_its_content(data: bytes, media_type: str, descriptio
 def test_images_are_known_too(generate: ModuleType) -> None:
     """A picture can go as a file."""
     assert file_type(generate.encoded(generate.blocks(), "PNG")) == ("image/png", "a PNG image")
+
+
+LONG = b"1," * 2**20
+
+
+@pytest.mark.parametrize(
+    ("data", "media_type"),
+    [
+        (b" [" + LONG + b"1]\n\n", "application/json"),
+        (b'{"a":\n[' + LONG + b"1]}", "application/json"),
+        (b"[1]\n[" + LONG + b"1]\n", "application/jsonl"),
+        (b"[" + LONG + b"1}", "text/plain"),
+        (b"[see below] " + b"words " * 2**18, "text/plain"),
+    ],
+    ids=["list", "map", "lines", "other bracket", "prose"],
+)
+def test_a_large_json_goes_by_its_first_and_last_mark(
+    data: bytes, media_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more than its first line is parsed, and of that no more than a mebibyte: the whole would take twenty times its size."""
+    parsed: list[int] = []
+    parses = documents._parses
+
+    def watched(text: str) -> bool:
+        parsed.append(len(text))
+        return parses(text)
+
+    monkeypatch.setattr(documents, "_parses", watched)
+    assert file_type(data)[0] == media_type
+    assert max(parsed, default=0) <= 2**20
 
 
 @given(st.binary(max_size=300))

@@ -211,6 +211,28 @@ def test_a_parameter_that_is_one_column_keeps_its_type(build: Build, value: obje
     assert (sent, type(sent)) == (value, type(value))
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        {"type": "mcp", "authorization_env": "A"},
+        {"type": "mcp", "headers_env": {"X-Key": "A"}},
+        {"type": "shell", "environment": {"network_policy": {"domain_secrets": [{"domain": "d", "value_env": "A"}]}}},
+        [[{"deep": {"any_env": 5}}]],
+    ],
+)
+def test_a_cell_that_names_a_variable_inside_of_a_tool_fails_its_row(build: Build, cell: object) -> None:
+    """At any depth, whatever the tool."""
+    with pytest.raises(PromptError, match="column 'v' names an environment variable; only the spec does"):
+        build("x", {"v": cell}, request={"tools": [{"type": "not_invented_yet", "v": "{{ v }}"}]})
+
+
+def test_a_cell_may_have_such_a_name_without_a_value_or_elsewhere(build: Build) -> None:
+    """A table's struct has every member in every row; and outside of tools no variable is looked up."""
+    request = build("x", {"v": {"a_env": None}}, request={"tools": [{"type": "not_invented_yet", "v": "{{ v }}"}]})
+    assert request.body["tools"][0]["v"] == {"a_env": None}
+    assert build("x", {"v": {"a_env": "b"}}, request={"metadata": "{{ v }}"}).body["metadata"] == {"a_env": "b"}
+
+
 def test_parameters_are_templates_at_any_depth(build: Build) -> None:
     """In maps, in lists, and as part of a text."""
     request = build(

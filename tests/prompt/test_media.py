@@ -83,6 +83,14 @@ def test_a_struct_with_bytes_and_a_path_is_its_bytes(root: Path) -> None:
     assert (media.data, media.label, media.path) == (PNG, "gone/x.png", None)
 
 
+def test_a_file_too_large_to_send_is_not_read_to_tell_it_apart(root: Path) -> None:
+    """To read it might take hours, and its row fails anyway; beyond a gibibyte size and time must do."""
+    with (root / "sparse.png").open("wb") as file:
+        file.truncate(1024**3 + 1)
+    (media,) = MediaFinder(root, (), null_is_empty=False, identity="content").find("sparse.png", "photo")
+    assert media.identity.startswith("file:sparse.png:1073741825:")
+
+
 @pytest.mark.parametrize(
     "cell", ["a.png", " a.png ", "./a.png", "deep/../a.png", {"bytes": None, "path": "a.png"}, {"path": "a.png"}]
 )

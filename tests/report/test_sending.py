@@ -105,6 +105,26 @@ def test_an_offer_says_what_will_be_sent_at_most() -> None:
     )
 
 
+def test_secrets_are_named_with_their_destinations() -> None:
+    """Beside the address, on the screens before anything is sent; there is no line where there are none."""
+    common: dict[str, Any] = {"name": "a", "provider": "p", "url": URL, "model": "m", "rows": 1, "output": Path("o")}
+    line = (
+        "  endpoint   https://api.openai.com/v1/responses\n  secrets    $A -> a.example, $B -> b\\x1b.example\n  model"
+    )
+    for screen in (render_check(**common, columns={}, secrets=["$A -> a.example", "$B -> b\x1b.example"]),
+                   render_offer(**common, known=0, secrets=["$A -> a.example", "$B -> b\x1b.example"])):  # fmt: skip
+        assert line in screen
+    assert "secrets" not in render_check(**common, columns={})
+
+
+def test_an_offer_of_the_simulators_names_another_risk() -> None:
+    """It costs nothing, but may ask strangers' servers."""
+    screen = render_offer(
+        name="a", provider="simulator", url=URL, model="m", rows=1, known=0, output=Path("o"), simulated=True
+    )
+    assert screen.startswith("a is about to ask simulator. It downloads from addresses that the spec writes.\n")
+
+
 def test_an_offer_does_not_guess_what_is_not_known() -> None:
     """Rows that were not counted are unknown, not 0."""
     screen = render_offer(name="a", provider="openai", url=URL, model="m", rows=None, known=0, output=Path("o.parquet"))

@@ -164,6 +164,17 @@ def test_a_folder_of_images_is_a_table_of_them(tmp_path: Path) -> None:
     assert [batch.table.to_pydict() for batch in large.batches(["name"])] == [{"name": ["b"]}]
 
 
+def test_a_name_that_is_no_text_is_one_row_of_a_folder(tmp_path: Path) -> None:
+    """Its cells show the odd bytes; the other rows, and the signature, do not mind."""
+    for name in (b"a.png", b"b\xff.png", "c\u00e9.png".encode()):
+        (tmp_path / os.fsdecode(name)).write_bytes(b"1")
+    source = open_source(Input(path="."), tmp_path)
+    rows = [row for batch in source.batches() for row in cells(batch.table)]
+    assert [row["path"] for row in rows] == ["a.png", "b\\xff.png", "c\u00e9.png"]
+    assert [row["name"] for row in rows] == ["a", "b\\xff", "c\u00e9"]
+    assert source.signature() == open_source(Input(path="."), tmp_path).signature()
+
+
 def test_an_image_that_goes_away_meanwhile_is_told(tmp_path: Path) -> None:
     """Also when its size is asked for only later."""
     (tmp_path / "a.png").touch()

@@ -197,6 +197,23 @@ def test_damaged_videos_are_read_or_refused(video: tuple[bytes, str], drawn: st.
         assert facts.seconds is None or 0 < facts.seconds <= 600
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"stream\n" * 150_000,
+        b"stream\n" + rb"(\(" + rb"\(" * 500_000 + b"\nendstream",
+        b"stream\n" + rb"[\[" + rb"\[" * 500_000 + b"\nendstream",
+        b"/Type/Pages " * 100_000,
+        b"/Count 1 " * 100_000,
+    ],
+    ids=["streams", "parentheses", "brackets", "pages", "counts"],
+)
+def test_a_file_made_to_be_slow_is_read_in_one_pass(page: bytes) -> None:
+    """A megabyte of beginnings without their ends takes well below a second, where each being looked for to the end took hours."""
+    skimmed = skim(uri(b"%PDF-1.4\n" + page, "application/pdf"), "here")
+    assert skimmed.size == 9 + len(page)
+
+
 @given(st.binary(max_size=200), st.sampled_from([b"", b"%PDF-1.4\n", b"%PDF-1.4\nstream\n"]))
 @settings(max_examples=150, deadline=None)
 def test_any_file_is_told_of(data: bytes, start: bytes) -> None:

@@ -13,6 +13,7 @@ from pipeline.spec.evaluate import evaluate
 from pipeline.spec.interpolate import interpolate
 from pipeline.spec.job import Job
 from pipeline.spec.problems import Report
+from pipeline.spec.secrecy import names_key
 from pipeline.spec.syntax import read
 
 Load = Callable[..., Job]
@@ -67,7 +68,13 @@ def test_an_unset_variable_excuses_the_group_it_stands_in(mistakes: Mistakes, sm
     ]
 
 
-@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "TOKEN", "db_password", "CLIENT_SECRET"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("OPENAI_API_KEY", "TOKEN", "db_password", "CLIENT_SECRET", "API_KEYS", "SECRET_KEY_BASE", "apikey", "KEY_2"),
+        *("GITHUB_PAT", "PAT", "PGPASSWD", "GOOGLE_APPLICATION_CREDENTIALS", "SENTRY_DSN", "DATABASE_URL", "TOKEN2"),
+    ],
+)
 def test_a_secret_is_not_interpolated(mistakes: Mistakes, small: str, name: str) -> None:
     """A variable whose name says that it holds a secret is refused, set or not, and its text is not shown."""
     (mistake,) = mistakes(f"{small}run_dir: a/${{{name}}}\n", **{name: "hunter2"})
@@ -76,6 +83,19 @@ def test_a_secret_is_not_interpolated(mistakes: Mistakes, small: str, name: str)
         "keys are given by the name of an environment variable (`api_key_env: NAME`, in an MCP tool `authorization_env: NAME`), "
         "never by their value"
     )
+
+
+@pytest.mark.parametrize("name", ["PATH", "MAX_TOKENS", "KEYBOARD", "HOME", "PATTERN", "BASE_URL", "PATIENT_ID"])
+def test_a_name_that_only_looks_like_a_secrets_is_a_variable_like_any_other(name: str) -> None:
+    """Words count where they end."""
+    assert not names_key(name)
+
+
+def test_what_the_environment_gave_is_known_by_name_and_place(load: Load) -> None:
+    """Not what a default gave, nor a literal one, nor what was overridden on the command line."""
+    text = "name: ${A}-${B}\nrequest: {metadata: {a: '${A} ${A}', b: '${NONE:-x} $${A} ${EMPTY:-y}'}}\nrun_dir: ${A}\n"
+    job = load(text, "run_dir=x", A="1", B="2", EMPTY="")
+    assert job.borrowed == (("A", ("name",)), ("B", ("name",)), ("A", ("request", "metadata", "a")))
 
 
 def test_an_unquoted_reference_has_the_type_of_its_text(load: Load) -> None:

@@ -12,6 +12,7 @@ from pipeline.wire.encode import encode, refusals
 from pipeline.wire.parameters import check_parameters
 
 MCP = {"type": "mcp", "server_label": "s", "server_url": "https://x", "authorization_env": "A_TOKEN"}
+CONNECTOR = {"type": "mcp", "server_label": "s", "authorization_env": "A_TOKEN"}
 REMOTE = {"type": "remote_mcp", "remote_mcp": {"url": "https://x", "auth_token_env": "A_TOKEN"}}
 DOMAIN = {"domain": "x.org", "name": "pass", "value_env": "A_TOKEN"}
 POLICY = {"type": "allowlist", "allowed_domains": ["x.org"], "domain_secrets": [DOMAIN]}
@@ -117,6 +118,36 @@ def test_what_is_secret_is_refused_with_place_and_remedy(tool: Any, place: tuple
     assert complaint.path == ("request", "tools", 0, *place)
     assert advice in complaint.message
     assert "tok" not in complaint.message.replace("token", "")
+
+
+@pytest.mark.parametrize(
+    ("tool", "place"),
+    [
+        ({**MCP, "server_url": "{{ url }}"}, ("server_url",)),
+        ({**MCP, "server_url": "https://{{ name }}.example/mcp"}, ("server_url",)),
+        ({**CONNECTOR, "connector_id": "{% if a %}x{% endif %}"}, ("connector_id",)),
+        ({**HEADERS, "server_url": "{{ url }}"}, ("server_url",)),
+        ({"type": "remote_mcp", "remote_mcp": {"url": "{{ u }}", "auth_token_env": "A_TOKEN"}}, ("remote_mcp", "url")),
+    ],
+)
+def test_no_row_chooses_where_a_token_is_sent(tool: Any, place: tuple[str, ...]) -> None:
+    """A template in the address of a server that gets one is refused, wherever in the address it stands."""
+    (complaint,) = check_parameters({"tools": [tool]})
+    assert complaint.path == ("request", "tools", 0, *place)
+    assert "is where a secret is sent, which no row chooses; write it out" in complaint.message
+
+
+def test_no_row_chooses_the_domain_of_a_containers_secret() -> None:
+    """Nor for one of several."""
+    policy = {**POLICY, "domain_secrets": [DOMAIN, {**DOMAIN, "domain": "{{ host }}"}]}
+    tool = {"type": "code_interpreter", "container": {"type": "auto", "network_policy": policy}}
+    (complaint,) = exposed([tool], ("tools",))
+    assert complaint.path == ("tools", 0, "container", "network_policy", "domain_secrets", 1, "domain")
+
+
+def test_a_server_that_gets_no_token_may_be_a_rows_own() -> None:
+    """There is nothing to lead astray."""
+    assert check_parameters({"tools": [{**MCP, "server_url": "{{ url }}", "authorization_env": None}]}) == []
 
 
 def test_a_secret_of_a_container_is_refused_at_its_own_place() -> None:
