@@ -18,9 +18,16 @@ import anyio
 import anyio.to_thread
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from pipeline.simulator import Simulator
+
+# The same examples in every run, so that a commit is as good tomorrow as today, and no limit of time for one, which a busy machine breaks.
+# `--hypothesis-profile=explore` looks for new ones; what it finds belongs into an `@example`.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, max_examples=1000)
+settings.load_profile("steady")
 
 
 class FileServer(ThreadingHTTPServer):
