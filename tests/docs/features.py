@@ -18,6 +18,7 @@ import yaml
 
 import pipeline
 from pipeline.errors import SpecError
+from pipeline.events import Event, Notice
 from pipeline.simulator import Simulator
 from pipeline.wire.dialect import DIALECTS
 
@@ -58,7 +59,7 @@ def _looks(
 def _sends(name: str, value: object, **more: object) -> Feature:
     """A parameter, which the request must hold; the reply can't show each."""
     return Feature(
-        f"`{name}`", {"request": {name: value, **more}}, lambda row: {name, "max_tokens"} & row["sent"].keys()
+        f"`{name}`", {"request": {name: value, **more}}, lambda row: {name, "max_tokens"} & row["sent"]().keys()
     )
 
 
@@ -188,19 +189,21 @@ def outcome(feature: Feature, dialect: str, delivery: str) -> str:
 
 
 def _result(feature: Feature, job: Path) -> str:
+    said: list[Event] = []
     try:
-        notes = pipeline.check(job, allow_code=True).notes
-        sent = pipeline.preview(job, allow_code=True)[0].body
-        finished = pipeline.run(job, yes=True, allow_code=True)
+        finished = pipeline.run(job, yes=True, allow_code=True, observe=said.append)
     except SpecError as error:
         return "; ".join(problem.message for problem in error.problems)
-    row = {**pl.read_parquet(finished.output).row(0, named=True), "sent": sent}
+    row = pl.read_parquet(finished.output).row(0, named=True)
+    row["sent"] = lambda: pipeline.preview(job, allow_code=True)[0].body
     answered = row["status"] == "ok" or (row["status"] == "tool_calls" and row["tool_calls"])
     if not answered:
         return f"{row['status']}: {row['error_message']}"
     if not feature.shows(row):
         return "it is sent, but the answer, in the shape of a chat, has no place for it"
-    return UNLISTED if any("page does not list" in note for note in notes) else WORKS
+    return (
+        UNLISTED if any(isinstance(each, Notice) and "page does not list" in each.message for each in said) else WORKS
+    )
 
 
 def _kept_response(base_url: str) -> str:

@@ -14,6 +14,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 import pipeline
+from pipeline.client import background
 from pipeline.errors import ProviderRefused
 from pipeline.events import AttemptFailed, RunFinished
 
@@ -113,9 +114,14 @@ def test_a_killed_run_fetches_what_it_has_paid(
 
 @pytest.mark.parametrize("ambiguous", [True, False])
 def test_answers_that_are_gone_are_asked_again_only_where_the_job_allows_it(
-    bench: Callable[..., Bench], play: Callable[..., Provider], start: Callable[..., Process], ambiguous: bool
+    bench: Callable[..., Bench],
+    play: Callable[..., Provider],
+    start: Callable[..., Process],
+    monkeypatch: pytest.MonkeyPatch,
+    ambiguous: bool,
 ) -> None:
     """A provider keeps them for a while only; either way they are counted as perhaps paid."""
+    monkeypatch.setattr(background, "between_polls", lambda _looks, _dice: 0.01)
     provider = play({"latency_s": 0.3})
     job = bench(provider, rows=4, delivery="background", retry={"ambiguous": ambiguous})
     _killed(job, start("tell", str(job.job)), 4)
