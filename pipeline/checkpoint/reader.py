@@ -55,6 +55,35 @@ class Totals:
         return sum(self.by_status.values())
 
 
+# What is shown of a row, or of a sample, before its attempts.
+_SHOWN = (
+    *(
+        "row",
+        "sample",
+        "status",
+        "error_kind",
+        "error_message",
+        "provider",
+        "model",
+        "service_tier",
+        "response_id",
+        "refusal",
+    ),
+    *(
+        "output",
+        "tool_calls",
+        "sources",
+        "searches",
+        "images",
+        "notes",
+        "confidence",
+        "phase",
+        "reasoning_summary",
+        "vendor_cost",
+    ),
+)
+
+
 class Reader:
     """What the newest plan of a journal says; made by ``reading``.
 
@@ -149,55 +178,15 @@ class Reader:
         return {"row": number, "status": statuses[deciding(statuses)], "samples": shown}
 
     def _sample(self, result: Sequence[object]) -> dict[str, object]:
-        names = (
-            "row",
-            "sample",
-            "status",
-            "error_kind",
-            "error_message",
-            "provider",
-            "model",
-            "service_tier",
-            "response_id",
-            "refusal",
-            "output",
-            "tool_calls",
-            "sources",
-            "searches",
-            "images",
-            "notes",
-            "confidence",
-            "phase",
-            "reasoning_summary",
-            "vendor_cost",
-        )
-        query = """SELECT a.id, a.state, a.sent_at, a.latency_s, a.status, a.error_kind, a.error_message, a.http_status, a.request_id,
-            a.response_id, a.total_tokens, a.raw FROM attempts AS a WHERE a.request IN (
-            SELECT COALESCE(q.answered_by, q.id) FROM rows AS r JOIN requests AS q ON q.id = r.request
-            WHERE r.row = ?1 AND r.sample = ?2 AND r.plan = ?3
-            UNION SELECT r.request FROM rows AS r WHERE r.row = ?1 AND r.sample = ?2 AND r.plan = ?3) ORDER BY a.id"""
-        columns = (
-            "attempt",
-            "state",
-            "sent_at",
-            "latency_s",
-            "status",
-            "error_kind",
-            "error_message",
-            "http_status",
-            "request_id",
-            "response_id",
-            "total_tokens",
-        )
         values = dict(zip(schema.RESULT, result, strict=True))
         attempts = [
             {
-                **dict(zip(columns, line[:-1], strict=True)),
+                **dict(zip(schema.ATTEMPT, line[:-1], strict=True)),
                 "reply": slim(unpack(line[-1])) if line[-1] is not None else None,
             }
-            for line in self._connection.execute(query, (values["row"], values["sample"], self.plan))
+            for line in self._connection.execute(schema.ATTEMPTS, (values["row"], values["sample"], self.plan))
         ]
-        return {**{name: values[name] for name in names}, "attempts": attempts}
+        return {**{name: values[name] for name in _SHOWN}, "attempts": attempts}
 
 
 def _body(packed: bytes) -> str:

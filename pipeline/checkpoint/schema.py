@@ -192,6 +192,22 @@ FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request LEFT JOIN requests AS
 WHERE r.plan = ?1 AND r.row BETWEEN ?2 AND ?3 ORDER BY r.row, r.sample
 """  # noqa: S608 - our own names
 
+# What is told of an attempt, in the order of `ATTEMPTS`; its reply's body follows.
+ATTEMPT = (
+    *("attempt", "state", "sent_at", "latency_s", "status", "error_kind", "error_message", "http_status"),
+    *("request_id", "response_id", "total_tokens"),
+)
+
+# The attempts of a row's request, and of the one whose answer stands for it.
+ATTEMPTS = """
+SELECT a.id, a.state, a.sent_at, a.latency_s, a.status, a.error_kind, a.error_message, a.http_status,
+  a.request_id, a.response_id, a.total_tokens, a.raw
+FROM attempts AS a WHERE a.request IN (
+  SELECT COALESCE(q.answered_by, q.id) FROM rows AS r JOIN requests AS q ON q.id = r.request
+  WHERE r.row = ?1 AND r.sample = ?2 AND r.plan = ?3
+  UNION SELECT r.request FROM rows AS r WHERE r.row = ?1 AND r.sample = ?2 AND r.plan = ?3) ORDER BY a.id
+"""
+
 # A row that asks nothing lacks all its samples.
 BY_STATUS = """
 SELECT COALESCE(a.status, r.status, 'pending') AS status, COALESCE(r.error_kind, a.error_kind) AS kind,

@@ -99,7 +99,7 @@ def test_a_killed_run_fetches_what_it_has_paid(
     bench: Callable[..., Bench], play: Callable[..., Provider], start: Callable[..., Process], delivery: str
 ) -> None:
     """Whatever the delivery of the run that goes on: nothing is asked again, and nothing is unclear."""
-    provider = play({"latency_s": 1.0})
+    provider = play({"background": {"polls": 3}})  # later than the kill, however busy the machine
     job = bench(provider, rows=12, delivery="background", limits={"concurrency": 12})
     _killed(job, start("tell", str(job.job)), 12)
     state = pipeline.status(job.job)
@@ -122,7 +122,7 @@ def test_answers_that_are_gone_are_asked_again_only_where_the_job_allows_it(
 ) -> None:
     """A provider keeps them for a while only; either way they are counted as perhaps paid."""
     monkeypatch.setattr(background, "between_polls", lambda _looks, _dice: 0.01)
-    provider = play({"latency_s": 0.3})
+    provider = play({"background": {"polls": 3}})
     job = bench(provider, rows=4, delivery="background", retry={"ambiguous": ambiguous})
     _killed(job, start("tell", str(job.job)), 4)
     for response_id in _ids(job):
