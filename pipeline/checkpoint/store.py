@@ -216,7 +216,10 @@ def end_session(path: Path, exit_code: int) -> None:
 
 def pack(raw: Mapping[str, object]) -> bytes:
     """Compress a reply's body: its length as 4 bytes, then zstd (Arrow's codec, so that it costs no further dependency)."""
-    body = orjson.dumps(tamed(raw))
+    try:
+        body = orjson.dumps(raw)
+    except TypeError:  # a lone surrogate, say: rare, and to look for it takes longer than all the rest
+        body = orjson.dumps(tamed(raw))
     packed: bytes = pa.compress(body, codec="zstd", asbytes=True)
     return len(body).to_bytes(4, "big") + packed
 

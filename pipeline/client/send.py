@@ -196,7 +196,8 @@ async def serialized(body: Mapping[str, object], loader: Loader) -> bytes:
 
     JSON is written around tokens, and the base64 put in their places as bytes: a picture is copied twice instead of five times.
     """
-    token = os.urandom(16).hex()  # cannot occur in a row's text by design or by accident
+    shows_media = any(media_of(body))
+    token = os.urandom(16).hex() if shows_media else ""  # cannot occur in a row's text by design or by accident
     inline: list[Inline] = []
 
     def stand_in(value: object) -> str:
@@ -205,13 +206,15 @@ async def serialized(body: Mapping[str, object], loader: Loader) -> bytes:
         inline.append(value)
         return token
 
-    shown = await _loaded(body, loader) if any(media_of(body)) else body
+    shown = await _loaded(body, loader) if shows_media else body
     try:
         skeleton = orjson.dumps(
             shown, default=stand_in, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
         )
     except TypeError as error:
         raise PromptError(f"the request holds a value that JSON cannot carry: {error}") from error
+    if not inline:
+        return skeleton
     if sum(len(each.data) for each in inline) > _LARGE:
         return await anyio.to_thread.run_sync(_spliced, skeleton, token, inline)
     return _spliced(skeleton, token, inline)
