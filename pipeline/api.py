@@ -22,7 +22,7 @@ from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.engine.check import Prepared, prepare, replaces_input
-from pipeline.engine.first import first_requests
+from pipeline.engine.first import FIRST_ROWS, first_requests
 from pipeline.engine.leaving import downloads
 from pipeline.engine.live import Brake
 from pipeline.engine.session import Consent, Offer, metadata, run_job
@@ -97,7 +97,8 @@ def check(spec: str | Path, *, sets: Sequence[str] = (), allow_code: bool = Fals
     pictures. Raises ``SpecError`` with every mistake at once, or ``DataError``.
     """
     prepared = _checked(spec, sets, allow_code=allow_code)
-    return replace(prepared, notes=(*prepared.notes, *silent_notes(prepared), *size_notes(prepared)))
+    first = list(first_requests(prepared, FIRST_ROWS))
+    return replace(prepared, notes=(*prepared.notes, *silent_notes(prepared, first), *size_notes(prepared, first)))
 
 
 def _checked(spec: str | Path, sets: Sequence[str], *, allow_code: bool) -> Prepared:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.engine.feed import everything, questions
@@ -9,7 +10,7 @@ from pipeline.errors import NullCell, Problem, PromptError, RowError, SpecError
 from pipeline.wire.encode import cautions, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from pipeline.engine.check import Prepared
     from pipeline.records import Request
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 FIRST_ROWS = 20
 """Looked at before the run; enough to tell a mistake of the job from one of a row."""
+
+First = Sequence[tuple[int, "Request | RowError"]]
+"""The requests of the first rows by their numbers, or why a row has none."""
 
 _MEND = "mend the template, or the cells that it reads"
 _ELSEWHERE = "choose another provider, or say in provider.overrides that this server takes it nevertheless"

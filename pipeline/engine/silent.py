@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.client.loader import image_rules, largest_bytes, not_a_url, video_rules
 from pipeline.client.send import media_of
-from pipeline.engine.first import FIRST_ROWS, first_requests
+from pipeline.engine.first import FIRST_ROWS
 from pipeline.errors import MediaError, NullCell, RowError
 from pipeline.media.attachments import attach_file, sound_video
 from pipeline.media.load import labelled, read_media
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pipeline.engine.check import Prepared
+    from pipeline.engine.first import First
     from pipeline.records import Media, MediaKind, Request
 
 LOOKED_AT = 64 * 1024 * 1024
@@ -24,10 +25,9 @@ LOOKED_AT = 64 * 1024 * 1024
 _TOLD = 3  # rows, each with its reason
 
 
-def silent_notes(prepared: Prepared) -> tuple[str, ...]:
+def silent_notes(prepared: Prepared, first: First) -> tuple[str, ...]:
     """Return a sentence about those of the first rows that would send nothing, with reasons. Blocking; reads their local media."""
     look = _Look(prepared)
-    first = list(first_requests(prepared, FIRST_ROWS))
     reasons = {row: reason for row, built in first if (reason := look.reason(built)) is not None}
     if not reasons:
         return ()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pipeline.client.loader import image_rules, largest_source
 from pipeline.client.send import media_of
-from pipeline.engine.first import first_requests
 from pipeline.errors import MediaError
 from pipeline.media.load import read_media
 from pipeline.media.prepare import carry_out, plan_image
@@ -17,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.engine.check import Prepared
+    from pipeline.engine.first import First
     from pipeline.media.prepare import ImageRules
     from pipeline.records import Media
 
 RECOMMENDED_SIDE = 2048
 """Pixels. Both gateways recommend no longer side, and say that providers scale larger pictures down; tokens are counted by resolution."""
 
-_ROWS, _PICTURES = 20, 40  # looked at, at most: to scale a photo down takes a tenth of a second
+_PICTURES = 40  # looked at, at most: to scale a photo down takes a tenth of a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class _Saving:
     pixels_sent: int
 
 
-def size_notes(prepared: Prepared) -> tuple[str, ...]:
-    """Return a sentence about pictures that are, or could be, scaled down. Blocking; reads the pictures of the first rows."""
+def size_notes(prepared: Prepared, first: First) -> tuple[str, ...]:
+    """Return a sentence about pictures of the first rows that are, or could be, scaled down. Blocking; reads them."""
     rules, dialect = prepared.job.media, prepared.endpoint.dialect
     side = rules.max_side
     asked = replace(image_rules(rules, dialect), max_side=side or RECOMMENDED_SIDE)
-    looked = [_saving(data, asked, try_out=side is not None) for data in _first_pictures(prepared)]
+    looked = [_saving(data, asked, try_out=side is not None) for data in _pictures(prepared, first)]
     shrunk = [saving for saving in looked if saving is not None]
     if not shrunk:
         return ()
@@ -57,10 +57,10 @@ def size_notes(prepared: Prepared) -> tuple[str, ...]:
     return (f"media.max_side {side} shrinks {of}: {size}, {pixels}, by which input tokens are counted",)
 
 
-def _first_pictures(prepared: Prepared) -> Iterator[bytes]:
-    """Yield the bytes of the pictures that the first rows send inline, each once; those that cannot be read say so in their row."""
+def _pictures(prepared: Prepared, first: First) -> Iterator[bytes]:
+    """Yield the bytes of the pictures that the rows send inline, each once; those that cannot be read say so in their row."""
     seen: dict[str, Media] = {}
-    for _, request in first_requests(prepared, _ROWS):
+    for _, request in first:
         for media in media_of(request.body) if isinstance(request, Request) else ():
             if media.url is None and media.kind == "image":
                 seen.setdefault(media.identity, media)
