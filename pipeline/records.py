@@ -72,12 +72,26 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """How much a medium shows, read from its header: ``width`` and ``height`` in upright pixels, ``seconds`` of a video, ``pages`` of a
+    file, ``text_bytes`` of a file that is text. None is what its header does not tell.
+    """
+
+    width: int | None = None
+    height: int | None = None
+    seconds: float | None = None
+    pages: int | None = None
+    text_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Media:
     """A picture, video or file that a request refers to; its bytes are loaded only when an attempt leaves.
 
     Exactly one of ``url`` (sent as it stands), ``path`` (a file below a declared root) and ``data`` (the cell's bytes) is set.
     ``identity`` is what counts in the request's fingerprint. ``label`` is how messages call it: never the bytes. ``filename`` is what the
-    model is told a file is called, ``size`` the bytes that were counted when the request was made.
+    model is told a file is called, ``size`` the bytes that were counted when the request was made. ``extent`` is known where something
+    had to be counted by it before the request leaves: a budget's worst case.
     """
 
     identity: str
@@ -88,6 +102,7 @@ class Media:
     kind: MediaKind = "image"
     filename: str | None = None
     size: int | None = None
+    extent: Extent | None = None
 
 
 class Turn(StrEnum):
@@ -108,6 +123,14 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """The most that one attempt can cost, in tokens that go in and come out."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What a row asks, before it is put into a dialect.
 
@@ -117,6 +140,8 @@ class Request:
     One request may take several rounds, which share its fingerprint: ``rounds`` holds the bodies of the replies that the journal has of the
     rounds before, ``turns`` says what the rounds before this one led to, ``called`` holds the calls they made. ``attempt`` is set between
     the journal and the wire.
+
+    ``bound`` is set where money is held for the attempt, ``waited_s`` is how many seconds it waited for its turn.
     """
 
     row: int
@@ -129,6 +154,8 @@ class Request:
     turns: tuple[Turn, ...] = ()
     called: tuple[ToolCall, ...] = ()
     attempt: Attempt | None = None
+    bound: Bound | None = None
+    waited_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

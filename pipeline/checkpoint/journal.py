@@ -188,7 +188,8 @@ class Journal:
         if (submitted := self._index.submitted.pop(number, None)) is not None:
             return submitted
         self._attempts += 1
-        intent = (schema.INTEND, (self._attempts, number, request.row, self._session, time.time()))
+        place = (self._attempts, number, request.row, self._session, time.time(), request.waited_s)
+        intent = (schema.INTEND, (*place, *_asked_values(request)))
         attempt = Attempt(self._attempts)
         await self._writer.write(intent, (schema.COUNT_ATTEMPT, (number,)))
         return attempt
@@ -203,10 +204,10 @@ class Journal:
         state = _state(outcome)
         unsent = error is not None and error.sent is Sent.NEVER and error.http_status is None
         unreported = outcome.reply is not None and outcome.reply.usage.total_tokens is None
-        usage = (int(state == "unknown"), int(unsent), int(unreported), number, *_usage_values(outcome))
+        usage = _usage_values(outcome)
         statements: list[Statement] = [
-            (schema.SETTLE_ATTEMPT, (state, outcome.latency_s, *_attempt_values(outcome), attempt.number)),
-            (schema.ADD_USAGE, usage),
+            (schema.SETTLE_ATTEMPT, (state, outcome.latency_s, *_attempt_values(outcome), *usage, attempt.number)),
+            (schema.ADD_USAGE, (int(state == "unknown"), int(unsent), int(unreported), number, *usage)),
         ]
         answer = outcome.reply if outcome.reply is not None and outcome.reply.turn is None else None
         if answer is not None:
@@ -263,6 +264,14 @@ def _call_values(call: ToolCall) -> dict[str, str | None]:
     return {"id": call.call_id, "name": call.name, "arguments": call.arguments, **output}
 
 
+def _asked_values(request: Request) -> tuple[object, ...]:
+    """What an attempt's price depends on before it has an answer."""
+    tier = request.body.get("service_tier")
+    bound = request.bound
+    held = (None, None) if bound is None else (bound.input_tokens, bound.output_tokens)
+    return (request.model, tier if isinstance(tier, str) else None, *held)
+
+
 def _attempt_values(outcome: Outcome) -> tuple[object, ...]:
     reply, error = outcome.told, outcome.error
     raw = pack(_kept(outcome, reply)) if reply is not None and reply.raw else None
@@ -273,7 +282,8 @@ def _attempt_values(outcome: Outcome) -> tuple[object, ...]:
         error.http_status if error is not None else 200,
         (error.request_id if error is not None else None) or (reply.request_id if reply is not None else None),
         reply.response_id if reply is not None else None,
-        reply.usage.total_tokens if reply is not None else None,
+        reply.model if reply is not None else None,
+        reply.service_tier if reply is not None else None,
         raw,
     )
 

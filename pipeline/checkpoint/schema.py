@@ -6,7 +6,9 @@
 ``rows``      which question each input row asks, or why it asks none; with k samples a row asks k, and one that asks none has one line.
 ``attempts``  one line for each request that left, written before it leaves. ``state`` is ``sent`` until its outcome is known: ``answered``,
               ``refused``, ``unknown``, ``never``, or ``round`` where the reply wanted another round and the last one is not finished. One
-              that is ``sent`` and has a ``response_id`` is worked on by the provider, and its answer can be fetched.
+              that is ``sent`` and has a ``response_id`` is worked on by the provider, and its answer can be fetched. It keeps what
+              its price depends on, never a price: the model and tier that were asked and that served, the tokens it used, and the
+              most it could use (``held_``) where money was held for it. What it costs is worked out when it is read.
 """
 
 from __future__ import annotations
@@ -38,8 +40,11 @@ CREATE TABLE rows(
 ) WITHOUT ROWID;
 CREATE TABLE attempts(
   id INTEGER PRIMARY KEY, request INTEGER NOT NULL, row INTEGER NOT NULL, session INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'sent',
-  sent_at REAL NOT NULL, latency_s REAL, status TEXT, error_kind TEXT, error_message TEXT, http_status INTEGER, request_id TEXT,
-  response_id TEXT, total_tokens INTEGER, raw BLOB
+  sent_at REAL NOT NULL, waited_s REAL, asked_model TEXT NOT NULL, asked_tier TEXT, held_input INTEGER, held_output INTEGER,
+  latency_s REAL, status TEXT, error_kind TEXT, error_message TEXT, http_status INTEGER, request_id TEXT,
+  response_id TEXT, model TEXT, service_tier TEXT,
+  input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, total_tokens INTEGER,
+  cache_write_tokens INTEGER, vendor_cost REAL, searches INTEGER, raw BLOB
 );
 CREATE INDEX attempts_of ON attempts(request);
 CREATE INDEX attempts_open ON attempts(state) WHERE state = 'sent';
@@ -84,7 +89,10 @@ LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
 WHERE r.plan = ? AND COALESCE(a.status, r.status) IN ({marks})
 """
 
-INTEND = "INSERT INTO attempts(id, request, row, session, sent_at) VALUES (?, ?, ?, ?, ?)"
+INTEND = """
+INSERT INTO attempts(id, request, row, session, sent_at, waited_s, asked_model, asked_tier, held_input, held_output)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 
 SUBMIT = "UPDATE attempts SET response_id = ? WHERE id = ?"
 
@@ -100,7 +108,8 @@ COUNT_ATTEMPT = "UPDATE requests SET attempts = attempts + 1 WHERE id = ?"
 
 SETTLE_ATTEMPT = """
 UPDATE attempts SET state = ?, latency_s = ?, status = ?, error_kind = ?, error_message = ?, http_status = ?, request_id = ?,
-  response_id = COALESCE(?, response_id), total_tokens = ?, raw = ? WHERE id = ?
+  response_id = COALESCE(?, response_id), model = ?, service_tier = ?, raw = ?, input_tokens = ?, cached_tokens = ?, output_tokens = ?,
+  reasoning_tokens = ?, total_tokens = ?, cache_write_tokens = ?, vendor_cost = ?, searches = ? WHERE id = ?
 """
 
 # Attempts that a dead process left behind, and that cannot be fetched: their end is not known, and they may have been paid.

@@ -9,6 +9,7 @@ nothing and say nothing about the row. Both counts are finite, so every row ends
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -108,10 +109,11 @@ def throttled(post: Post, throttle_of: Callable[[Request], Throttle]) -> Post:
 
     async def attempt(request: Request) -> Reply:
         throttle = throttle_of(request)
+        asked = anyio.current_time()
         async with throttle.permit(request.weight) as permit:
             began = anyio.current_time()
             try:
-                reply = await post(request)
+                reply = await post(replace(request, waited_s=round(began - asked, 3)))
             except RowError as error:
                 _account(error, permit, throttle)
                 raise
