@@ -46,7 +46,7 @@ class Bill:
 
     Beside both stand attempts of unknown cost: ``maybe_paid`` left and have no known end, ``unreported`` were answered without a word on
     their tokens, ``unpriced`` used tokens that have no price. ``exact`` is the decimal text of table and superseded together.
-    ``expected_low``, ``expected`` and ``expected_high`` are the estimate from before the run; ``budget`` the cap, ``left`` what is left of it.
+    ``expected_low``, ``expected`` and ``expected_high`` are the estimate from before the run. ``budget`` is the cap, ``left`` what is left.
     """
 
     table: float | None
