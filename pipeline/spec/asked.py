@@ -40,6 +40,11 @@ def may_draw(job: Job) -> bool:
     return _may_use(job, "image_generation")
 
 
+def may_run_code(job: Job) -> bool:
+    """Whether a tool of the job's runs code at the provider."""
+    return _may_use(job, "code_interpreter")
+
+
 def asks_summary(job: Job) -> bool:
     """Whether reasoning is to be summed up."""
     return any(

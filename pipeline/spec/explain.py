@@ -14,7 +14,7 @@ from pipeline.spec.group import PATTERNS, Settings
 from pipeline.spec.paths import Path, dotted
 from pipeline.spec.problems import Report
 from pipeline.spec.request import ParameterErrors
-from pipeline.spec.settings import paths, settings_at
+from pipeline.spec.settings import ANY, paths, settings_at
 from pipeline.spec.tree import Entries, nearest
 from pipeline.wire.parameters import check_parameters
 from pipeline.wire.shape import Complaint, closest, shown
@@ -27,6 +27,8 @@ _WRONG_TYPES: Mapping[str, str] = {
     "int_from_float": "a whole number",
     "float_type": "a number",
     "float_parsing": "a number",
+    "decimal_type": "a number",
+    "decimal_parsing": "a number",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "list_type": "a list",
@@ -43,6 +45,8 @@ _WORDS: Mapping[str, str] = {
     "less_than": "must be less than {lt:g}",
     "less_than_equal": "must be at most {le:g}",
     "finite_number": "must be a finite number",
+    "date_from_datetime_parsing": "must be a day, such as 2026-11-20",
+    "decimal_max_digits": "must have {max_digits} or fewer digits",
     "string_too_short": "must have {min_length} or more characters",
     "string_too_long": "must have {max_length} or fewer characters",
     "value_error": "{error}",
@@ -160,7 +164,7 @@ def _meant(path: Path, value: object) -> str | None:
     group = settings_at(path[:-1])
     if group is not None and (slip := _slip(name, value, group)) is not None:
         return slip
-    elsewhere = [dotted(other) for other in paths() if other[-1] == name]
+    elsewhere = [dotted(other) for other in paths() if other[-1] == name and ANY not in other]
     if len(elsewhere) == 1:
         return elsewhere[0]
     if group is not None and (near := closest(name, group.model_fields)) is not None:

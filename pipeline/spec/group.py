@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
 ADDRESS = r"^https?://[^\s]+$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+CURRENCY = r"^[A-Z]{3}$"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 PATTERNS: Mapping[str, str] = {
     ADDRESS: "must be an address that begins with http:// or https://",
     VARIABLE: "must be the name of an environment variable",
+    CURRENCY: "must be the three letters of a currency, such as USD, EUR or CNY",
     NAME: "must be at most 100 letters, digits, dots, dashes and underscores, and begin with a letter or a digit",
 }
 """What the patterns of this module ask for, in words."""
@@ -36,6 +39,6 @@ class Settings(BaseModel):
         # Python takes true for 1, and nobody means that by `concurrency: true`.
         annotation = cls.model_fields[str(info.field_name)].annotation
         kinds = (annotation, *get_args(annotation))
-        if isinstance(value, bool) and (int in kinds or float in kinds):
+        if isinstance(value, bool) and not {int, float, Decimal}.isdisjoint(kinds):
             raise ValueError(f"must be a number, not {str(value).lower()}")
         return value

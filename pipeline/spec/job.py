@@ -17,6 +17,7 @@ from pipeline.errors import Problem
 from pipeline.spec.fields import Fields
 from pipeline.spec.group import NAME, Settings
 from pipeline.spec.input import Input
+from pipeline.spec.prices import Price
 from pipeline.spec.prompt import Prompt
 from pipeline.spec.provider import Provider
 from pipeline.spec.request import ParameterErrors, check_request
@@ -94,6 +95,8 @@ class Job(Settings):
     """How long an attempt may take."""
     media: MediaRules = MediaRules()
     """How pictures are found, told apart and sent."""
+    prices: dict[str, Price] = {}
+    """What models cost, by `model` or `provider/model`, where `*` stands for anything; list prices where this says nothing."""
     on_null: Literal["fail", "skip", "empty"] = "fail"
     """What becomes of a row with a null in its prompt: it fails, it is skipped, or the null is an empty text."""
     dedupe: bool = True

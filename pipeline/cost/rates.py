@@ -1,0 +1,160 @@
+"""What tokens cost: exact rates, and the arithmetic of a bill. Money is a whole number of picodollars, so that sums are exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.records import Bound, Usage
+
+PICOS = 10**12
+"""Picodollars in a dollar."""
+
+_EXACT = Context(prec=100)  # far more digits than tokens times a rate, a discount and a rate of exchange have
+_PER_TOKEN = PICOS // 10**6  # a rate is for a million tokens
+_NOTHING = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a million tokens cost, in dollars, in requests with more than ``above`` tokens of input."""
+
+    input: Decimal
+    cached: Decimal
+    cache_write: Decimal
+    output: Decimal
+    above: int = 0
+
+    def times(self, factor: Decimal) -> Step:
+        """Return these rates with a discount, or in another currency."""
+        return Step(
+            _EXACT.multiply(self.input, factor),
+            _EXACT.multiply(self.cached, factor),
+            _EXACT.multiply(self.cache_write, factor),
+            _EXACT.multiply(self.output, factor),
+            self.above,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What one model costs in one tier on one day.
+
+    ``steps`` are in ascending order, the first holds for every request. ``per_search`` is the dollars of a hosted search, None where it is
+    not known. ``source`` and ``as_of`` say where the rates are from and of which day. ``note`` is what to know of them all the same;
+    ``doubt`` is what may make every cost by these rates wrong; ``listed`` is false for the user's own prices.
+    """
+
+    steps: tuple[Step, ...]
+    source: str
+    per_search: Decimal | None = None
+    as_of: date | None = None
+    note: str | None = None
+    doubt: str | None = None
+    listed: bool = True
+
+    @property
+    def input(self) -> Decimal:
+        """Dollars for a million tokens of input, in prompts of usual length; so are the three others."""
+        return self.steps[0].input
+
+    @property
+    def cached(self) -> Decimal:
+        """Dollars for a million tokens of input from the provider's cache."""
+        return self.steps[0].cached
+
+    @property
+    def cache_write(self) -> Decimal:
+        """Dollars for a million tokens of input that are written into the cache."""
+        return self.steps[0].cache_write
+
+    @property
+    def output(self) -> Decimal:
+        """Dollars for a million tokens of output, reasoning included."""
+        return self.steps[0].output
+
+    @property
+    def origin(self) -> str:
+        """Where the rates are from and of which day, in words."""
+        return self.source if self.as_of is None else f"{self.source} of {self.as_of.isoformat()}"
+
+    def cost(self, usage: Usage, searches: int | None = None) -> int | None:
+        """Return what one request cost, in picodollars; None where the provider did not report what it takes, or nonsense.
+
+        The whole request is at the rates of its length. Searches are left out where ``per_search`` is not known: ``lacks`` says so.
+        """
+        fresh = _fresh(usage)
+        if fresh is None or usage.input_tokens is None or usage.output_tokens is None:
+            return None
+        step = self._step(usage.input_tokens)
+        parts = (
+            (step.input, fresh),
+            (step.cached, usage.cached_tokens or 0),
+            (step.cache_write, usage.cache_write_tokens or 0),
+            (step.output, usage.output_tokens),
+        )
+        return _picos(parts, self._searched(searches), ROUND_HALF_EVEN)
+
+    def lacks(self, usage: Usage, searches: int | None = None) -> str | None:
+        """Return why a request's cost is not known, or what the known cost leaves out or takes for granted; None where it is complete."""
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return "the provider did not report the tokens"
+        if _fresh(usage) is None:
+            return "the provider reported more cached tokens than tokens"
+        return "; ".join(self._gaps(usage, searches)) or None
+
+    def most(self, bound: Bound, searches: int = 0) -> int:
+        """Return the most that one request within ``bound`` can cost, in picodollars. Searches count only where their price is known."""
+        reached = [step for step in self.steps if step.above < bound.input_tokens] or [self.steps[0]]
+        tokens = max(
+            _picos(((_dearest(step), bound.input_tokens), (step.output, bound.output_tokens)), _NOTHING, ROUND_CEILING)
+            for step in reached
+        )
+        return tokens + _picos((), self._searched(searches), ROUND_CEILING)
+
+    def _step(self, input_tokens: int) -> Step:
+        return next((step for step in reversed(self.steps) if input_tokens > step.above), self.steps[0])
+
+    def _searched(self, searches: int | None) -> Decimal:
+        return _EXACT.multiply(self.per_search or _NOTHING, Decimal(searches or 0))
+
+    def _gaps(self, usage: Usage, searches: int | None) -> Iterator[str]:
+        if self.doubt is not None:
+            yield self.doubt
+        step = self._step(usage.input_tokens or 0)
+        if usage.cached_tokens is None and step.cached != step.input:
+            yield "the provider did not report cached tokens: all input is taken as new"
+        if searches and self.per_search is None:
+            yield f"without its hosted searches ({searches:,}), whose price is not known: write per_search under prices"
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """There is no price, and why."""
+
+    reason: str
+
+
+def _fresh(usage: Usage) -> int | None:
+    """The input tokens that neither came from the cache nor went there; None where the provider's figures contradict each other."""
+    if usage.input_tokens is None:
+        return None
+    fresh = usage.input_tokens - (usage.cached_tokens or 0) - (usage.cache_write_tokens or 0)
+    return fresh if fresh >= 0 else None
+
+
+def _dearest(step: Step) -> Decimal:
+    return max(step.input, step.cached, step.cache_write)
+
+
+def _picos(parts: tuple[tuple[Decimal, int], ...], dollars: Decimal, rounding: str) -> int:
+    """Add rates times tokens, and dollars, exactly; round once, to whole picodollars."""
+    tokens = _NOTHING
+    for rate, count in parts:
+        tokens = _EXACT.add(tokens, _EXACT.multiply(rate, Decimal(count)))
+    total = _EXACT.add(_EXACT.multiply(tokens, Decimal(_PER_TOKEN)), _EXACT.multiply(dollars, Decimal(PICOS)))
+    return int(total.to_integral_value(rounding))
