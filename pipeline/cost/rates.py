@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal
+from decimal import Context, Decimal
+from fractions import Fraction
+from math import lcm
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,9 +16,8 @@ if TYPE_CHECKING:
 PICOS = 10**12
 """Picodollars in a dollar."""
 
-_EXACT = Context(prec=100)  # far more digits than tokens times a rate, a discount and a rate of exchange have
+_EXACT = Context(prec=100)  # far more digits than a rate, a discount and a rate of exchange have together
 _PER_TOKEN = PICOS // 10**6  # a rate is for a million tokens
-_NOTHING = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,18 @@ class Step:
     cache_write: Decimal
     output: Decimal
     above: int = 0
+    grains: tuple[int, int, int, int] = field(init=False, repr=False, compare=False)
+    """The same four for one token, as counts of the largest parts of a picodollar that all of them are made of."""
+    per_pico: int = field(init=False, repr=False, compare=False)
+    """How many of these parts make a picodollar; mostly 1."""
+
+    def __post_init__(self) -> None:
+        """Turn the rates into whole numbers: a million attempts are priced in seconds then."""
+        rates = [Fraction(rate) * _PER_TOKEN for rate in (self.input, self.cached, self.cache_write, self.output)]
+        per_pico = lcm(*(rate.denominator for rate in rates))
+        first, second, third, last = (int(rate * per_pico) for rate in rates)
+        object.__setattr__(self, "grains", (first, second, third, last))
+        object.__setattr__(self, "per_pico", per_pico)
 
     def times(self, factor: Decimal) -> Step:
         """Return these rates with a discount, or in another currency."""
@@ -38,6 +51,16 @@ class Step:
             _EXACT.multiply(self.output, factor),
             self.above,
         )
+
+    def picos(self, fresh: int, cached: int, written: int, output: int) -> int:
+        """Return what these tokens cost, to the nearest picodollar."""
+        new, read, write, out = self.grains
+        return _nearest(new * fresh + read * cached + write * written + out * output, self.per_pico)
+
+    def most(self, bound: Bound) -> int:
+        """Return the most that this many tokens can cost, in picodollars."""
+        *inputs, out = self.grains
+        return -((-max(inputs) * bound.input_tokens - out * bound.output_tokens) // self.per_pico)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +114,8 @@ class Rates:
         if fresh is None or usage.input_tokens is None or usage.output_tokens is None:
             return None
         step = self._step(usage.input_tokens)
-        parts = (
-            (step.input, fresh),
-            (step.cached, usage.cached_tokens or 0),
-            (step.cache_write, usage.cache_write_tokens or 0),
-            (step.output, usage.output_tokens),
-        )
-        return _picos(parts, self._searched(searches), ROUND_HALF_EVEN)
+        cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
+        return step.picos(fresh, cached, written, usage.output_tokens) + self._searched(searches)
 
     def lacks(self, usage: Usage, searches: int | None = None) -> str | None:
         """Return why a request's cost is not known, or what the known cost leaves out or takes for granted; None where it is complete."""
@@ -110,17 +128,16 @@ class Rates:
     def most(self, bound: Bound, searches: int = 0) -> int:
         """Return the most that one request within ``bound`` can cost, in picodollars. Searches count only where their price is known."""
         reached = [step for step in self.steps if step.above < bound.input_tokens] or [self.steps[0]]
-        tokens = max(
-            _picos(((_dearest(step), bound.input_tokens), (step.output, bound.output_tokens)), _NOTHING, ROUND_CEILING)
-            for step in reached
-        )
-        return tokens + _picos((), self._searched(searches), ROUND_CEILING)
+        return max(step.most(bound) for step in reached) + self._searched(searches)
 
     def _step(self, input_tokens: int) -> Step:
         return next((step for step in reversed(self.steps) if input_tokens > step.above), self.steps[0])
 
-    def _searched(self, searches: int | None) -> Decimal:
-        return _EXACT.multiply(self.per_search or _NOTHING, Decimal(searches or 0))
+    def _searched(self, searches: int | None) -> int:
+        if not searches or self.per_search is None:
+            return 0
+        price = Fraction(self.per_search) * searches * PICOS
+        return _nearest(price.numerator, price.denominator)
 
     def _gaps(self, usage: Usage, searches: int | None) -> Iterator[str]:
         if self.doubt is not None:
@@ -147,14 +164,7 @@ def _fresh(usage: Usage) -> int | None:
     return fresh if fresh >= 0 else None
 
 
-def _dearest(step: Step) -> Decimal:
-    return max(step.input, step.cached, step.cache_write)
-
-
-def _picos(parts: tuple[tuple[Decimal, int], ...], dollars: Decimal, rounding: str) -> int:
-    """Add rates times tokens, and dollars, exactly; round once, to whole picodollars."""
-    tokens = _NOTHING
-    for rate, count in parts:
-        tokens = _EXACT.add(tokens, _EXACT.multiply(rate, Decimal(count)))
-    total = _EXACT.add(_EXACT.multiply(tokens, Decimal(_PER_TOKEN)), _EXACT.multiply(dollars, Decimal(PICOS)))
-    return int(total.to_integral_value(rounding))
+def _nearest(parts: int, per_pico: int) -> int:
+    """Round to whole picodollars, a half to the even one."""
+    picos, rest = divmod(parts, per_pico)
+    return picos + (2 * rest > per_pico or (2 * rest == per_pico and picos % 2))
