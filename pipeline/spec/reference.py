@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -24,6 +26,8 @@ _TYPES: dict[object, str] = {
     str: "text",
     int: "whole number",
     float: "number",
+    Decimal: "number",
+    date: "day",
     bool: "true or false",
     Fields: "map of names to types, or JSON Schema",
 }

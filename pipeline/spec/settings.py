@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import UnionType
-from typing import Any, TypeGuard, Union, get_args, get_origin
+from typing import Annotated, Any, TypeGuard, Union, get_args, get_origin
 
 from pipeline.spec.group import Settings
 from pipeline.spec.job import Job
@@ -39,8 +39,9 @@ def paths(group: type[Settings] = Job, above: Path = ()) -> Iterator[Path]:
 
 
 def options(annotation: Any) -> tuple[Any, ...]:
-    """Return the members of a union, or the type itself."""
-    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    """Return the members of a union, or the type itself; without what is further asked of their values."""
+    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return tuple(get_args(member)[0] if get_origin(member) is Annotated else member for member in members)
 
 
 def item_of(annotation: Any) -> Any:
