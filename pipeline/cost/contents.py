@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import orjson
 
-from pipeline.media.extent import extent_of
+from pipeline.media.extent import UNKNOWN, extent_of
 from pipeline.records import Media
 
 if TYPE_CHECKING:
@@ -30,12 +29,16 @@ _ELSEWHERE: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture, video or file of a body. ``media`` is None where only the provider has it, ``extent`` None where it was not measured."""
+    """A picture, video or file of a body. ``media`` is None where only the provider has it."""
 
     kind: MediaKind
     media: Media | None
-    extent: Extent | None
-    detail: str | None
+    detail: str | None = None
+
+    @property
+    def extent(self) -> Extent:
+        """How much it shows; nothing is known where it was not measured."""
+        return UNKNOWN if self.media is None or self.media.extent is None else self.media.extent
 
 
 @dataclass(slots=True)
@@ -75,7 +78,7 @@ def contents_of(body: Mapping[str, object]) -> Contents:
     return found
 
 
-def media_json(value: object) -> None:
+def _stand_in(value: object) -> None:
     """Stand in for media where JSON is only weighed; raises ``TypeError`` for what JSON cannot carry."""
     if not isinstance(value, Media):
         raise TypeError
@@ -85,7 +88,7 @@ def _collect(value: object, found: Contents) -> None:
     if isinstance(value, str):
         found.texts.append(value)
     elif isinstance(value, Media):
-        found.shown.append(Shown(value.kind, value, value.extent, None))
+        found.shown.append(Shown(value.kind, value))
     elif isinstance(value, list | tuple):
         for item in value:
             _collect(item, found)
@@ -109,12 +112,9 @@ def _shown(kind: MediaKind, part: Mapping[str, object], found: Contents) -> Show
     refers = [part.get(name) for name in (f"{kind}_url", "file_data") if part.get(name) is not None]
     if not refers:
         found.elsewhere.append("a file that is stored at the provider")
-        return Shown(kind, None, None, asked)
+        return Shown(kind, None, asked)
     media = refers[0]
-    if isinstance(media, Media):
-        return Shown(kind, media, media.extent, asked)
-    measured = _from_text(kind, str(media))
-    return Shown(kind, measured, extent_of(measured, len(measured.data or b"")), asked)
+    return Shown(kind, media if isinstance(media, Media) else _from_text(kind, str(media)), asked)
 
 
 def _from_text(kind: MediaKind, text: str) -> Media:
@@ -122,9 +122,11 @@ def _from_text(kind: MediaKind, text: str) -> Media:
     head, _, payload = text.partition(",")
     if head.startswith("data:"):
         try:
-            return Media(identity="", label="a data URI", data=b64decode(payload), kind=kind)
-        except binascii.Error:
+            media = Media(identity="", label="a data URI", data=b64decode(payload), kind=kind)
+        except ValueError:
             pass  # the provider will say so; until then its size is as unknown as a URL's
+        else:
+            return replace(media, extent=extent_of(media, len(payload)))
     return Media(identity="", label="a URL", url=text, kind=kind)
 
 
@@ -135,5 +137,5 @@ def _members(value: object) -> Iterator[Mapping[str, object]]:
 
 def _json(value: object) -> str:
     return orjson.dumps(
-        value, default=media_json, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+        value, default=_stand_in, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
     ).decode()

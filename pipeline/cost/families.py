@@ -27,9 +27,12 @@ _UNLIMITED: Mapping[str, Limit] = {**_LARGE, "original": Limit(None)}
 
 # No OpenAI page speaks of videos. What a gateway makes of one for such a model is unknown: from a picture a second at low detail, to the
 # dearest that Gemini counts.
-_NO_VIDEO = VideoRule({"": 258.0}, 32.0, low=0.3, high=1.2)
+_NO_VIDEO = VideoRule(
+    {"": 258.0}, 32.0, 0.3, 1.2, "no vendor says how this model counts videos: counted as Gemini 2 does"
+)
 # OpenAI's guide "File inputs" (2026-03): the text of each page and a picture of it; no figure for a page.
-_RENDERED = PageRule(None, frozenset({"low", "high", "original"}), once=0.0, low=1.0, high=1.0)
+_PAGES = "the vendor says neither how large a page is drawn nor what its text costs: a rough figure"
+_RENDERED = PageRule(None, frozenset({"low", "high", "original"}), once=0.0, low=1.0, high=1.0, note=_PAGES)
 
 
 def _openai(
@@ -45,6 +48,7 @@ def _openai(
     return Family(name, kinds, image, omitted, _NO_VIDEO, _RENDERED, _IMAGES, as_of, *error, note)
 
 
+_TEXTS = "the text of pages is counted as well and not known before: up to a page of small print"
 _UNLISTED = "OpenAI's guide does not say how this model counts pictures: it is taken to count as gpt-5.6 does"
 
 FAMILIES: tuple[Family, ...] = (
@@ -104,7 +108,7 @@ FAMILIES: tuple[Family, ...] = (
         Crops(258),
         "high",
         VideoRule({"": 258.0, "low": 66.0}, 32.0, low=0.85, high=1.1),
-        PageRule({"": 258, "low": 64}, frozenset({"", "low", "medium", "high"}), 0.0, 0.9, 1.1),
+        PageRule({"": 258, "low": 64}, frozenset({"", "low", "medium", "high"}), 0.0, 0.9, 1.1, _TEXTS),
         _GEMINI,
         _GEMINI_AS_OF,
         low=0.25,

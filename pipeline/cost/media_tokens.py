@@ -10,7 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pipeline.records import MediaKind
 
 _PATCH = 32  # pixels
 _TILE, _FIT, _SHORT = 512, 2048, 768  # pixels; Guide "Images and vision", tile models
@@ -171,13 +174,14 @@ class Fixed:
 class VideoRule:
     """A video costs so much for each frame that is looked at, by detail, and for each second of sound.
 
-    ``low`` and ``high`` are factors: the vendor's pages give several figures for a second.
+    ``low`` and ``high`` are factors: the vendor's pages give several figures for a second. ``note`` says what is uncertain.
     """
 
     frame: Mapping[str, float]
     sound: float
     low: float
     high: float
+    note: str | None = None
 
     def tokens(self, seconds: float, detail: str, fps: float = 1.0) -> float:
         """Return what the vendor's text says, by its parts."""
@@ -190,6 +194,7 @@ class PageRule:
 
     ``picture`` is None where the page is rendered and counted as any picture of the family is, at a size that the vendor does not say.
     ``texts`` are the details at which the text is counted as well, ``once`` is added for each file, ``low`` and ``high`` are factors.
+    ``note`` says what is uncertain.
     """
 
     picture: Mapping[str, float] | None
@@ -197,6 +202,7 @@ class PageRule:
     once: float
     low: float
     high: float
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +210,7 @@ class Family:
     """The rules of models that count alike, with their source and its date.
 
     ``omitted`` is the detail that is meant where none is given, or ``auto``. ``low`` and ``high`` are factors around what the rule for
-    pictures says, for all that it leaves open. ``note`` says what is uncertain; None where the vendor's text is plain.
+    pictures says, for all that it leaves open. ``note`` says what is uncertain of them; None where the vendor's text is plain.
     """
 
     name: str
@@ -222,6 +228,11 @@ class Family:
     def detail(self, asked: str | None) -> str:
         """Return the detail that is meant."""
         return self.omitted if asked is None or asked == "auto" else asked
+
+    def note_on(self, kind: MediaKind) -> str | None:
+        """Return what is uncertain about media of a kind."""
+        notes: Mapping[MediaKind, str | None] = {"image": self.note, "video": self.video.note, "file": self.page.note}
+        return notes[kind]
 
 
 def image_tokens(family: Family, width: int, height: int, detail: str | None = None) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.cost.media_tokens import given, page_tokens, video_tokens
-from pipeline.cost.span import Span
+from pipeline.cost.span import NOTHING, Span
 from pipeline.errors import PromptError
 
 if TYPE_CHECKING:
@@ -61,11 +61,8 @@ class Showing:
 
     def size(self, shown: Shown) -> Size | None:
         """Return a picture's sides in pixels as it is sent; None where they are unknown."""
-        extent = shown.extent
-        if extent is None or extent.width is None or extent.height is None:
-            return None
-        size = (extent.width, extent.height)
-        return fitted(size, self.rules.max_side) if self.inline(shown) else size
+        size = _stored(shown)
+        return fitted(size, self.rules.max_side) if size is not None and self.inline(shown) else size
 
     def _details(self, detail: str | None) -> tuple[str | None, ...]:
         return (detail,) if self.dialect.image_detail or detail is None else (detail, None)
@@ -97,7 +94,9 @@ def _image(showing: Showing, shown: Shown, detail: str | None) -> Span:
 
 def _most_image(showing: Showing, shown: Shown, detail: str | None) -> float:
     family, meant = showing.family, showing.family.detail(detail)
-    sizes = [size for size in (showing.size(shown), _unscaled(showing, shown)) if size is not None]
+    # An animation that is kept goes unscaled; whether it is one takes more than its header.
+    kept = _stored(shown) if showing.rules.animated == "keep" else None
+    sizes = [size for size in (showing.size(shown), kept) if size is not None]
     if sizes:
         most = max(family.image.most(*size, meant) for size in sizes)
         return max(most * max(family.high, 1.0), _image(showing, shown, detail).high)
@@ -110,18 +109,15 @@ def _most_image(showing: Showing, shown: Shown, detail: str | None) -> float:
     return max(cap, family.image.most(*_UNKNOWN_SIZES[1], meant)) * family.high
 
 
-def _unscaled(showing: Showing, shown: Shown) -> Size | None:
-    """Return the size of a picture as it is stored, where it may be an animation that is kept as it is."""
-    extent = shown.extent
-    if extent is None or extent.width is None or extent.height is None or showing.rules.animated == "first":
-        return None
-    return extent.width, extent.height
+def _stored(shown: Shown) -> Size | None:
+    """Return a picture's upright sides as it is stored."""
+    width, height = shown.extent.width, shown.extent.height
+    return None if width is None or height is None else (width, height)
 
 
 def _video(showing: Showing, shown: Shown, detail: str | None) -> Span:
     family, rule = showing.family, showing.family.video
-    seconds = None if shown.extent is None else shown.extent.seconds
-    if seconds is not None:
+    if (seconds := shown.extent.seconds) is not None:
         return Span.exactly(video_tokens(family, seconds, detail)).within(rule.low, rule.high)
     lengths = (*_UNKNOWN_SECONDS, float(showing.dialect.max_video_s))
     return Span(*sorted(video_tokens(family, length, detail) for length in lengths)).within(rule.low, rule.high)
@@ -133,18 +129,18 @@ def _most_video(showing: Showing, shown: Shown, detail: str | None) -> float:
 
 def _file(showing: Showing, shown: Shown, detail: str | None) -> Span:
     extent = shown.extent
-    if extent is not None and extent.text_bytes is not None:
+    if extent.text_bytes is not None:
         return Span(*(extent.text_bytes / each for each in _BYTES_PER_TOKEN))
-    if extent is None or extent.pages is None:
+    if extent.pages is None:
         return _UNKNOWN_FILE
     return _pages(showing.family, extent.pages, detail, _PAGE_TEXT)
 
 
 def _most_file(showing: Showing, shown: Shown, detail: str | None) -> float:
     extent = shown.extent
-    if extent is not None and extent.text_bytes is not None:
+    if extent.text_bytes is not None:
         return float(extent.text_bytes)  # no token is shorter than a byte
-    if extent is None or extent.pages is None:
+    if extent.pages is None:
         raise PromptError("how much a file holds is unknown, so what it costs has no limit", hint=_MEND)
     return _pages(showing.family, extent.pages, detail, Span.exactly(_MOST_PAGE_TEXT)).high
 
@@ -157,7 +153,7 @@ def _pages(family: Family, pages: int, detail: str | None, text: Span) -> Span:
         page = Span(low, mid, max(high, family.image.cap(meant) or high)).within(family.low, family.high)
     else:
         page = Span.exactly(picture)
-    page += text if rule.picture is None or given(detail) in rule.texts else Span()
+    page += text if rule.picture is None or given(detail) in rule.texts else NOTHING
     return (page.times(pages) + Span.exactly(rule.once)).within(rule.low, rule.high)
 
 

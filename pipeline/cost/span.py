@@ -32,3 +32,7 @@ class Span(NamedTuple):
     def at_most(self, most: float) -> Span:
         """Return the amount where no more than ``most`` is possible."""
         return Span(min(self.low, most), min(self.mid, most), min(self.high, most))
+
+
+NOTHING = Span()
+"""No tokens at all."""

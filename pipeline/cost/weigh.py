@@ -7,22 +7,24 @@ into the prompt. The worst case holds against all of it, or there is none.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pipeline.cost.contents import contents_of
 from pipeline.cost.families import family_of
 from pipeline.cost.showing import Showing
-from pipeline.cost.span import Span
+from pipeline.cost.span import NOTHING, Span
 from pipeline.cost.tokens import count_tokens, vocabulary_of
 from pipeline.errors import PromptError
 from pipeline.media.extent import extent_of
 from pipeline.records import Bound, Media
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from pipeline.cost.contents import Contents
+    from pipeline.cost.contents import Contents, Shown
     from pipeline.cost.media_tokens import Family
     from pipeline.cost.tokens import Vocabulary
     from pipeline.records import MediaKind, Request
@@ -49,7 +51,7 @@ _NOTES: Mapping[str, str] = {
     "hosted": "what tools of the provider's put into the prompt is only known afterwards",
     "image": "pictures of unknown size are counted from a thumbnail to the most that the model takes",
     "video": "videos of unknown length are counted from five seconds to the longest that is taken",
-    "file": "files are counted roughly: their text is not read, and no vendor says how pages are drawn",
+    "file": "files whose length is unknown are counted from a letter to a book",
     "detail": "the provider's page does not list `detail`, so it may be ignored",
 }
 
@@ -58,18 +60,18 @@ _NOTES: Mapping[str, str] = {
 class Weight:
     """The input tokens of one request by kind, and ``notes``: what makes the bands as wide as they are."""
 
-    text: Span = Span()  # noqa: RUF009 - a named tuple, which nobody can change
-    image: Span = Span()  # noqa: RUF009
-    video: Span = Span()  # noqa: RUF009
-    file: Span = Span()  # noqa: RUF009
-    tools: Span = Span()  # noqa: RUF009
-    schema: Span = Span()  # noqa: RUF009
+    text: Span = NOTHING
+    image: Span = NOTHING
+    video: Span = NOTHING
+    file: Span = NOTHING
+    tools: Span = NOTHING
+    schema: Span = NOTHING
     notes: frozenset[str] = frozenset()
 
     @property
     def total(self) -> Span:
         """All of it."""
-        return sum((self.text, self.image, self.video, self.file, self.tools, self.schema), Span())
+        return sum((self.text, self.image, self.video, self.file, self.tools, self.schema), NOTHING)
 
 
 class Scales:
@@ -111,15 +113,13 @@ class Scales:
         if vocabulary.note is not None:
             said = said.within(vocabulary.low, vocabulary.high).at_most(_bytes([held.instructions, *held.texts]))
         media = _media(held, Showing(family, self._rules, self._dialect), detail)
-        tools = sum((self._shared[tool] for tool in held.tools), 0)
-        schema = self._shared[held.schema]
         return Weight(
             text=said + _MESSAGE.times(held.messages) + _FRAME,
             image=media["image"],
             video=media["video"],
             file=media["file"],
-            tools=_tools(tools, len(held.hosted)) if held.tools else Span(),
-            schema=Span.exactly(schema).within(*_SCHEMA_FACTORS) + _SCHEMA if held.schema else Span(),
+            tools=_tools(sum(self._shared[tool] for tool in held.tools), len(held.hosted)),
+            schema=_schema(self._shared[held.schema]),
             notes=frozenset(_notes(held, vocabulary, family, self._dialect, detail)),
         )
 
@@ -131,12 +131,22 @@ def _bytes(texts: Iterable[str]) -> int:
     return sum(len(text.encode("utf-8", "replace")) for text in texts)
 
 
+@lru_cache(maxsize=1024)
 def _tools(tokens: int, hosted: int) -> Span:
+    """Return what the definitions of tools cost, by the tokens of their JSON, and what so many tools of the provider's find."""
+    if not tokens:
+        return NOTHING
     return Span.exactly(tokens * _TOOL).within(*_TOOL_FACTORS) + _TOOLS + _HOSTED.times(hosted)
 
 
+@lru_cache(maxsize=1024)
+def _schema(tokens: int) -> Span:
+    """Return what a schema costs, by the tokens of its JSON."""
+    return Span.exactly(tokens).within(*_SCHEMA_FACTORS) + _SCHEMA if tokens else NOTHING
+
+
 def _media(held: Contents, showing: Showing, detail: str | None) -> dict[MediaKind, Span]:
-    spans: dict[MediaKind, Span] = {"image": Span(), "video": Span(), "file": Span()}
+    spans: dict[MediaKind, Span] = {"image": NOTHING, "video": NOTHING, "file": NOTHING}
     for shown in held.shown:
         spans[shown.kind] += showing.span(shown, detail or shown.detail)
     return spans
@@ -151,14 +161,23 @@ def _notes(
     yield from (_NOTES[name] for name in ("tools", "schema", "hosted") if getattr(held, name))
     yield from (f"not counted: {what}" for what in held.elsewhere)
     for shown in held.shown:
-        extent = shown.extent
-        measured = extent is not None and (extent.width if shown.kind == "image" else extent.seconds) is not None
-        if not measured:
+        if not _measured(shown):
             yield _NOTES[shown.kind]
+        if (said := family.note_on(shown.kind)) is not None:
+            yield said
         if shown.kind == "image" and (detail or shown.detail) is not None and not dialect.image_detail:
             yield _NOTES["detail"]
-    if held.shown and family.note is not None:
-        yield family.note
+
+
+def _measured(shown: Shown) -> bool:
+    """Tell whether it is known of media by what they are counted."""
+    extent = shown.extent
+    by: Mapping[MediaKind, object] = {
+        "image": extent.width,
+        "video": extent.seconds,
+        "file": extent.pages if extent.text_bytes is None else extent.text_bytes,
+    }
+    return by[shown.kind] is not None
 
 
 def bound_of(body: Mapping[str, object], model: str, rules: MediaRules, dialect: Dialect, *, output_cap: int) -> Bound:
@@ -186,15 +205,15 @@ def with_extents(request: Request, limit: int = _LARGEST) -> Request:
 
     Raises ``MediaError`` for a file that cannot be read.
     """
-    body = {name: _measured(value, limit) for name, value in request.body.items()}
+    body = {name: _with_extents(value, limit) for name, value in request.body.items()}
     return replace(request, body=body)
 
 
-def _measured(value: object, limit: int) -> object:
+def _with_extents(value: object, limit: int) -> object:
     if isinstance(value, Media):
         return value if value.extent is not None else replace(value, extent=extent_of(value, limit))
     if isinstance(value, list | tuple):
-        return [_measured(item, limit) for item in value]
-    if isinstance(value, dict):
-        return {name: _measured(item, limit) for name, item in value.items()}
+        return [_with_extents(item, limit) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _with_extents(item, limit) for name, item in value.items()}
     return value
