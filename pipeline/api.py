@@ -22,6 +22,7 @@ from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.engine.check import Prepared, prepare, replaces_input
+from pipeline.engine.details import detail_notes
 from pipeline.engine.first import FIRST_ROWS, first_requests
 from pipeline.engine.leaving import downloads
 from pipeline.engine.live import Brake
@@ -98,7 +99,8 @@ def check(spec: str | Path, *, sets: Sequence[str] = (), allow_code: bool = Fals
     """
     prepared = _checked(spec, sets, allow_code=allow_code)
     first = list(first_requests(prepared, FIRST_ROWS))
-    return replace(prepared, notes=(*prepared.notes, *silent_notes(prepared, first), *size_notes(prepared, first)))
+    looked = (*silent_notes(prepared, first), *size_notes(prepared, first), *detail_notes(prepared, first))
+    return replace(prepared, notes=(*prepared.notes, *looked))
 
 
 def _checked(spec: str | Path, sets: Sequence[str], *, allow_code: bool) -> Prepared:

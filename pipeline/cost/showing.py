@@ -20,18 +20,10 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 
-_UNKNOWN_SIZES: tuple[Size, Size, Size] = (
-    (256, 256),
-    (1024, 1024),
-    (6000, 4000),
-)  # pixels: a thumbnail, a usual one, a camera's
-_UNKNOWN_SECONDS = (5.0, 40.0)
+_THUMBNAIL, _USUAL, _CAMERA = (256, 256), (1024, 1024), (6000, 4000)  # pixels of a picture of unknown size
+_UNKNOWN_SECONDS = (5.0, 40.0)  # and the longest that the dialect takes
 _UNKNOWN_FILE = Span(500, 5_000, 100_000)  # tokens: a letter, some pages, a book
-_PAGE_SIZES: tuple[Size, Size, Size] = (
-    (612, 792),
-    (1275, 1650),
-    (2550, 3300),
-)  # pixels: a letter at 72, 150 and 300 dpi
+_DRAWN = ((612, 792), (1275, 1650), (2550, 3300))  # pixels of a page: a letter at 72, 150 and 300 dpi
 _PAGE_TEXT = Span(0, 500, 1_500)  # tokens: a scan, a page of prose, a page of small print
 _MOST_PAGE_TEXT = 4_000  # tokens: a page of nothing but figures
 _BYTES_PER_TOKEN = (6, 4, 2)  # of a text file, which is not read
@@ -64,12 +56,13 @@ class Showing:
         size = _stored(shown)
         return fitted(size, self.rules.max_side) if size is not None and self.inline(shown) else size
 
-    def _details(self, detail: str | None) -> tuple[str | None, ...]:
-        return (detail,) if self.dialect.image_detail or detail is None else (detail, None)
-
     def side(self, shown: Shown) -> int | None:
-        """Return the longest side that a picture of unknown size can have when it is sent."""
+        """Return the longest side that a picture of unknown size can have when it is sent; None where nothing limits it."""
         return self.rules.max_side if self.inline(shown) and self.rules.animated == "first" else None
+
+    def _details(self, detail: str | None) -> tuple[str | None, ...]:
+        """Return the details at which media may be counted, first the one that is asked for."""
+        return (detail,) if self.dialect.image_detail or detail is None else (detail, None)
 
 
 def fitted(size: Size, side: int | None) -> Size:
@@ -87,7 +80,7 @@ def _image(showing: Showing, shown: Shown, detail: str | None) -> Span:
     if size is not None:
         return Span.exactly(family.image.tokens(*size, meant)).within(family.low, family.high)
     side = showing.side(shown)
-    low, mid, high = (family.image.tokens(*fitted(each, side), meant) for each in _UNKNOWN_SIZES)
+    low, mid, high = (family.image.tokens(*fitted(each, side), meant) for each in (_THUMBNAIL, _USUAL, _CAMERA))
     cap = family.image.cap(meant, side) or high
     return Span(min(low, mid, cap), min(mid, cap), cap).within(family.low, family.high)
 
@@ -99,14 +92,14 @@ def _most_image(showing: Showing, shown: Shown, detail: str | None) -> float:
     sizes = [size for size in (showing.size(shown), kept) if size is not None]
     if sizes:
         most = max(family.image.most(*size, meant) for size in sizes)
-        return max(most * max(family.high, 1.0), _image(showing, shown, detail).high)
+        return max(most * family.high, _image(showing, shown, detail).high)
     cap = family.image.cap(meant, showing.side(shown))
     if cap is None:
-        message = (
-            f"the size of a picture is unknown, and at detail {meant} nothing limits what {family.name} counts for it"
+        message = f"a picture's size is unknown, and at detail {meant} nothing limits what {family.name} counts for it"
+        raise PromptError(
+            message, hint=f"set its detail to high, or {_MEND}" if showing.dialect.image_detail else _MEND
         )
-        raise PromptError(message, hint=f"set its detail to high, or {_MEND}")
-    return max(cap, family.image.most(*_UNKNOWN_SIZES[1], meant)) * family.high
+    return max(cap, family.image.most(*_USUAL, meant)) * family.high
 
 
 def _stored(shown: Shown) -> Size | None:
@@ -149,7 +142,7 @@ def _pages(family: Family, pages: int, detail: str | None, text: Span) -> Span:
     rule, picture = family.page, page_tokens(family, detail)
     if picture is None:
         meant = family.detail(detail)
-        low, mid, high = sorted(family.image.tokens(*size, meant) for size in _PAGE_SIZES)
+        low, mid, high = sorted(family.image.tokens(*size, meant) for size in _DRAWN)
         page = Span(low, mid, max(high, family.image.cap(meant) or high)).within(family.low, family.high)
     else:
         page = Span.exactly(picture)

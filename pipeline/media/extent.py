@@ -27,9 +27,9 @@ _TEXTS = ("text/", "application/json", "application/xml", "image/svg")
 
 
 def extent_of(media: Media, limit: int) -> Extent:
-    """Return how much media show. Blocking; of up to ``limit`` bytes, as when they are sent.
+    """Return how much media show; what their bytes do not tell is unknown. Blocking.
 
-    What their bytes do not tell is unknown. Raises ``MediaError`` for a file that cannot be read or is too large.
+    Raises ``MediaError`` for a file that cannot be read, and for one of more than ``limit`` bytes where all of them would have to be.
     """
     return UNKNOWN if media.url is not None else _MEASURES[media.kind](media, limit)
 
