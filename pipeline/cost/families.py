@@ -105,7 +105,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "Gemini 2",
         ("gemini*", "gemma*"),
-        Crops(258),
+        Crops(258, {"low": 64, "medium": 256}),
         "high",
         VideoRule({"": 258.0, "low": 66.0}, 32.0, low=0.85, high=1.1),
         PageRule({"": 258, "low": 64}, frozenset({"", "low", "medium", "high"}), 0.0, 0.9, 1.1, _TEXTS),

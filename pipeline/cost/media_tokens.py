@@ -126,28 +126,34 @@ def _whole(side: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """Gemini 2: a small picture counts once; another is cut into squares by its shorter side, so its shape counts and not its size."""
+    """Gemini 2: a small picture counts once; another is cut into squares by its shorter side, so its shape counts and not its size.
 
-    tokens_each: float
+    ``whole`` is what a picture costs at details at which it is never cut.
+    """
+
+    square: float
+    whole: Mapping[str, float]
     small: int = 384
 
-    def tokens(self, width: int, height: int, _detail: str) -> float:
+    def tokens(self, width: int, height: int, detail: str) -> float:
         """Return what the vendor's text says."""
-        return self._cut(width, height, 1, math.inf)
+        return self.whole.get(detail) or self._cut(width, height, 1, math.inf)
 
     def most(self, width: int, height: int, detail: str) -> float:
         """Return the most of all readings: an older text keeps squares between 256 and 768 pixels, another speaks of twice as much."""
-        return max(2 * self.tokens(width, height, detail), self._cut(width, height, 256, 768))
+        return self.whole.get(detail) or max(
+            2 * self._cut(width, height, 1, math.inf), self._cut(width, height, 256, 768)
+        )
 
-    def cap(self, _detail: str, _side: int | None = None) -> float | None:
-        """Return None: a long strip has any number of squares."""
-        return None
+    def cap(self, detail: str, _side: int | None = None) -> float | None:
+        """Return None where pictures are cut: a long strip has any number of squares."""
+        return self.whole.get(detail)
 
     def _cut(self, width: int, height: int, least: int, largest: float) -> float:
         if max(width, height) <= self.small:
-            return self.tokens_each
+            return self.square
         unit = min(max(min(width, height) * 2 // 3, least), largest)
-        return self.tokens_each * math.ceil(width / unit) * math.ceil(height / unit)
+        return self.square * math.ceil(width / unit) * math.ceil(height / unit)
 
 
 @dataclass(frozen=True, slots=True)

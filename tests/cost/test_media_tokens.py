@@ -112,6 +112,7 @@ def test_low_is_cheap(model: str, tokens: float) -> None:
 def test_gemini_2_counts_squares(size: tuple[int, int], tokens: float) -> None:
     """By shape and not by size, once a picture is larger than 384 pixels."""
     assert image_tokens(family_of("gemini-2.5-flash"), *size) == tokens
+    assert image_tokens(family_of("gemini-2.5-flash"), *size, "low") == 64
 
 
 @pytest.mark.parametrize(
