@@ -20,6 +20,7 @@ CLIENT_TOOLS = frozenset({"function", "custom"})
 
 _PARTS: Mapping[str, MediaKind] = {"input_image": "image", "input_video": "video", "input_file": "file"}
 _SAID = frozenset({"type", "role", "status", "detail"})  # of an item: structure, no text that a model reads
+_READ = frozenset({"instructions", "input", "tools", "text"})  # of a body
 _ELSEWHERE: Mapping[str, str] = {
     "previous_response_id": "the response it goes on from",
     "conversation": "a stored conversation",
@@ -58,6 +59,11 @@ class Contents:
     elsewhere: list[str] = field(default_factory=list)
 
 
+def rest_of(body: Mapping[str, object]) -> str:
+    """Return the JSON of what ``contents_of`` does not look at: parameters, and members that are newer than it."""
+    return as_json({name: value for name, value in body.items() if name not in _READ})
+
+
 def contents_of(body: Mapping[str, object]) -> Contents:
     """Return what a body in OpenAI's names holds."""
     found = Contents(elsewhere=[what for name, what in _ELSEWHERE.items() if body.get(name) is not None])
@@ -70,9 +76,9 @@ def contents_of(body: Mapping[str, object]) -> Contents:
         _collect(item, found)
     text = body.get("text")
     if isinstance(text, Mapping) and isinstance(form := text.get("format"), Mapping) and "schema" in form:
-        found.schema = _json(form)
+        found.schema = as_json(form)
     for tool in _members(body.get("tools")):
-        found.tools.append(_json(tool))
+        found.tools.append(as_json(tool))
         if (kind := str(tool.get("type"))) not in CLIENT_TOOLS:
             found.hosted.append(kind)
     return found
@@ -135,7 +141,8 @@ def _members(value: object) -> Iterator[Mapping[str, object]]:
         yield from (member for member in value if isinstance(member, Mapping))
 
 
-def _json(value: object) -> str:
+def as_json(value: object) -> str:
+    """Return the JSON of a value, media in it left out."""
     return orjson.dumps(
         value, default=_stand_in, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
     ).decode()

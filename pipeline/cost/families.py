@@ -14,10 +14,10 @@ from pipeline.cost.names import matches
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_IMAGES = 'OpenAI, guide "Images and vision"'
-_OF_5_4, _OF_5_6 = "2026-03", "2026-10"  # the guide when gpt-5.4 and when gpt-5.6 were the newest
+_READ = "2026-11"  # when the pages were read
+_OF_5_4 = 'OpenAI, guide "Images and vision", in its form from the time of gpt-5.4'
+_OF_5_6 = 'OpenAI, guide "Images and vision", in its form from the time of gpt-5.6'
 _GEMINI = 'Google, Gemini API, "Media resolution", "Image understanding" and "Video understanding"'
-_GEMINI_AS_OF = "2026-06"
 
 # The guide gives no budget for `low`, only that a picture of about 512 x 512 is looked at: 256 patches at most.
 _LOW = Limit(256, None, sure=False)
@@ -30,7 +30,7 @@ _UNLIMITED: Mapping[str, Limit] = {**_LARGE, "original": Limit(None)}
 _NO_VIDEO = VideoRule(
     {"": 258.0}, 32.0, 0.3, 1.2, "no vendor says how this model counts videos: counted as Gemini 2 does"
 )
-# OpenAI's guide "File inputs" (2026-03): the text of each page and a picture of it; no figure for a page.
+# OpenAI's guide "File inputs" (read 2026-11): the text of each page and a picture of it; no figure for a page.
 _PAGES = "the vendor says neither how large a page is drawn nor what its text costs: a rough figure"
 _RENDERED = PageRule(None, frozenset({"low", "high", "original"}), once=0.0, low=1.0, high=1.0, note=_PAGES)
 
@@ -40,12 +40,12 @@ def _openai(
     patterns: str,
     image: Tiles | Patches,
     omitted: str = "high",
-    as_of: str = _OF_5_4,
+    source: str = _OF_5_4,
     error: tuple[float, float] = (0.98, 1.02),
     note: str | None = None,
 ) -> Family:
     kinds = tuple(patterns.split())
-    return Family(name, kinds, image, omitted, _NO_VIDEO, _RENDERED, _IMAGES, as_of, *error, note)
+    return Family(name, kinds, image, omitted, _NO_VIDEO, _RENDERED, source, _READ, *error, note)
 
 
 _TEXTS = "the text of pages is counted as well and not known before: up to a page of small print"
@@ -75,15 +75,15 @@ FAMILIES: tuple[Family, ...] = (
         note="users report pictures billed at 1.2 times the guide's figure",  # OpenAI community, thread 1372291
     ),
     _openai("gpt-5.4", "gpt-5.4 gpt-5.4-20* gpt-5.4-pro*", Patches(_LARGE)),
-    _openai("gpt-5.5", "gpt-5.5 gpt-5.5-20* gpt-5.5-pro*", Patches(_LARGE), omitted="original", as_of=_OF_5_6),
-    _openai("gpt-5.6", "gpt-5.6 gpt-5.6-20* gpt-5.6-pro*", Patches(_UNLIMITED), omitted="original", as_of=_OF_5_6),
+    _openai("gpt-5.5", "gpt-5.5 gpt-5.5-20* gpt-5.5-pro*", Patches(_LARGE), omitted="original", source=_OF_5_6),
+    _openai("gpt-5.6", "gpt-5.6 gpt-5.6-20* gpt-5.6-pro*", Patches(_UNLIMITED), omitted="original", source=_OF_5_6),
     _openai("gpt-5", "gpt-5 gpt-5-20* gpt-5-chat* gpt-5-pro*", Tiles(70, 140)),
     _openai(
         "OpenAI, not listed",
         "gpt-* o[1-9]* chatgpt*",
         Patches(_UNLIMITED),
         omitted="original",
-        as_of=_OF_5_6,
+        source=_OF_5_6,
         error=(0.2, 2.6),
         note=_UNLISTED,
     ),
@@ -98,7 +98,7 @@ FAMILIES: tuple[Family, ...] = (
             {"": 560, "low": 280, "medium": 560, "high": 1_120}, frozenset({"low", "medium", "high"}), 1.0, 0.98, 1.1
         ),
         _GEMINI,
-        _GEMINI_AS_OF,
+        _READ,
         low=0.9,
         high=1.1,
     ),
@@ -110,7 +110,7 @@ FAMILIES: tuple[Family, ...] = (
         VideoRule({"": 258.0, "low": 66.0}, 32.0, low=0.85, high=1.1),
         PageRule({"": 258, "low": 64}, frozenset({"", "low", "medium", "high"}), 0.0, 0.9, 1.1, _TEXTS),
         _GEMINI,
-        _GEMINI_AS_OF,
+        _READ,
         low=0.25,
         high=2.0,
         note="Google's pages give two rules for pictures, a factor of two apart",
@@ -125,7 +125,7 @@ UNKNOWN = Family(
     _NO_VIDEO,
     _RENDERED,
     "an approximation of ours: most vendors count 500 to 2,500 tokens for a photo",
-    _OF_5_6,
+    _READ,
     low=0.2,
     high=2.5,
     note="no rule is known for this model's media: a photo is taken to cost 500 to 6,000 tokens",

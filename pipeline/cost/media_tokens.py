@@ -213,7 +213,7 @@ class PageRule:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The rules of models that count alike, with their source and its date.
+    """The rules of models that count alike, with their source; ``as_of`` is the month in which it was read.
 
     ``omitted`` is the detail that is meant where none is given, or ``auto``. ``low`` and ``high`` are factors around what the rule for
     pictures says, for all that it leaves open. ``note`` says what is uncertain of them; None where the vendor's text is plain.

@@ -27,7 +27,8 @@ _DRAWN = ((612, 792), (1275, 1650), (2550, 3300))  # pixels of a page: a letter 
 _PAGE_TEXT = Span(0, 500, 1_500)  # tokens: a scan, a page of prose, a page of small print
 _MOST_PAGE_TEXT = 4_000  # tokens: a page of nothing but figures
 _BYTES_PER_TOKEN = (6, 4, 2)  # of a text file, which is not read
-_MEND = "set budget.per_request_tokens, the most that you allow for one request"
+MEND = "set budget.per_request_tokens, the most that you allow for one request"
+"""What to do where a request has no worst case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,7 @@ def _most_image(showing: Showing, shown: Shown, detail: str | None) -> float:
     cap = family.image.cap(meant, showing.side(shown))
     if cap is None:
         message = f"a picture's size is unknown, and at detail {meant} nothing limits what {family.name} counts for it"
-        raise PromptError(
-            message, hint=f"set its detail to high, or {_MEND}" if showing.dialect.image_detail else _MEND
-        )
+        raise PromptError(message, hint=f"set its detail to high, or {MEND}" if showing.dialect.image_detail else MEND)
     return max(cap, family.image.most(*_USUAL, meant)) * family.high
 
 
@@ -134,7 +133,7 @@ def _most_file(showing: Showing, shown: Shown, detail: str | None) -> float:
     if extent.text_bytes is not None:
         return float(extent.text_bytes)  # no token is shorter than a byte
     if extent.pages is None:
-        raise PromptError("how much a file holds is unknown, so what it costs has no limit", hint=_MEND)
+        raise PromptError("how much a file holds is unknown, so what it costs has no limit", hint=MEND)
     return _pages(showing.family, extent.pages, detail, Span.exactly(_MOST_PAGE_TEXT)).high
 
 

@@ -61,7 +61,7 @@ def _counter() -> Callable[[str], int]:
 class Vocabulary:
     """How far the count of a text by o200k is from what models bill: ``low`` and ``high`` are factors around it."""
 
-    patterns: tuple[str, ...]
+    patterns: Sequence[str]
     low: float
     high: float
     note: str | None
@@ -69,34 +69,27 @@ class Vocabulary:
 
 
 _VOCABULARIES: tuple[Vocabulary, ...] = (
-    # Which models use o200k: OpenAI's tokenizer library, its table of models, 2025-10. The vendors' own vocabularies differ by text and
-    # language; the factors hold for whole prompts of English, code and Chinese, and are wide on purpose.
+    # Which models use o200k: the table of models in OpenAI's own tokenizer, tiktoken 0.14.0 (read 2026-11). Other vendors' vocabularies
+    # differ by text and language; the factors hold for whole prompts of English, code and Chinese, and are wide on purpose.
     Vocabulary(
-        (
-            "gpt-4o*",
-            "chatgpt-4o*",
-            "gpt-4.1*",
-            "gpt-4.5*",
-            "gpt-5*",
-            "o1*",
-            "o3*",
-            "o4*",
-            "gpt-oss*",
-            "codex*",
-            "computer-use*",
-        ),
+        ["gpt-4o*", "chatgpt-4o*", "gpt-4.1*", "gpt-4.5*", "gpt-5*", "o1*", "o3*", "o4-mini*", "gpt-oss*"],
         1.0,
         1.0,
         None,
     ),
     Vocabulary(
-        ("gpt-4*", "gpt-3.5*"), 0.9, 1.25, "text counted by o200k, newer than this model's vocabulary: -10 to +25 %"
+        ["gpt-4*", "gpt-3*"], 0.9, 1.25, "text counted by o200k, newer than this model's vocabulary: -10 to +25 %"
     ),
-    Vocabulary(("gpt-*", "o[5-9]*"), 0.9, 1.1, "text counted by o200k, assumed for this newer OpenAI model: ±10 %"),
     Vocabulary(
-        ("gemini*", "gemma*"), 0.85, 1.15, "text counted by OpenAI's o200k, a proxy for Gemini's vocabulary: ±15 %"
+        ["gpt-*", "chatgpt*", "o[4-9]*", "codex*", "computer-use*"],
+        0.9,
+        1.1,
+        "text counted by o200k, assumed for this model: ±10 %",
     ),
-    Vocabulary(("claude*",), 0.9, 1.5, "text counted by OpenAI's o200k, a proxy for Claude's vocabulary: -10 to +50 %"),
+    Vocabulary(
+        ["gemini*", "gemma*"], 0.85, 1.15, "text counted by OpenAI's o200k, a proxy for Gemini's vocabulary: ±15 %"
+    ),
+    Vocabulary(["claude*"], 0.9, 1.5, "text counted by OpenAI's o200k, a proxy for Claude's vocabulary: -10 to +50 %"),
 )
 _OTHER = Vocabulary(
     ("*",), 0.75, 1.35, "text counted by OpenAI's o200k, a proxy for this model's vocabulary: -25 to +35 %"

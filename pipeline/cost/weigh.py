@@ -10,11 +10,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pipeline.cost.contents import contents_of
+from pipeline.cost.contents import contents_of, rest_of
 from pipeline.cost.families import family_of
-from pipeline.cost.showing import Showing
+from pipeline.cost.showing import MEND, Showing
 from pipeline.cost.span import NOTHING, Span
 from pipeline.cost.tokens import count_tokens, vocabulary_of
 from pipeline.errors import PromptError
@@ -33,9 +34,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Scales", "Span", "Weight", "bound_of", "with_extents"]
 
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 _LARGEST = 256 * 1024 * 1024  # bytes of a file that is looked at; no vendor takes a larger one inline
 
-# What frames a message and begins the answer: OpenAI, cookbook "How to count tokens with tiktoken", 2025-06. Newer models add a little.
+# What frames a message and begins the answer: OpenAI, cookbook "How to count tokens with tiktoken" (read 2026-11). Newer models
+# add a little.
 _MESSAGE = Span(3, 4, 5)
 _FRAME = Span(0, 3, 8)
 _FRAME_MOST = 64  # tokens: at worst
@@ -77,12 +80,13 @@ class Weight:
 class Scales:
     """Weighs many requests of one job. What they share (instructions, tools, schema) is counted once for all of them.
 
-    Not for several threads at once.
+    ``extra_body`` is what the job sends along verbatim, which wins over the request's own. Not for several threads at once.
     """
 
-    def __init__(self, rules: MediaRules, dialect: Dialect) -> None:
+    def __init__(self, rules: MediaRules, dialect: Dialect, extra_body: Mapping[str, object] = _NOTHING) -> None:
         self._rules = rules
         self._dialect = dialect
+        self._extra_body = extra_body
         self._shared: dict[str, int] = {}
 
     def weigh(
@@ -92,7 +96,7 @@ class Scales:
 
         Media whose ``extent`` is not set are of unknown size.
         """
-        held = [contents_of(request.body) for request in requests]
+        held = [contents_of({**request.body, **self._extra_body}) for request in requests]
         self._count_shared(held)
         own = iter(count_tokens([text for each in held for text in each.texts]))
         return [
@@ -183,17 +187,17 @@ def _measured(shown: Shown) -> bool:
 def bound_of(body: Mapping[str, object], model: str, rules: MediaRules, dialect: Dialect, *, output_cap: int) -> Bound:
     """Return the most tokens that an attempt with this body can cost: no token of text is shorter than a byte.
 
-    Media count at the most that any reading of their family's rules allows. Raises ``PromptError`` where nothing limits the input:
-    context or files that lie at the provider, its own tools, media of unknown size without a cap.
+    ``body`` is in OpenAI's names and includes what the job sends along verbatim. Media count at the most that any reading of their
+    family's rules allows. Raises ``PromptError`` where nothing limits the input: context or files that lie at the provider, its own tools,
+    media of unknown size without a cap.
     """
     held = contents_of(body)
-    hint = "set budget.per_request_tokens, the most that you allow for one request"
     if held.elsewhere:
-        raise PromptError(f"the request takes in {held.elsewhere[0]}, whose tokens nobody here can count", hint=hint)
+        raise PromptError(f"the request takes in {held.elsewhere[0]}, whose tokens nobody here can count", hint=MEND)
     if held.hosted:
-        raise PromptError(f"the tool {held.hosted[0]} puts into the prompt what it finds, without a limit", hint=hint)
+        raise PromptError(f"the tool {held.hosted[0]} puts into the prompt what it finds, without a limit", hint=MEND)
     showing = Showing(family_of(model), rules, dialect)
-    text = _bytes([held.instructions, *held.texts]) + _MESSAGE.times(held.messages).high + _FRAME_MOST
+    text = _bytes([held.instructions, *held.texts, rest_of(body)]) + _MESSAGE.times(held.messages).high + _FRAME_MOST
     tools = _bytes(held.tools) * _JSON_MOST + _TOOLS.high if held.tools else 0
     schema = _bytes([held.schema]) * _JSON_MOST + _SCHEMA.high if held.schema else 0
     media = sum(showing.most(shown, shown.detail) for shown in held.shown)

@@ -16,7 +16,7 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.cost.tokens import count_tokens
+from pipeline.cost.tokens import count_tokens, vocabulary_note
 
 CORPUS = {path.stem: path.read_text() for path in sorted((Path(__file__).parents[1] / "data" / "corpus").iterdir())}
 ADDRESS = "https://openaipublic.blob.core.windows.net/encodings/o200k_base.tiktoken"
@@ -58,7 +58,7 @@ def test_a_monster_is_counted_in_a_moment(text: str) -> None:
 
 def test_control_tokens_in_a_text_are_text() -> None:
     """A row must not end a prompt by writing so; it is sent as text and billed as text."""
-    assert count_tokens(["<|endoftext|>"]) > [1]
+    assert count_tokens(["<|endoftext|>"])[0] > 1
 
 
 def test_nothing_has_no_tokens() -> None:
@@ -82,3 +82,32 @@ def test_threads_count_alike() -> None:
     for thread in threads:
         thread.join()
     assert counted == [count_tokens(texts)] * 4
+
+
+NAMES = (
+    "gpt-5",
+    "gpt-5.6-2026-09-01",
+    "gpt-5-mini",
+    "gpt-4.1-nano",
+    "gpt-4o-2024-08-06",
+    "o1",
+    "o3-pro",
+    "o4-mini",
+    "gpt-oss-120b",
+)
+
+
+@pytest.mark.parametrize("model", NAMES)
+def test_counts_are_called_exact_where_openai_says_so(model: str) -> None:
+    """Its tokenizer names the vocabulary of each of these; with a vendor's prefix too."""
+    assert tiktoken.encoding_name_for_model(model).startswith("o200k")
+    assert vocabulary_note(model) is vocabulary_note(f"openai/{model}") is None
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["gpt-4", "gpt-3.5-turbo", "gpt-6", "codex-1", "gemini-2.5-pro", "google/gemini-3-pro", "claude-5", "qwen3", ""],
+)
+def test_other_models_are_never_called_exact(model: str) -> None:
+    """The note gives the error in percent."""
+    assert "%" in str(vocabulary_note(model))

@@ -1,8 +1,8 @@
 """Media cost what the vendors' public pages say: the vectors of those pages, and figures worked out from them by hand.
 
-OpenAI: guide "Images and vision" (2026-03 and 2026-10). The guide itself gives 1024 patches for 1024 x 1024 and 1452 for 1800 x 2400, older
+OpenAI: guide "Images and vision" (read 2026-11). The guide itself gives 1024 patches for 1024 x 1024 and 1452 for 1800 x 2400, older
 copies 765 tokens for 1024 x 1024 and 1105 for 2048 x 4096. Google: "Image understanding", "Media resolution" and "Video understanding"
-(2026-06), of which 960 x 540 in six tiles is an example.
+(read 2026-11), of which 960 x 540 in six tiles is an example.
 """
 
 from __future__ import annotations

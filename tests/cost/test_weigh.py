@@ -271,6 +271,16 @@ def test_a_cap_bounds_what_is_unknown(request_: Request, rules: MediaRules) -> N
     assert bound(request_, rules) >= weight(request_, rules).total.high
 
 
+def test_what_is_sent_along_verbatim_counts() -> None:
+    """It wins over the request's own; and in the worst case so do members that nobody knows here."""
+    request, words = asks(says("x"), instructions="Short."), "Answer as a harbour master would. " * 30
+    (exact,) = count_tokens([words])
+    (weighed,) = Scales(MediaRules(), OPENAI, {"instructions": words}).weigh([request])
+    assert weighed.text.mid == exact + 1 + 2 * 4 + 3
+    unknown = {**request.body, "system_text": words}
+    assert bound_of(unknown, "gpt-5", MediaRules(), OPENAI, output_cap=7).input_tokens > bound(request) + len(words)
+
+
 def test_the_bound_takes_the_cap_of_the_output() -> None:
     """As it is given."""
     assert bound_of(asks(says("x")).body, "gpt-5", MediaRules(), OPENAI, output_cap=321).output_tokens == 321
