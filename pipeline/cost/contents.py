@@ -30,11 +30,15 @@ _ELSEWHERE: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture, video or file of a body. ``media`` is None where only the provider has it."""
+    """A picture, video or file of a body. ``media`` is None where only the provider has it.
+
+    ``verbatim`` says that it stands in a raw input as a URL or a data URI, and is sent just so.
+    """
 
     kind: MediaKind
     media: Media | None
     detail: str | None = None
+    verbatim: bool = False
 
     @property
     def extent(self) -> Extent:
@@ -61,7 +65,7 @@ class Contents:
 
 def rest_of(body: Mapping[str, object]) -> str:
     """Return the JSON of what ``contents_of`` does not look at: parameters, and members that are newer than it."""
-    return as_json({name: value for name, value in body.items() if name not in _READ})
+    return _json({name: value for name, value in body.items() if name not in _READ})
 
 
 def contents_of(body: Mapping[str, object]) -> Contents:
@@ -76,18 +80,12 @@ def contents_of(body: Mapping[str, object]) -> Contents:
         _collect(item, found)
     text = body.get("text")
     if isinstance(text, Mapping) and isinstance(form := text.get("format"), Mapping) and "schema" in form:
-        found.schema = as_json(form)
+        found.schema = _json(form)
     for tool in _members(body.get("tools")):
-        found.tools.append(as_json(tool))
+        found.tools.append(_json(tool))
         if (kind := str(tool.get("type"))) not in CLIENT_TOOLS:
             found.hosted.append(kind)
     return found
-
-
-def _stand_in(value: object) -> None:
-    """Stand in for media where JSON is only weighed; raises ``TypeError`` for what JSON cannot carry."""
-    if not isinstance(value, Media):
-        raise TypeError
 
 
 def _collect(value: object, found: Contents) -> None:
@@ -119,8 +117,9 @@ def _shown(kind: MediaKind, part: Mapping[str, object], found: Contents) -> Show
     if not refers:
         found.elsewhere.append("a file that is stored at the provider")
         return Shown(kind, None, asked)
-    media = refers[0]
-    return Shown(kind, media if isinstance(media, Media) else _from_text(kind, str(media)), asked)
+    if isinstance(media := refers[0], Media):
+        return Shown(kind, media, asked)
+    return Shown(kind, _from_text(kind, str(media)), asked, verbatim=True)
 
 
 def _from_text(kind: MediaKind, text: str) -> Media:
@@ -141,7 +140,13 @@ def _members(value: object) -> Iterator[Mapping[str, object]]:
         yield from (member for member in value if isinstance(member, Mapping))
 
 
-def as_json(value: object) -> str:
+def _stand_in(value: object) -> None:
+    """Stand in for media where JSON is only weighed; raises ``TypeError`` for what JSON cannot carry."""
+    if not isinstance(value, Media):
+        raise TypeError
+
+
+def _json(value: object) -> str:
     """Return the JSON of a value, media in it left out."""
     return orjson.dumps(
         value, default=_stand_in, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS

@@ -50,7 +50,9 @@ class Showing:
 
     def inline(self, shown: Shown) -> bool:
         """Tell whether media leave as bytes, and so as this program prepares them."""
-        return shown.media is not None and (shown.media.url is None or self.rules.send == "inline")
+        if shown.media is None or shown.verbatim:
+            return False
+        return shown.media.url is None or self.rules.send == "inline"
 
     def size(self, shown: Shown) -> Size | None:
         """Return a picture's sides in pixels as it is sent; None where they are unknown."""

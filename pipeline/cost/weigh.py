@@ -46,6 +46,7 @@ _FRAME_MOST = 64  # tokens: at worst
 _TOOL, _TOOL_FACTORS, _TOOLS = 0.8, (0.5, 1.8), Span(0, 12, 200)
 _SCHEMA_FACTORS, _SCHEMA = (0.5, 1.5), Span(0, 10, 100)
 _HOSTED = Span(0, 4_000, 30_000)  # tokens: nothing is searched for, one search, several with long pages
+_MEDIA_MOST = 1.15  # vendors change their figures before their pages
 _JSON_MOST = 2  # tokens for a byte of JSON at most: each may be written anew with as much around it
 
 _NOTES: Mapping[str, str] = {
@@ -188,7 +189,7 @@ def bound_of(body: Mapping[str, object], model: str, rules: MediaRules, dialect:
     """Return the most tokens that an attempt with this body can cost: no token of text is shorter than a byte.
 
     ``body`` is in OpenAI's names and includes what the job sends along verbatim. Media count at the most that any reading of their
-    family's rules allows. Raises ``PromptError`` where nothing limits the input: context or files that lie at the provider, its own tools,
+    family's rules allows, and a little more. Raises ``PromptError`` where nothing limits the input: context or files that lie at the provider, its own tools,
     media of unknown size without a cap.
     """
     held = contents_of(body)
@@ -200,7 +201,7 @@ def bound_of(body: Mapping[str, object], model: str, rules: MediaRules, dialect:
     text = _bytes([held.instructions, *held.texts, rest_of(body)]) + _MESSAGE.times(held.messages).high + _FRAME_MOST
     tools = _bytes(held.tools) * _JSON_MOST + _TOOLS.high if held.tools else 0
     schema = _bytes([held.schema]) * _JSON_MOST + _SCHEMA.high if held.schema else 0
-    media = sum(showing.most(shown, shown.detail) for shown in held.shown)
+    media = sum(showing.most(shown, shown.detail) for shown in held.shown) * _MEDIA_MOST
     return Bound(math.ceil(text + tools + schema + media), output_cap)
 
 

@@ -219,6 +219,16 @@ def test_a_raw_input_may_hold_data_uris(kind: MediaKind) -> None:
     assert weighed.text.high < 20
 
 
+def test_a_data_uri_of_a_raw_input_is_not_scaled() -> None:
+    """It is sent as it stands, so neither estimate nor worst case may count on media.max_side."""
+    buffer = io.BytesIO()
+    Image.new("L", (2048, 2048)).save(buffer, "PNG")
+    uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    request = asks({"type": "input_image", "image_url": uri}, model="gpt-5.6")
+    assert weight(request, MediaRules(max_side=64)).image.mid == 64 * 64
+    assert bound(request, MediaRules(max_side=64)) > 64 * 64
+
+
 @pytest.mark.parametrize("url", ["https://example.org/a.png", "data:image/png;base64,~", "data:image/png;base64,é"])
 def test_a_raw_input_that_cannot_be_measured_is_unknown(url: str) -> None:
     """The provider downloads or refuses it."""
