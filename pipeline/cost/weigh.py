@@ -189,8 +189,8 @@ def bound_of(body: Mapping[str, object], model: str, rules: MediaRules, dialect:
     """Return the most tokens that an attempt with this body can cost: no token of text is shorter than a byte.
 
     ``body`` is in OpenAI's names and includes what the job sends along verbatim. Media count at the most that any reading of their
-    family's rules allows, and a little more. Raises ``PromptError`` where nothing limits the input: context or files that lie at the provider, its own tools,
-    media of unknown size without a cap.
+    family's rules allows, and a little more. Raises ``PromptError`` where nothing limits the input: context or files that lie at the
+    provider, its own tools, media of unknown size without a cap.
     """
     held = contents_of(body)
     if held.elsewhere:

@@ -1,4 +1,7 @@
-"""What `check` says of pictures whose `detail` is left out, where that multiplies the bill: models differ in what they take it to mean."""
+"""What `check` says of pictures whose `detail` is left out, where that multiplies the bill.
+
+Models differ in what they take it to mean.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def detail_notes(prepared: Prepared, first: First) -> tuple[str, ...]:
         left_out[model] += round(showing.span(shown, None).mid)
         at_high[model] += round(showing.span(shown, "high").mid)
     return tuple(
-        f"detail is left out, which {model} takes for {family_of(model).omitted}: the first {pictures[model]:,} pictures cost "
+        f"detail is left out, which {model} takes for {family_of(model).omitted}: {_counted(pictures[model])} "
         f"about {left_out[model]:,} input tokens, and {at_high[model]:,} with `detail: high`; {_where(prepared.job)}"
         for model in pictures
         if left_out[model] >= _WORTH_SAYING * at_high[model]
@@ -53,6 +56,10 @@ def _undetailed(first: First) -> Iterator[tuple[str, Shown]]:
         for shown in contents_of(measured.body).shown:
             if shown.kind == "image" and shown.detail in (None, "auto") and shown.extent.width is not None:
                 yield request.model, shown
+
+
+def _counted(pictures: int) -> str:
+    return "the first picture costs" if pictures == 1 else f"the first {pictures:,} pictures cost"
 
 
 def _where(job: Job) -> str:

@@ -37,6 +37,12 @@ def test_the_newest_model_takes_it_for_original(notes: Any) -> None:
     ]
 
 
+def test_one_picture_is_one(notes: Any) -> None:
+    """It costs what it costs alone."""
+    (note,) = notes("gpt-5.6", "input.limit=1")
+    assert "the first picture costs about 11,750 input tokens, and 2,451 with" in note
+
+
 @pytest.mark.parametrize(
     ("model", "sets"),
     [
