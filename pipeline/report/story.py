@@ -144,7 +144,8 @@ class Card:
 
     ``pictures`` are data URIs of small WebP pictures, ``inputs`` and ``answer`` cells as text by their columns' names. ``request`` is the
     body as indented JSON text with media by their names, None where it could not be made again. ``tags`` say why the row stands here:
-    ``sampled``, ``failed``, ``retried``, ``repaired``, ``outlier``, ``wrong`` (differs from the known answer).
+    ``sampled``, ``failed``, ``retried``, ``repaired``, ``outlier``, ``wrong`` (differs from the known answer). ``made`` are generated
+    pictures, as ``pictures`` are those that were asked about.
     """
 
     row: int
@@ -163,6 +164,7 @@ class Card:
     latency_s: float | None
     request: str | None
     trials: Sequence[Trial]
+    made: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,8 @@ class Story:
     verdicts: Verdicts | None
     cards: Sequence[Card]
     notes: Sequence[str] = ()
+    more_verdicts: Sequence[Verdicts] = ()
+    """Of further fields that have known answers, where the job names several."""
 
 
 @dataclass(frozen=True, slots=True)
