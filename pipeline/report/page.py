@@ -21,7 +21,7 @@ from pipeline.report.figures import FILTERS, money, plain, seconds, short
 from pipeline.report.story import Card, Comparison, Story, Trial
 
 MOST_BYTES = 3_000_000  # of a page; the library that draws has 0.9 million of them
-_ROOM = 1_700_000  # characters of cards, which leaves the rest of a page as much as it may need
+_ROOM = 1_700_000  # bytes of cards, which leaves the rest of a page as much as it may need
 _LONGEST = 600  # characters of a text outside the gallery
 _PICTURES = ("data:image/webp;base64,", "data:image/png;base64,", "data:image/jpeg;base64,", "data:image/gif;base64,")
 _ESCAPES = (
@@ -76,13 +76,13 @@ def _plain(value: object, most: int | None = None) -> dict[str, Any]:
 
 
 def _fitting(cards: Iterable[Card], room: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return as many of the first cards as fit into so many characters, and their pictures, each once: cards name them by number."""
+    """Return as many of the first cards as fit into so many bytes, and their pictures, each once: cards name them by number."""
     kept: list[dict[str, Any]] = []
     pictures: dict[str, int] = {}
     for card in cards:
         shots = [uri for uri in (*card.made, *card.pictures) if uri.startswith(_PICTURES)]
         told = _card(card)
-        room -= len(orjson.dumps(told)) + sum(len(uri) for uri in set(shots) if uri not in pictures)
+        room -= len(_json(told).encode()) + sum(len(uri) for uri in set(shots) if uri not in pictures)
         if room < 0:
             break
         told["pictures"] = [pictures.setdefault(uri, len(pictures)) for uri in shots]
