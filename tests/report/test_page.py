@@ -207,6 +207,6 @@ def test_templates_styles_and_scripts_travel_with_the_package() -> None:
 
 
 def test_importing_the_page_does_not_load_what_draws_charts() -> None:
-    """A page without charts never needs altair."""
+    """It comes with the first story that is drawn; comparisons and estimates do without."""
     program = "import sys, pipeline.report.page; sys.exit(bool({'altair', 'vl_convert'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
