@@ -85,9 +85,14 @@ class Book:
         rates = self.priced(charge)
         return rates.reason if isinstance(rates, Unpriced) else rates.lacks(charge.usage, charge.searches)
 
+    def origins(self) -> tuple[str, ...]:
+        """Return where the prices that attempts were charged by are from, and what to know of them: one text for each model."""
+        used = {model: rates for (model, _, _), rates in self._found.items() if isinstance(rates, Rates)}
+        return tuple(f"{model}: {rates.described}" for model, rates in sorted(used.items()))
+
     def _served(self, charge: Charge) -> Rates | Unpriced:
         on = datetime.fromtimestamp(charge.sent_at, UTC).date()
-        asked, tier = charge.asked_model, charge.service_tier or charge.asked_tier
+        asked, tier = charge.asked_model, charge.service_tier or self._seller.tier or charge.asked_tier
         served = charge.model or asked
         if (self._own(asked) or _NO_MATCH) > (self._own(served) or _NO_MATCH):
             served = asked  # users know what they pay for the name that they ask for
@@ -127,19 +132,21 @@ _NO_MATCH = Match(False, False, 0, "")
 class Seller:
     """Whom the answers are bought from: the names it has in ``prices``, its own list of prices, and what to know of all its prices.
 
-    ``vendor`` is None where it sells other vendors' models. ``beside`` is what its bill may hold that usage does not tell.
+    ``vendor`` is None where it sells other vendors' models. ``tier`` is what ``extra_body`` asks of every request. ``beside`` says what
+    its bill may hold that usage does not tell.
     """
 
     names: frozenset[str]
     vendor: str | None
     label: str
     simulated: bool
+    tier: str | None
     beside: str | None
 
     @staticmethod
     def of(job: Job) -> Seller:
         """Return who sells to a job."""
-        provider, facts = job.provider, job.provider.facts
+        provider, facts, tier = job.provider, job.provider.facts, job.extra_body.get("service_tier")
         names = {provider.name, provider.label} | ({facts.name} if provider.simulated else set())
         beside = [
             tool for uses, tool in ((may_draw, "generated pictures"), (may_run_code, "code that it runs")) if uses(job)
@@ -149,6 +156,7 @@ class Seller:
             vendor=_VENDORS.get(provider.name) if provider.base_url is None else None,
             label=provider.label,
             simulated=provider.simulated,
+            tier=tier if isinstance(tier, str) else None,
             beside=f"without what the provider may charge for {' and '.join(beside)}" if beside else None,
         )
 

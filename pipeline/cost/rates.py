@@ -17,7 +17,15 @@ PICOS = 10**12
 """Picodollars in a dollar."""
 
 _EXACT = Context(prec=100)  # far more digits than a rate, a discount and a rate of exchange have together
+_BELIEVED = (
+    10_000 * PICOS
+)  # what one request can cost at most; more is nonsense in its usage or its price, and no sum could hold it
 _PER_TOKEN = PICOS // 10**6  # a rate is for a million tokens
+
+
+def in_dollars(picos: int | None) -> float | None:
+    """Return picodollars as the nearest number of dollars."""
+    return None if picos is None else picos / PICOS
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,11 @@ class Rates:
         """Where the rates are from and of which day, in words."""
         return self.source if self.as_of is None else f"{self.source} of {self.as_of.isoformat()}"
 
+    @property
+    def described(self) -> str:
+        """Where the rates are from and of which day, with what to know of them."""
+        return self.origin if self.note is None else f"{self.origin}; {self.note}"
+
     def cost(self, usage: Usage, searches: int | None = None) -> int | None:
         """Return what one request cost, in picodollars; None where the provider did not report what it takes, or nonsense.
 
@@ -115,7 +128,8 @@ class Rates:
             return None
         step = self._step(usage.input_tokens)
         cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
-        return step.picos(fresh, cached, written, usage.output_tokens) + self._searched(searches)
+        cost = step.picos(fresh, cached, written, usage.output_tokens) + self._searched(searches)
+        return cost if cost <= _BELIEVED else None
 
     def lacks(self, usage: Usage, searches: int | None = None) -> str | None:
         """Return why a request's cost is not known, or what the known cost leaves out or takes for granted; None where it is complete."""
@@ -123,6 +137,8 @@ class Rates:
             return "the provider did not report the tokens"
         if _fresh(usage) is None:
             return "the provider reported more cached tokens than tokens"
+        if self.cost(usage, searches) is None:
+            return f"its tokens would cost more than ${_BELIEVED // PICOS:,}"
         return "; ".join(self._gaps(usage, searches)) or None
 
     def most(self, bound: Bound, searches: int = 0) -> int:
@@ -146,7 +162,7 @@ class Rates:
         if usage.cached_tokens is None and step.cached != step.input:
             yield "the provider did not report cached tokens: all input is taken as new"
         if searches and self.per_search is None:
-            yield f"without its hosted searches ({searches:,}), whose price is not known: write per_search under prices"
+            yield "without its hosted searches, whose price is not known: write per_search under prices"
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,5 +84,5 @@ def test_a_cost_that_leaves_something_out_says_so() -> None:
     assert rates.cost(usage, 2) == 1_250_000_000
     assert rates.lacks(usage, 2) == (
         "at the standard price; the provider did not report cached tokens: all input is taken as new; "
-        "without its hosted searches (2), whose price is not known: write per_search under prices"
+        "without its hosted searches, whose price is not known: write per_search under prices"
     )
