@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint import schema
-from pipeline.cost.prices import Charge
+from pipeline.cost.prices import Unpriced
 from pipeline.records import Usage
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ _UNTOLD = "the provider did not report the tokens"
 
 
 class Pricer:
-    """Prices attempts by their facts, in the order of ``schema.FACTS``, and remembers every gap it has met."""
+    """Prices attempts by their facts, in the order of ``schema.FACTS``, and remembers why costs are unknown or incomplete.
+
+    It is called for every attempt of a journal, so it takes bare numbers.
+    """
 
     def __init__(self, find: Callable[[], Book]) -> None:
         self._find = find
@@ -36,27 +39,62 @@ class Pricer:
         """Where the prices that were used are from, one text for each model."""
         return self._book.origins() if self._book is not None else ()
 
-    def cost(self, state: str, kind: str | None, *facts: object) -> int | None:
+    def cost(  # noqa: PLR0913, PLR0917 - the facts of an attempt, as SQL hands them over
+        self,
+        state: str,
+        kind: str | None,
+        asked_model: str,
+        asked_tier: str | None,
+        model: str | None,
+        tier: str | None,
+        taken: int | None,
+        cached: int | None,
+        given: int | None,
+        written: int | None,
+        searches: int | None,
+        sent_at: float,
+    ) -> int | None:
         """Return what an attempt cost, in picodollars; None where that is not known. What was turned away or never left is free."""
-        charge = _charge(facts)
-        if _is_reported(charge):
-            book = self._known()
-            self._meet(book.why(charge))
-            return book.cost(charge)
-        return 0 if _gap(state, kind) is None else None
+        if taken is None and given is None:
+            return 0 if self._met(_gap(state, kind)) is None else None
+        rates = self._book_of_prices().served(asked_model, asked_tier, model, tier, sent_at)
+        if isinstance(rates, Unpriced):
+            self._met(rates.reason)
+            return None
+        picos = rates.picos(taken, cached, given, written, searches)
+        if picos is None or cached is None or searches or rates.doubt is not None:
+            self._met(rates.lacks(Usage(taken, cached, given, None, None, written), searches))
+        return picos
 
-    def note(self, state: str, kind: str | None, *facts: object) -> str | None:
+    def note(  # noqa: PLR0913, PLR0917 - the same
+        self,
+        state: str,
+        kind: str | None,
+        asked_model: str,
+        asked_tier: str | None,
+        model: str | None,
+        tier: str | None,
+        taken: int | None,
+        cached: int | None,
+        given: int | None,
+        written: int | None,
+        searches: int | None,
+        sent_at: float,
+    ) -> str | None:
         """Return why an attempt's cost is not known, or what it leaves out."""
-        charge = _charge(facts)
-        gap = self._known().why(charge) if _is_reported(charge) else _gap(state, kind)
-        self._meet(gap)
-        return gap
+        if taken is None and given is None:
+            return _gap(state, kind)
+        rates = self._book_of_prices().served(asked_model, asked_tier, model, tier, sent_at)
+        if isinstance(rates, Unpriced):
+            return rates.reason
+        return rates.lacks(Usage(taken, cached, given, None, None, written), searches)
 
-    def _meet(self, gap: str | None) -> None:
+    def _met(self, gap: str | None) -> str | None:
         if gap is not None:
             self.gaps[gap] = None
+        return gap
 
-    def _known(self) -> Book:
+    def _book_of_prices(self) -> Book:
         if self._book is None:
             self._book = self._find()
         return self._book
@@ -68,16 +106,6 @@ def install(connection: sqlite3.Connection, find: Callable[[], Book]) -> Pricer:
     connection.create_function("cost", len(schema.FACTS), pricer.cost, deterministic=True)
     connection.create_function("cost_note", len(schema.FACTS), pricer.note, deterministic=True)
     return pricer
-
-
-def _charge(facts: tuple[object, ...]) -> Charge:
-    asked_model, asked_tier, model, tier, taken, cached, given, written, searches, sent_at = facts
-    usage = Usage(taken, cached, given, None, None, written)  # type: ignore[arg-type]  # the journal's own columns
-    return Charge(asked_model, asked_tier, model, tier, usage, searches, sent_at)  # type: ignore[arg-type]
-
-
-def _is_reported(charge: Charge) -> bool:
-    return charge.usage.input_tokens is not None or charge.usage.output_tokens is not None
 
 
 def _gap(state: str, kind: str | None) -> str | None:

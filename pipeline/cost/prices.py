@@ -69,10 +69,17 @@ class Book:
 
     def priced(self, charge: Charge) -> Rates | Unpriced:
         """Return the rates that hold for an attempt: those of the model and tier that served it, as far as the provider said."""
-        day = int(charge.sent_at // _DAY_S)
-        key = (charge.asked_model, charge.asked_tier, charge.model, charge.service_tier, day)
+        return self.served(charge.asked_model, charge.asked_tier, charge.model, charge.service_tier, charge.sent_at)
+
+    def served(
+        self, asked_model: str, asked_tier: str | None, model: str | None, tier: str | None, sent_at: float
+    ) -> Rates | Unpriced:
+        """Do what ``priced`` does, from the bare facts."""
+        key = (asked_model, asked_tier, model, tier, int(sent_at // _DAY_S))
         if (found := self._charged.get(key)) is None:
-            found = self._charged[key] = self._served(charge)
+            on = datetime.fromtimestamp(sent_at, UTC).date()
+            wanted = tier or self._seller.tier or asked_tier
+            found = self._charged[key] = self._billed(asked_model, model or asked_model, wanted, on)
         return found
 
     def cost(self, charge: Charge) -> int | None:
@@ -90,10 +97,7 @@ class Book:
         used = {model: rates for (model, _, _), rates in self._found.items() if isinstance(rates, Rates)}
         return tuple(f"{model}: {rates.described}" for model, rates in sorted(used.items()))
 
-    def _served(self, charge: Charge) -> Rates | Unpriced:
-        on = datetime.fromtimestamp(charge.sent_at, UTC).date()
-        asked, tier = charge.asked_model, charge.service_tier or self._seller.tier or charge.asked_tier
-        served = charge.model or asked
+    def _billed(self, asked: str, served: str, tier: str | None, on: date) -> Rates | Unpriced:
         if (self._own(asked) or _NO_MATCH) > (self._own(served) or _NO_MATCH):
             served = asked  # users know what they pay for the name that they ask for
         found = self.rates(served, tier, on)

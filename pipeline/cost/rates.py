@@ -123,19 +123,30 @@ class Rates:
 
         The whole request is at the rates of its length. Searches are left out where ``per_search`` is not known: ``lacks`` says so.
         """
-        fresh = _fresh(usage)
-        if fresh is None or usage.input_tokens is None or usage.output_tokens is None:
+        return self.picos(
+            usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.cache_write_tokens, searches
+        )
+
+    def picos(
+        self, taken: int | None, cached: int | None, given: int | None, written: int | None, searches: int | None
+    ) -> int | None:
+        """Do what ``cost`` does, from bare numbers: tokens of input, of it cached, of output, and of input written into the cache."""
+        if taken is None or given is None:
             return None
-        step = self._step(usage.input_tokens)
-        cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
-        cost = step.picos(fresh, cached, written, usage.output_tokens) + self._searched(searches)
-        return cost if cost <= _BELIEVED else None
+        read, write = cached or 0, written or 0
+        fresh = taken - read - write
+        if fresh < 0:
+            return None
+        picos = self._step(taken).picos(fresh, read, write, given)
+        if searches:
+            picos += self._searched(searches)
+        return picos if picos <= _BELIEVED else None
 
     def lacks(self, usage: Usage, searches: int | None = None) -> str | None:
         """Return why a request's cost is not known, or what the known cost leaves out or takes for granted; None where it is complete."""
         if usage.input_tokens is None or usage.output_tokens is None:
             return "the provider did not report the tokens"
-        if _fresh(usage) is None:
+        if (usage.cached_tokens or 0) + (usage.cache_write_tokens or 0) > usage.input_tokens:
             return "the provider reported more cached tokens than tokens"
         if self.cost(usage, searches) is None:
             return f"its tokens would cost more than ${_BELIEVED // PICOS:,}"
@@ -147,7 +158,11 @@ class Rates:
         return max(step.most(bound) for step in reached) + self._searched(searches)
 
     def _step(self, input_tokens: int) -> Step:
-        return next((step for step in reversed(self.steps) if input_tokens > step.above), self.steps[0])
+        found = self.steps[0]
+        for step in self.steps[1:]:
+            if input_tokens > step.above:
+                found = step
+        return found
 
     def _searched(self, searches: int | None) -> int:
         if not searches or self.per_search is None:
@@ -172,15 +187,9 @@ class Unpriced:
     reason: str
 
 
-def _fresh(usage: Usage) -> int | None:
-    """The input tokens that neither came from the cache nor went there; None where the provider's figures contradict each other."""
-    if usage.input_tokens is None:
-        return None
-    fresh = usage.input_tokens - (usage.cached_tokens or 0) - (usage.cache_write_tokens or 0)
-    return fresh if fresh >= 0 else None
-
-
 def _nearest(parts: int, per_pico: int) -> int:
     """Round to whole picodollars, a half to the even one."""
+    if per_pico == 1:
+        return parts
     picos, rest = divmod(parts, per_pico)
     return picos + (2 * rest > per_pico or (2 * rest == per_pico and picos % 2))
