@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from pydantic import ValidationError
 
 from pipeline.checkpoint import schema
 from pipeline.checkpoint.across import asks_nothing, completed, deciding
@@ -101,7 +102,7 @@ class Reader:
     def __init__(self, connection: sqlite3.Connection, *, abandoned: bool, book: Book | None = None) -> None:
         """Read from an open connection. Costs are by the prices in ``book``, else by those of the job as the newest session ran it."""
         self._connection = connection
-        self._pricer = install(connection, lambda: book if book is not None else Book.of(self.job()))
+        self._pricer = install(connection, lambda: book if book is not None else self._book())
         self._abandoned = abandoned
         query = "SELECT id, rows, input_signature, samples FROM plans ORDER BY id DESC LIMIT 1"
         newest = connection.execute(query).fetchone() or (0, None, None, 1)
@@ -122,6 +123,14 @@ class Reader:
         """Return the job as its newest session ran it: with its ``--set`` changes, and variables already filled in."""
         session = self.session()
         return Job.model_validate(session["job"]).located(Path(str(session["folder"])))
+
+    def _book(self) -> Book:
+        try:
+            return Book.of(self.job())
+        except ValidationError:  # written by a version that knew other settings: everything but the prices can be told
+            return Book.without_prices(
+                "this version cannot read the job of the last run, and so not its prices: give the spec"
+            )
 
     def results(self, first: int, last: int, *, raw: bool = False) -> list[tuple[object, ...]]:
         """Return the results of the rows from ``first`` to ``last``, each row's samples in order, as ``schema.RESULTS`` lists them.

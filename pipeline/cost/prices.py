@@ -50,9 +50,11 @@ class Charge:
 class Book:
     """The prices of one job. It remembers what it has found, so that asking it a million times costs microseconds each."""
 
-    def __init__(self, prices: Mapping[str, Price], seller: Seller) -> None:
+    def __init__(self, prices: Mapping[str, Price], seller: Seller, *, closed: str | None = None) -> None:
+        """Sell at these prices; a ``closed`` book has none, and says why."""
         self._prices = prices
         self._seller = seller
+        self._closed = closed
         self._found: dict[tuple[str, str | None, date], Rates | Unpriced] = {}
         self._charged: dict[tuple[str, str | None, str | None, str | None, int], Rates | Unpriced] = {}
 
@@ -60,6 +62,11 @@ class Book:
     def of(job: Job) -> Book:
         """Return the prices of a job. Nothing is loaded before a list price is needed."""
         return Book(job.prices, Seller.of(job))
+
+    @staticmethod
+    def without_prices(reason: str) -> Book:
+        """Return a book in which nothing has a price, and why."""
+        return Book({}, Seller(frozenset(), None, "", simulated=False, tier=None, beside=None), closed=reason)
 
     def rates(self, model: str, tier: str | None, on: date) -> Rates | Unpriced:
         """Return what a model costs in a service tier on a day (UTC)."""
@@ -106,6 +113,8 @@ class Book:
         return found
 
     def _look(self, model: str, tier: str | None, on: date) -> Rates | Unpriced:
+        if self._closed is not None:
+            return Unpriced(self._closed)
         special = None if tier is None or tier in STANDARD else tier
         if special is not None and special not in TIERS:
             return Unpriced(f"the service tier {special!r} has no price that is known")
