@@ -62,7 +62,8 @@ class Pricer:
             self._met(rates.reason)
             return None
         picos = rates.picos(taken, cached, given, written, searches)
-        if picos is None or cached is None or searches or rates.doubt is not None:
+        unsure = cached is None or (written is None and rates.cache_write != rates.input)
+        if picos is None or unsure or searches or rates.doubt is not None:
             self._met(rates.lacks(Usage(taken, cached, given, None, None, written), searches))
         return picos
 

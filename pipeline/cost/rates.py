@@ -135,27 +135,25 @@ class Rates:
             return None
         read, write = cached or 0, written or 0
         fresh = taken - read - write
-        if fresh < 0:
+        if fresh < 0 or read < 0 or write < 0 or given < 0:
             return None
         picos = self._step(taken).picos(fresh, read, write, given)
         if searches:
-            picos += self._searched(searches)
+            picos += _searched(self.per_search, searches)
         return picos if picos <= _BELIEVED else None
 
     def lacks(self, usage: Usage, searches: int | None = None) -> str | None:
         """Return why a request's cost is not known, or what the known cost leaves out or takes for granted; None where it is complete."""
         if usage.input_tokens is None or usage.output_tokens is None:
             return "the provider did not report the tokens"
-        if (usage.cached_tokens or 0) + (usage.cache_write_tokens or 0) > usage.input_tokens:
-            return "the provider reported more cached tokens than tokens"
         if self.cost(usage, searches) is None:
-            return f"its tokens would cost more than ${_BELIEVED // PICOS:,}"
+            return f"the provider's figures contradict each other, or cost more than ${_BELIEVED // PICOS:,}"
         return "; ".join(self._gaps(usage, searches)) or None
 
     def most(self, bound: Bound, searches: int = 0) -> int:
         """Return the most that one request within ``bound`` can cost, in picodollars. Searches count only where their price is known."""
         reached = [step for step in self.steps if step.above < bound.input_tokens] or [self.steps[0]]
-        return max(step.most(bound) for step in reached) + self._searched(searches)
+        return max(step.most(bound) for step in reached) + _searched(self.per_search, searches)
 
     def _step(self, input_tokens: int) -> Step:
         found = self.steps[0]
@@ -164,18 +162,14 @@ class Rates:
                 found = step
         return found
 
-    def _searched(self, searches: int | None) -> int:
-        if not searches or self.per_search is None:
-            return 0
-        price = Fraction(self.per_search) * searches * PICOS
-        return _nearest(price.numerator, price.denominator)
-
     def _gaps(self, usage: Usage, searches: int | None) -> Iterator[str]:
         if self.doubt is not None:
             yield self.doubt
         step = self._step(usage.input_tokens or 0)
         if usage.cached_tokens is None and step.cached != step.input:
             yield "the provider did not report cached tokens: all input is taken as new"
+        if usage.cache_write_tokens is None and step.cache_write != step.input:
+            yield "the provider did not report tokens written into its cache: all input is taken as read"
         if searches and self.per_search is None:
             yield "without its hosted searches, whose price is not known: write per_search under prices"
 
@@ -185,6 +179,13 @@ class Unpriced:
     """There is no price, and why."""
 
     reason: str
+
+
+def _searched(per_search: Decimal | None, searches: int | None) -> int:
+    if not searches or per_search is None:
+        return 0
+    price = Fraction(per_search) * searches * PICOS
+    return _nearest(price.numerator, price.denominator)
 
 
 def _nearest(parts: int, per_pico: int) -> int:
