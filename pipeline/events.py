@@ -130,7 +130,8 @@ class Money:
     ``table`` is what the table's rows carry, ``superseded`` what went into answers that no row uses any more; None where attempts were
     made and the cost of none of them is known. Beside both stand the attempts whose cost is not known: ``maybe_paid`` left and have no
     known end, of ``unreported`` ones the provider did not tell the tokens, of ``unpriced`` ones nobody knows the price. Together they are
-    the provider's bill. ``prices`` says of each model whose price was used where it is from, ``gaps`` why a cost is unknown or incomplete.
+    the provider's bill. ``prices`` says of each model whose price was used where it is from, ``gaps`` what prices were lacking, or the
+    costs by them lack.
     """
 
     table: int | None = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.checkpoint import schema
 from pipeline.cost.prices import Unpriced
@@ -12,7 +12,7 @@ from pipeline.records import Usage
 if TYPE_CHECKING:
     import sqlite3
 
-    from pipeline.cost.prices import Book
+    from pipeline.cost.prices import Book, Rates
 
 _OPEN = {
     "sent": "an attempt has no end yet",
@@ -23,10 +23,32 @@ _MAYBE_WORKED = frozenset({"cancelled", "unrecognised", "too_large"})
 _UNTOLD = "the provider did not report the tokens"
 
 
-class Pricer:
-    """Prices attempts by their facts, in the order of ``schema.FACTS``, and remembers why costs are unknown or incomplete.
+class Facts(NamedTuple):
+    """What an attempt's cost depends on: the columns of ``schema.FACTS``."""
 
-    It is called for every attempt of a journal, so it takes bare numbers.
+    state: str
+    error_kind: str | None
+    asked_model: str
+    asked_tier: str | None
+    model: str | None
+    service_tier: str | None
+    input_tokens: int | None
+    cached_tokens: int | None
+    output_tokens: int | None
+    cache_write_tokens: int | None
+    searches: int | None
+    sent_at: float
+
+    @property
+    def silent(self) -> bool:
+        """Whether the provider said nothing of the tokens."""
+        return self.input_tokens is None and self.output_tokens is None
+
+
+class Pricer:
+    """Prices attempts by their ``Facts``, which SQL hands over one by one, and remembers what its prices lacked.
+
+    A journal has a million of them, so the way to a price is short.
     """
 
     def __init__(self, find: Callable[[], Book]) -> None:
@@ -39,66 +61,34 @@ class Pricer:
         """Where the prices that were used are from, one text for each model."""
         return self._book.origins() if self._book is not None else ()
 
-    def cost(  # noqa: PLR0913, PLR0917 - the facts of an attempt, as SQL hands them over
-        self,
-        state: str,
-        kind: str | None,
-        asked_model: str,
-        asked_tier: str | None,
-        model: str | None,
-        tier: str | None,
-        taken: int | None,
-        cached: int | None,
-        given: int | None,
-        written: int | None,
-        searches: int | None,
-        sent_at: float,
-    ) -> int | None:
+    def cost(self, *values: Any) -> int | None:
         """Return what an attempt cost, in picodollars; None where that is not known. What was turned away or never left is free."""
-        if taken is None and given is None:
-            return 0 if self._met(_gap(state, kind)) is None else None
-        rates = self._book_of_prices().served(asked_model, asked_tier, model, tier, sent_at)
+        facts = Facts(*values)
+        if facts.silent:
+            return 0 if _gap(facts) is None else None
+        rates = self._rates(facts)
         if isinstance(rates, Unpriced):
-            self._met(rates.reason)
+            self.gaps[rates.reason] = None
             return None
-        picos = rates.picos(taken, cached, given, written, searches)
+        cached, written, searches = facts.cached_tokens, facts.cache_write_tokens, facts.searches
+        picos = rates.picos(facts.input_tokens, cached, facts.output_tokens, written, searches)
         unsure = cached is None or (written is None and rates.cache_write != rates.input)
-        if picos is None or unsure or searches or rates.doubt is not None:
-            self._met(rates.lacks(Usage(taken, cached, given, None, None, written), searches))
+        if (picos is None or unsure or searches or rates.doubt) and (gap := _lack(rates, facts)) is not None:
+            self.gaps[gap] = None
         return picos
 
-    def note(  # noqa: PLR0913, PLR0917 - the same
-        self,
-        state: str,
-        kind: str | None,
-        asked_model: str,
-        asked_tier: str | None,
-        model: str | None,
-        tier: str | None,
-        taken: int | None,
-        cached: int | None,
-        given: int | None,
-        written: int | None,
-        searches: int | None,
-        sent_at: float,
-    ) -> str | None:
+    def note(self, *values: Any) -> str | None:
         """Return why an attempt's cost is not known, or what it leaves out."""
-        if taken is None and given is None:
-            return _gap(state, kind)
-        rates = self._book_of_prices().served(asked_model, asked_tier, model, tier, sent_at)
-        if isinstance(rates, Unpriced):
-            return rates.reason
-        return rates.lacks(Usage(taken, cached, given, None, None, written), searches)
+        facts = Facts(*values)
+        if facts.silent:
+            return _gap(facts)
+        rates = self._rates(facts)
+        return rates.reason if isinstance(rates, Unpriced) else _lack(rates, facts)
 
-    def _met(self, gap: str | None) -> str | None:
-        if gap is not None:
-            self.gaps[gap] = None
-        return gap
-
-    def _book_of_prices(self) -> Book:
+    def _rates(self, facts: Facts) -> Rates | Unpriced:
         if self._book is None:
             self._book = self._find()
-        return self._book
+        return self._book.served(facts.asked_model, facts.asked_tier, facts.model, facts.service_tier, facts.sent_at)
 
 
 def install(connection: sqlite3.Connection, find: Callable[[], Book]) -> Pricer:
@@ -109,8 +99,13 @@ def install(connection: sqlite3.Connection, find: Callable[[], Book]) -> Pricer:
     return pricer
 
 
-def _gap(state: str, kind: str | None) -> str | None:
+def _gap(facts: Facts) -> str | None:
     """Why an attempt without a word on its tokens has an unknown cost; None where it has none."""
-    if state in ("answered", "round") or kind in _MAYBE_WORKED:
+    if facts.state in ("answered", "round") or facts.error_kind in _MAYBE_WORKED:
         return _UNTOLD
-    return _OPEN.get(state)
+    return _OPEN.get(facts.state)
+
+
+def _lack(rates: Rates, facts: Facts) -> str | None:
+    tokens = (facts.input_tokens, facts.cached_tokens, facts.output_tokens)
+    return rates.lacks(Usage(*tokens, cache_write_tokens=facts.cache_write_tokens), facts.searches)

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.cost.listed import listed
-from pipeline.cost.rates import PICOS, Rates, Step, Unpriced
+from pipeline.cost.rates import PICOS, Rates, Step, Unpriced, product
 from pipeline.cost.tiers import STANDARD, TIERS
 from pipeline.spec.asked import may_draw, may_run_code
 
@@ -105,7 +105,8 @@ class Book:
         return tuple(f"{model}: {rates.described}" for model, rates in sorted(used.items()))
 
     def _billed(self, asked: str, served: str, tier: str | None, on: date) -> Rates | Unpriced:
-        if (self._own(asked) or _NO_MATCH) > (self._own(served) or _NO_MATCH):
+        theirs, ours = self._own(served), self._own(asked)
+        if ours is not None and (theirs is None or ours[:2] > theirs[:2]):
             served = asked  # users know what they pay for the name that they ask for
         found = self.rates(served, tier, on)
         if isinstance(found, Unpriced) and _same(served, asked):
@@ -136,9 +137,6 @@ class Match(NamedTuple):
     exact: bool
     length: int
     key: str
-
-
-_NO_MATCH = Match(False, False, 0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +216,7 @@ def _own_rates(key: str, price: Price, tier: str | None) -> Rates | Unpriced:
     return Rates(
         steps=tuple(step.times(factor).times(exchange) for step in steps),
         source=price.source or "the spec's prices",
-        per_search=None if price.per_search is None else price.per_search * exchange,
+        per_search=None if price.per_search is None else product(price.per_search, exchange),
         as_of=price.as_of,
         doubt=doubt,
         listed=False,

@@ -23,6 +23,11 @@ _BELIEVED = (
 _PER_TOKEN = PICOS // 10**6  # a rate is for a million tokens
 
 
+def product(amount: Decimal, factor: Decimal) -> Decimal:
+    """Multiply without rounding."""
+    return _EXACT.multiply(amount, factor)
+
+
 def in_dollars(picos: int | None) -> float | None:
     """Return picodollars as the nearest number of dollars."""
     return None if picos is None else picos / PICOS
@@ -53,10 +58,10 @@ class Step:
     def times(self, factor: Decimal) -> Step:
         """Return these rates with a discount, or in another currency."""
         return Step(
-            _EXACT.multiply(self.input, factor),
-            _EXACT.multiply(self.cached, factor),
-            _EXACT.multiply(self.cache_write, factor),
-            _EXACT.multiply(self.output, factor),
+            product(self.input, factor),
+            product(self.cached, factor),
+            product(self.cache_write, factor),
+            product(self.output, factor),
             self.above,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.cost.prices import Book, Rates, Unpriced
-from pipeline.cost.tiers import STANDARD
+from pipeline.cost.tiers import STANDARD, TIERS
 from pipeline.records import Request
 from pipeline.spec.asked import may_search
 from pipeline.wire.shape import is_template
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def price_notes(prepared: Prepared, first: Sequence[tuple[int, Request | RowError]], today: date) -> tuple[str, ...]:
-    """Return a note on the price of each model and tier that the first rows ask for, and one on each price that nothing matches."""
+    """Return what each model and tier that the first rows ask for costs on a day, or why that is not known."""
     job = prepared.job
     book = Book.of(job)
     asked = dict.fromkeys(_asked(prepared, built) for _, built in first if isinstance(built, Request))
@@ -37,8 +37,8 @@ def _asked(prepared: Prepared, request: Request) -> tuple[str, str | None]:
 
 def _notes(job: Job, model: str, tier: str | None, found: Rates | Unpriced) -> Iterator[str]:
     if isinstance(found, Unpriced):
-        wish = "" if tier is None else f" and {tier}"
-        yield f"no price: {found.reason}; the cost will be unknown. Write it under prices: {model}: {{input: …, output: …}}{wish}"
+        special = f", {TIERS[tier].price}: …" if tier is not None and tier in TIERS else ""
+        yield f"no price: {found.reason}; the cost will be unknown. Write it under prices: {model}: {{input: …, output: …{special}}}"
         return
     yield f"price: {_described(model, tier, found)}"
     if found.doubt is not None:

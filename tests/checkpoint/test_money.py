@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.checkpoint.money import Pricer
+from pipeline.checkpoint.money import Facts, Pricer
+from pipeline.checkpoint.schema import FACTS
 from pipeline.cost.prices import Book
 from pipeline.spec.load import load_text
 
@@ -52,13 +53,30 @@ def attempt(
 def test_an_attempt_costs_what_its_end_says(facts: tuple[object, ...], cost: int | None, note: str | None) -> None:
     """Reported tokens are paid however the attempt ended; without them only what was turned away or never left is free."""
     pricer = Pricer(lambda: Book.of(load_text(SPEC, folder=Path("/specs"))))
-    known = (pricer.cost(*facts), pricer.note(*facts))  # type: ignore[arg-type]  # as SQL hands them over
+    known = (pricer.cost(*facts), pricer.note(*facts))
     assert known == (cost, note)
-    assert list(pricer.gaps) == ([] if note is None else [note])
+
+
+def test_what_prices_lack_is_remembered() -> None:
+    """Once for all attempts that lack the same."""
+    spec = SPEC.replace("m: {", "n: {") + "request: {service_tier: flex}\n"
+    pricer = Pricer(lambda: Book.of(load_text(spec, folder=Path("/specs"))))
+    for model in ("m", "m", "n"):
+        pricer.cost("answered", None, model, "flex", None, None, 3, 0, 2, None, None, 1.79e9)
+    assert list(pricer.gaps) == [
+        "genai-prices 0.2.3 lists no price for m",
+        "at the standard price: prices.n says nothing of flex",
+    ]
+    assert pricer.prices == ("n: the spec's prices",)
 
 
 def test_prices_are_looked_for_only_when_there_is_something_to_price() -> None:
     """A journal without tokens needs no prices, and its reader no job."""
     pricer = Pricer(lambda: pytest.fail("nobody needs prices"))
-    assert pricer.cost(*attempt("unknown", "killed")) is None  # type: ignore[arg-type]
+    assert pricer.cost(*attempt("unknown", "killed")) is None
     assert pricer.prices == ()
+
+
+def test_facts_come_in_the_order_of_the_query() -> None:
+    """What SQL hands over is what is read."""
+    assert Facts._fields == FACTS
