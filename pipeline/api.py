@@ -13,19 +13,22 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline import simulator
 from pipeline.checkpoint.columns import Columns
-from pipeline.checkpoint.reader import Reader, Totals, reading
+from pipeline.checkpoint.reader import Totals, reading
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.table import write_csv, write_table
+from pipeline.cost.prices import Book
 from pipeline.engine.check import Prepared, prepare, replaces_input
 from pipeline.engine.details import detail_notes
 from pipeline.engine.first import FIRST_ROWS, first_requests
 from pipeline.engine.leaving import downloads
 from pipeline.engine.live import Brake
+from pipeline.engine.pricing import price_notes
 from pipeline.engine.session import Consent, Offer, metadata, run_job
 from pipeline.engine.silent import silent_notes
 from pipeline.engine.sizes import size_notes
@@ -99,7 +102,12 @@ def check(spec: str | Path, *, sets: Sequence[str] = (), allow_code: bool = Fals
     """
     prepared = _checked(spec, sets, allow_code=allow_code)
     first = list(first_requests(prepared, FIRST_ROWS))
-    looked = (*silent_notes(prepared, first), *size_notes(prepared, first), *detail_notes(prepared, first))
+    looked = (
+        *price_notes(prepared, first, datetime.now(UTC).date()),
+        *silent_notes(prepared, first),
+        *size_notes(prepared, first),
+        *detail_notes(prepared, first),
+    )
     return replace(prepared, notes=(*prepared.notes, *looked))
 
 
@@ -164,8 +172,8 @@ def run(
 
 def status(spec: str | Path, *, sets: Sequence[str] = ()) -> State:
     """Say how far a run is; ``spec`` may be its run directory. Raises ``RunDirectoryError`` where there is no run."""
-    run_dir = _run_dir(spec, sets)
-    with reading(run_dir) as reader:
+    run_dir, book = _run(spec, sets)
+    with reading(run_dir, book=book) as reader:
         session, totals, rows = reader.session(), reader.totals(), reader.planned_rows
         if rows is None and session["exit_code"] in (0, 1):
             rows = totals.rows  # a finished run has counted them
@@ -174,7 +182,8 @@ def status(spec: str | Path, *, sets: Sequence[str] = ()) -> State:
 
 def show(spec: str | Path, row: int, *, sets: Sequence[str] = ()) -> Mapping[str, object]:
     """Return everything known of one row: its result, its request's attempts and their replies."""
-    with reading(_run_dir(spec, sets)) as reader:
+    run_dir, book = _run(spec, sets)
+    with reading(run_dir, book=book) as reader:
         shown = reader.row(row)
         never_asked = shown["status"] == Status.PENDING and shown.get("attempts") == []
         if never_asked and reader.session()["exit_code"] in (0, 1):
@@ -190,9 +199,9 @@ def export(spec: str | Path, target: str | Path | None = None, *, sets: Sequence
     Returns the path and the number of rows. Rows that are not finished are ``pending``. Raises ``DataError`` where the input has changed
     since, or would be replaced.
     """
-    run_dir = _run_dir(spec, sets)
-    with reading(run_dir) as reader:
-        job = _job_of(reader)
+    run_dir, book = _run(spec, sets)
+    with reading(run_dir, book=book) as reader:
+        job = reader.job()
         path = Path(target) if target is not None else job.output_path
         source = open_source(job.input, job.place("."))
         if replaces_input(path, source):
@@ -318,13 +327,10 @@ def _has_loop() -> bool:
     return True
 
 
-def _run_dir(spec: str | Path, sets: Sequence[str]) -> Path:
-    """A run is named by its spec or by its run directory."""
+def _run(spec: str | Path, sets: Sequence[str]) -> tuple[Path, Book | None]:
+    """Return the run directory, and the prices: a run is named by its spec, which says what it costs today, or by its run directory."""
     path = Path(spec)
-    return path if path.is_dir() or journal_path(path).exists() else _load(path, sets).run_path
-
-
-def _job_of(reader: Reader) -> Job:
-    """Return the job as its newest session ran it: with its ``--set`` changes, and variables already filled in."""
-    session = reader.session()
-    return Job.model_validate(session["job"]).located(Path(str(session["folder"])))
+    if path.is_dir() or journal_path(path).exists():
+        return path, None
+    job = _load(path, sets)
+    return job.run_path, Book.of(job)

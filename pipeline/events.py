@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -123,6 +124,50 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
+class Money:
+    """What a run's journal has cost, in picodollars (10**12 to the dollar), exact sums over attempts.
+
+    ``table`` is what the table's rows carry, ``superseded`` what went into answers that no row uses any more; None where attempts were
+    made and the cost of none of them is known. Beside both stand the attempts whose cost is not known: ``maybe_paid`` left and have no
+    known end, of ``unreported`` ones the provider did not tell the tokens, of ``unpriced`` ones nobody knows the price. Together they are
+    the provider's bill. ``prices`` says of each model whose price was used where it is from, ``gaps`` what prices were lacking, or the
+    costs by them lack.
+    """
+
+    table: int | None = 0
+    superseded: int | None = 0
+    maybe_paid: int = 0
+    unreported: int = 0
+    unpriced: int = 0
+    prices: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
+
+    @property
+    def unknown(self) -> int:
+        """How many attempts have a cost that is not known."""
+        return self.maybe_paid + self.unreported + self.unpriced
+
+    def figures(self) -> dict[str, object]:
+        """Return these values for machines: dollars as exact decimals in texts."""
+        return {
+            "cost_usd": exact_usd(self.table),
+            "superseded_cost_usd": exact_usd(self.superseded),
+            "attempts_of_unknown_cost": {
+                "maybe_paid": self.maybe_paid,
+                "unreported": self.unreported,
+                "unpriced": self.unpriced,
+            },
+            "prices": list(self.prices),
+            "cost_gaps": list(self.gaps),
+        }
+
+
+def exact_usd(picos: int | None) -> str | None:
+    """Return picodollars as dollars, to the last digit."""
+    return None if picos is None else f"{Decimal(picos).scaleb(-12).normalize():f}"
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinished:
     """The run is over; the figures are of the whole table, not only of this session, except ``functions``: calls that this process made.
 
@@ -145,6 +190,7 @@ class RunFinished:
     unknown_usage: int = 0
     samples: int = 1
     functions: tuple[Calls, ...] = ()
+    money: Money | None = None
 
 
 Event = (

@@ -1,7 +1,7 @@
 """How the answers that one row got in several samples become the cells of one row.
 
 A column that is no list holds one value for the row: of the sample that decides the row's status, the first that is known, the largest,
-or the sum. Every other column is a list with an entry for each sample, in order.
+the sum, or all texts joined. Every other column is a list with an entry for each sample, in order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pipeline.checkpoint.schema import RESULT
 from pipeline.records import STATUS_FACTS, Status
 
-Across = Literal["deciding", "first", "largest", "sum", "list"]
+Across = Literal["deciding", "first", "largest", "sum", "whole", "joined", "list"]
 """How the cells of a row's samples combine."""
 
 Cells = Mapping[str, object]
@@ -72,6 +72,18 @@ def _sum(samples: Sequence[Cells], name: str) -> object:
     return sum(known) if known else None
 
 
+def _whole(samples: Sequence[Cells], name: str) -> object:
+    """Unknown where it is unknown of one sample that was sent, answered or not."""
+    if any(cells[name] is None and cells["attempts"] for cells in samples):
+        return None
+    known = _known(samples, name)
+    return sum(known) if known else None
+
+
+def _joined(samples: Sequence[Cells], name: str) -> object:
+    return "; ".join(dict.fromkeys(_known(samples, name))) or None
+
+
 def _known(samples: Sequence[Cells], name: str) -> list[Any]:
     return [cells[name] for cells in samples if cells[name] is not None]
 
@@ -81,5 +93,7 @@ _COMBINE: Mapping[Across, Callable[[Sequence[Cells], str], object]] = {
     "first": _first,
     "largest": _largest,
     "sum": _sum,
+    "whole": _whole,
+    "joined": _joined,
     "list": lambda samples, name: [cells[name] for cells in samples],
 }

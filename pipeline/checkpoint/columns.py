@@ -17,6 +17,7 @@ import pyarrow as pa
 from pipeline.checkpoint.across import Across, Cells, answered, combined, completed
 from pipeline.checkpoint.schema import RESULT, USAGE
 from pipeline.checkpoint.votes import endings, tallied
+from pipeline.cost.rates import in_dollars
 from pipeline.errors import DataError, Problem, SpecError
 from pipeline.records import Status
 from pipeline.rows.columns import suggest
@@ -149,6 +150,18 @@ OURS = (
     Ours("reasoning_tokens", pa.int64(), "the part of `output_tokens` that was reasoning", across="sum"),
     Ours("total_tokens", pa.int64(), "input and output", across="sum"),
     Ours(
+        "cost_usd",
+        pa.float64(),
+        "what that cost in dollars, over all attempts of the row; null where it is not known, or nothing was asked",
+        across="whole",
+    ),
+    Ours(
+        "cost_note",
+        pa.string(),
+        "why the cost is not known, or what it leaves out; null where it is complete",
+        across="joined",
+    ),
+    Ours(
         "vendor_cost",
         pa.float64(),
         "what the provider says it cost, over all attempts, in its own unit (qingbo: 500,000 to the dollar); only where it does",
@@ -185,7 +198,7 @@ OURS = (
 )
 
 # What a twin does not carry a second time, so that sums over the table are the bill.
-_CARRIED = (*USAGE, "attempts")
+_CARRIED = (*USAGE, "attempts", "cost_usd")
 
 
 def arrow_type(type_: FieldType) -> pa.DataType:
@@ -241,7 +254,10 @@ class Columns:
         ours = _ours(self.job)
         rows = [self._row(number, results.get(number, ()), ours) for number in numbers]
         types = [field.type for field in list(self.schema)[len(self.kept) :]]
-        return [pa.array([row[name] for row in rows], type_) for name, type_ in zip(self.added, types, strict=True)]
+        return [
+            pa.array([_shown(name, row[name]) for row in rows], type_)
+            for name, type_ in zip(self.added, types, strict=True)
+        ]
 
     def _row(self, number: int, results: Sequence[Sequence[object]], ours: Sequence[Ours]) -> Cells:
         samples = [self._cells(number, result) for result in completed(number, results, self.job.samples)]
@@ -264,6 +280,7 @@ class Columns:
             cells["shared_from"] = None
         else:
             cells |= {name: 0 for name in _CARRIED if cells[name] is not None}
+            cells["cost_note"] = cells["cost_note"] if cells["cost_usd"] is None else None
         finished = cells["finished_at"]
         cells["finished_at"] = datetime.fromtimestamp(finished, UTC) if isinstance(finished, float) else None
         cells["attempts"] = cells["attempts"] or 0
@@ -280,6 +297,11 @@ class Columns:
             except FieldsError:
                 pass  # journaled as ok by an older reading of the same schema: the raw text stays visible
         return {column.name: None for column in fields.columns}
+
+
+def _shown(name: str, value: object) -> object:
+    """A cost is an exact number of picodollars until it is a cell."""
+    return in_dollars(value) if name == "cost_usd" and isinstance(value, int) else value
 
 
 def _fields(job: Job) -> tuple[Column, ...]:

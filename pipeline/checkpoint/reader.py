@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from pydantic import ValidationError
 
 from pipeline.checkpoint import schema
 from pipeline.checkpoint.across import asks_nothing, completed, deciding
+from pipeline.checkpoint.money import install
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.store import check_version, opened, unpack
+from pipeline.cost.prices import Book
+from pipeline.cost.rates import in_dollars
 from pipeline.errors import RunDirectoryError
+from pipeline.events import Money
 from pipeline.records import Status, Usage
+from pipeline.spec.job import Job
 from pipeline.wire.slim import slim
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class Totals:
     cancelled: int = 0
     unknown_usage: int = 0
     samples: int = 1
+    money: Money = field(default_factory=Money)
 
     @property
     def answers(self) -> int:
@@ -80,6 +87,8 @@ _SHOWN = (
         "phase",
         "reasoning_summary",
         "vendor_cost",
+        "cost_usd",
+        "cost_note",
     ),
 )
 
@@ -90,8 +99,10 @@ class Reader:
     ``abandoned`` says that no process holds the run: attempts that have no end by then will never have one, and may have been paid.
     """
 
-    def __init__(self, connection: sqlite3.Connection, *, abandoned: bool) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, abandoned: bool, book: Book | None = None) -> None:
+        """Read from an open connection. Costs are by the prices in ``book``, else by those of the job as the newest session ran it."""
         self._connection = connection
+        self._pricer = install(connection, lambda: book if book is not None else self._book())
         self._abandoned = abandoned
         query = "SELECT id, rows, input_signature, samples FROM plans ORDER BY id DESC LIMIT 1"
         newest = connection.execute(query).fetchone() or (0, None, None, 1)
@@ -107,6 +118,19 @@ class Reader:
         if found is None:
             raise RunDirectoryError("the run has not started yet", hint="run the job first")
         return {**dict(zip(names, found, strict=True)), "job": json.loads(found[0])}
+
+    def job(self) -> Job:
+        """Return the job as its newest session ran it: with its ``--set`` changes, and variables already filled in."""
+        session = self.session()
+        return Job.model_validate(session["job"]).located(Path(str(session["folder"])))
+
+    def _book(self) -> Book:
+        try:
+            return Book.of(self.job())
+        except ValidationError:  # written by a version that knew other settings: everything but the prices can be told
+            return Book.without_prices(
+                "this version cannot read the job of the last run, and so not its prices: give the spec"
+            )
 
     def results(self, first: int, last: int, *, raw: bool = False) -> list[tuple[object, ...]]:
         """Return the results of the rows from ``first`` to ``last``, each row's samples in order, as ``schema.RESULTS`` lists them.
@@ -143,6 +167,7 @@ class Reader:
         spent = self._connection.execute(schema.SPENT).fetchone()
         left, submitted = (count or 0 for count in self._connection.execute(schema.COUNT_SENT).fetchone())
         awaited = self._connection.execute(schema.COUNT_AWAITED, (self.plan,)).fetchone()[0] if submitted else 0
+        maybe = (left if self._abandoned else 0) + submitted - awaited
         beside = [None if whole is None else whole - (part or 0) for whole, part in zip(spent, carried, strict=True)]
         return Totals(
             rows=self._connection.execute(schema.COUNT_ROWS, (self.plan,)).fetchone()[0],
@@ -151,11 +176,28 @@ class Reader:
             usage=Usage(*carried[:5], *carried[7:]),
             superseded=Usage(*beside[:5], *beside[7:]),
             attempts=spent[5] or 0,
-            maybe_paid=(spent[6] or 0) + (left if self._abandoned else 0) + submitted - awaited,
+            maybe_paid=(spent[6] or 0) + maybe,
             to_fetch=awaited,
             cancelled=self._connection.execute(schema.COUNT_CANCELLED).fetchone()[0],
             unknown_usage=unknown_usage or 0,
             samples=self.samples,
+            money=self._money(maybe),
+        )
+
+    def _money(self, open_ended: int) -> Money:
+        """Add up what the attempts cost; ``open_ended`` ones among those without an end will never have one."""
+        found = {bool(line[0]): line[1:] for line in self._connection.execute(schema.MONEY, (self.plan,))}
+        nothing = (0, 0, 0, 0, 0)
+        table, superseded = found.get(True, nothing), found.get(False, nothing)
+        maybe_paid, unreported, unpriced = (one + other for one, other in zip(table[2:], superseded[2:], strict=True))
+        return Money(
+            table=_sum_known(table),
+            superseded=_sum_known(superseded),
+            maybe_paid=maybe_paid + open_ended,
+            unreported=unreported,
+            unpriced=unpriced,
+            prices=self._pricer.prices,
+            gaps=tuple(self._pricer.gaps),
         )
 
     def maybe_paid_rows(self, limit: int = 20) -> list[int]:
@@ -181,12 +223,26 @@ class Reader:
         values = dict(zip(schema.RESULT, result, strict=True))
         attempts = [
             {
-                **dict(zip(schema.ATTEMPT, line[:-1], strict=True)),
+                **_in_dollars(dict(zip(schema.ATTEMPT, line[:-1], strict=True))),
                 "reply": slim(unpack(line[-1])) if line[-1] is not None else None,
             }
             for line in self._connection.execute(schema.ATTEMPTS, (values["row"], values["sample"], self.plan))
         ]
-        return {**{name: values[name] for name in _SHOWN}, "attempts": attempts}
+        return {**_in_dollars({name: values[name] for name in _SHOWN}), "attempts": attempts}
+
+
+def _sum_known(line: Sequence[int | None]) -> int | None:
+    """Return the sum of a line of ``schema.MONEY``; None where it has attempts of unknown cost and no others."""
+    total, known, *unknown = line
+    return None if not known and any(unknown) else total or 0
+
+
+def _in_dollars(values: Mapping[str, Any]) -> dict[str, object]:
+    return {**values, "cost_usd": in_dollars(values["cost_usd"])}
+
+
+def _notes(listed: str) -> str | None:
+    return "; ".join(filter(None, orjson.loads(listed))) or None
 
 
 def _body(packed: bytes) -> str:
@@ -197,6 +253,7 @@ def _body(packed: bytes) -> str:
 # Results that are stored in another form than they are read.
 _FORMS: Mapping[int, Callable[[Any], object]] = {
     **{schema.RESULT.index(name): orjson.loads for name in ("sources", "images", "notes")},
+    schema.RESULT.index("cost_note"): _notes,
     schema.RESULT.index("raw"): _body,
 }
 
@@ -210,10 +267,11 @@ def _read(line: Sequence[object]) -> tuple[object, ...]:
 
 
 @contextmanager
-def reading(run_dir: Path, *, abandoned: bool | None = None) -> Iterator[Reader]:
+def reading(run_dir: Path, *, abandoned: bool | None = None, book: Book | None = None) -> Iterator[Reader]:
     """Open a run directory's journal for reading. Raises ``RunDirectoryError`` where there is none that this version reads.
 
     ``abandoned`` is given by who holds the run and knows that nothing is in flight any more; others look whether somebody holds it.
+    ``book`` holds the prices; by default they are those of the job as it was last run.
     """
     path = journal_path(run_dir)
     if not path.exists():
@@ -222,4 +280,4 @@ def reading(run_dir: Path, *, abandoned: bool | None = None) -> Iterator[Reader]
         )
     with opened(path, read_only=True) as connection:
         check_version(connection.execute("PRAGMA user_version").fetchone()[0], path)
-        yield Reader(connection, abandoned=not is_held(run_dir) if abandoned is None else abandoned)
+        yield Reader(connection, abandoned=not is_held(run_dir) if abandoned is None else abandoned, book=book)

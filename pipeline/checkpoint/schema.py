@@ -170,13 +170,21 @@ UPDATE requests SET status = ?, again = ?, error_kind = ?, error_message = ?, pr
 WHERE id = ? AND status IN ('pending', 'failed', 'unknown')
 """
 
+# What an attempt's cost depends on, in the order of the parameters of `cost` and `cost_note`: functions that know the prices.
+FACTS = (
+    *("state", "error_kind", "asked_model", "asked_tier", "model", "service_tier"),
+    *("input_tokens", "cached_tokens", "output_tokens", "cache_write_tokens", "searches", "sent_at"),
+)
+_FACTS = ", ".join(f"t.{name}" for name in FACTS)
+_COST, _COST_NOTE = f"cost({_FACTS})", f"cost_note({_FACTS})"
+
 # What a row's result is made of, in the order of `RESULTS`.
 RESULT = (
     *("row", "sample", "status", "error_kind", "error_message", "provider", "model", "service_tier", "response_id"),
     *("refusal", "output", "tool_calls"),
     *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens", "attempts", "maybe_paid"),
     *("latency_s", "first_token_s", "finished_at", "sources", "searches", "images", "notes", "confidence", "phase"),
-    *("reasoning_summary", "cache_write_tokens", "vendor_cost", "raw", "shared_from"),
+    *("reasoning_summary", "cache_write_tokens", "vendor_cost", "cost_usd", "cost_note", "raw", "shared_from"),
 )
 
 
@@ -186,7 +194,8 @@ _REPORTED, _CACHE_WRITE = (
 )
 
 # A row's answer may stand in another request since a retry with changes (answered_by); the row that caused a call carries its
-# usage, its twins carry 0. The answering reply's body is read only where it is asked for.
+# usage, its twins carry 0. Where the cost of one attempt is not known, neither is the sum. The answering reply's body is read only where
+# it is asked for.
 RESULTS = f"""
 SELECT r.row, r.sample, COALESCE(a.status, r.status, 'pending'),
   COALESCE(r.error_kind, a.error_kind), COALESCE(r.error_message, a.error_message),
@@ -194,6 +203,8 @@ SELECT r.row, r.sample, COALESCE(a.status, r.status, 'pending'),
   {_REPORTED}, a.attempts, a.maybe_paid,
   a.latency_s, a.first_token_s, a.finished_at, a.sources, a.searches, a.images, a.notes, a.confidence, a.phase,
   a.reasoning, {_CACHE_WRITE}, a.vendor_cost,
+  (SELECT CASE WHEN COUNT(*) = COUNT({_COST}) THEN SUM({_COST}) END FROM attempts AS t WHERE t.request = a.id),
+  (SELECT json_group_array(DISTINCT {_COST_NOTE}) FROM attempts AS t WHERE t.request = a.id),
   CASE WHEN ?4 AND a.text IS NOT NULL THEN (
     SELECT raw FROM attempts WHERE request = a.id AND state = 'answered' AND response_id IS a.response_id ORDER BY id DESC LIMIT 1) END,
   a.carrier
@@ -204,18 +215,28 @@ WHERE r.plan = ?1 AND r.row BETWEEN ?2 AND ?3 ORDER BY r.row, r.sample
 # What is told of an attempt, in the order of `ATTEMPTS`; its reply's body follows.
 ATTEMPT = (
     *("attempt", "state", "sent_at", "latency_s", "status", "error_kind", "error_message", "http_status"),
-    *("request_id", "response_id", "total_tokens"),
+    *(
+        "request_id",
+        "response_id",
+        "asked_model",
+        "asked_tier",
+        "model",
+        "service_tier",
+        "total_tokens",
+        "cost_usd",
+        "cost_note",
+    ),
 )
 
 # The attempts of a row's request, and of the one whose answer stands for it.
-ATTEMPTS = """
-SELECT a.id, a.state, a.sent_at, a.latency_s, a.status, a.error_kind, a.error_message, a.http_status,
-  a.request_id, a.response_id, a.total_tokens, a.raw
-FROM attempts AS a WHERE a.request IN (
+ATTEMPTS = f"""
+SELECT t.id, t.state, t.sent_at, t.latency_s, t.status, t.error_kind, t.error_message, t.http_status,
+  t.request_id, t.response_id, t.asked_model, t.asked_tier, t.model, t.service_tier, t.total_tokens, {_COST}, {_COST_NOTE}, t.raw
+FROM attempts AS t WHERE t.request IN (
   SELECT COALESCE(q.answered_by, q.id) FROM rows AS r JOIN requests AS q ON q.id = r.request
   WHERE r.row = ?1 AND r.sample = ?2 AND r.plan = ?3
-  UNION SELECT r.request FROM rows AS r WHERE r.row = ?1 AND r.sample = ?2 AND r.plan = ?3) ORDER BY a.id
-"""
+  UNION SELECT r.request FROM rows AS r WHERE r.row = ?1 AND r.sample = ?2 AND r.plan = ?3) ORDER BY t.id
+"""  # noqa: S608 - our own names
 
 # A row that asks nothing lacks all its samples.
 BY_STATUS = """
@@ -241,3 +262,18 @@ SELECT SUM(input_tokens), SUM(cached_tokens), SUM(output_tokens), SUM(reasoning_
   SUM(attempts), SUM(maybe_paid), SUM(cache_write_tokens), SUM(vendor_cost)
 FROM requests
 """
+
+# What all attempts have cost, apart for those that the plan's rows carry: their sum, how many have a known cost, and how many have none
+# because their end, their tokens or their price is not known. One that is not finished belongs to none of these.
+MONEY = f"""
+WITH kept AS (
+  SELECT a.id FROM rows AS r JOIN requests AS q ON q.id = r.request JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
+  WHERE r.plan = ? AND a.carrier = r.row),
+priced AS MATERIALIZED (
+  SELECT t.request IN (SELECT id FROM kept) AS carried, {_COST} AS cost, t.state = 'unknown' AS ended_unknown,
+    t.input_tokens IS NOT NULL AND t.output_tokens IS NOT NULL AS reported
+  FROM attempts AS t WHERE t.state <> 'sent')
+SELECT carried, SUM(cost), COUNT(cost), SUM(cost IS NULL AND ended_unknown), SUM(cost IS NULL AND NOT ended_unknown AND NOT reported),
+  SUM(cost IS NULL AND NOT ended_unknown AND reported)
+FROM priced GROUP BY carried
+"""  # noqa: S608 - our own names

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.cost.listed import listed
-from pipeline.cost.rates import PICOS, Rates, Step, Unpriced
+from pipeline.cost.rates import PICOS, Rates, Step, Unpriced, product
 from pipeline.cost.tiers import STANDARD, TIERS
 from pipeline.spec.asked import may_draw, may_run_code
 
@@ -50,9 +50,11 @@ class Charge:
 class Book:
     """The prices of one job. It remembers what it has found, so that asking it a million times costs microseconds each."""
 
-    def __init__(self, prices: Mapping[str, Price], seller: Seller) -> None:
+    def __init__(self, prices: Mapping[str, Price], seller: Seller, *, closed: str | None = None) -> None:
+        """Sell at these prices; a ``closed`` book has none, and says why."""
         self._prices = prices
         self._seller = seller
+        self._closed = closed
         self._found: dict[tuple[str, str | None, date], Rates | Unpriced] = {}
         self._charged: dict[tuple[str, str | None, str | None, str | None, int], Rates | Unpriced] = {}
 
@@ -60,6 +62,11 @@ class Book:
     def of(job: Job) -> Book:
         """Return the prices of a job. Nothing is loaded before a list price is needed."""
         return Book(job.prices, Seller.of(job))
+
+    @staticmethod
+    def without_prices(reason: str) -> Book:
+        """Return a book in which nothing has a price, and why."""
+        return Book({}, Seller(frozenset(), None, "", simulated=False, tier=None, beside=None), closed=reason)
 
     def rates(self, model: str, tier: str | None, on: date) -> Rates | Unpriced:
         """Return what a model costs in a service tier on a day (UTC)."""
@@ -69,10 +76,17 @@ class Book:
 
     def priced(self, charge: Charge) -> Rates | Unpriced:
         """Return the rates that hold for an attempt: those of the model and tier that served it, as far as the provider said."""
-        day = int(charge.sent_at // _DAY_S)
-        key = (charge.asked_model, charge.asked_tier, charge.model, charge.service_tier, day)
+        return self.served(charge.asked_model, charge.asked_tier, charge.model, charge.service_tier, charge.sent_at)
+
+    def served(
+        self, asked_model: str, asked_tier: str | None, model: str | None, tier: str | None, sent_at: float
+    ) -> Rates | Unpriced:
+        """Do what ``priced`` does, from the bare facts."""
+        key = (asked_model, asked_tier, model, tier, int(sent_at // _DAY_S))
         if (found := self._charged.get(key)) is None:
-            found = self._charged[key] = self._served(charge)
+            on = datetime.fromtimestamp(sent_at, UTC).date()
+            wanted = tier or self._seller.tier or asked_tier
+            found = self._charged[key] = self._billed(asked_model, model or asked_model, wanted, on)
         return found
 
     def cost(self, charge: Charge) -> int | None:
@@ -85,11 +99,14 @@ class Book:
         rates = self.priced(charge)
         return rates.reason if isinstance(rates, Unpriced) else rates.lacks(charge.usage, charge.searches)
 
-    def _served(self, charge: Charge) -> Rates | Unpriced:
-        on = datetime.fromtimestamp(charge.sent_at, UTC).date()
-        asked, tier = charge.asked_model, charge.service_tier or charge.asked_tier
-        served = charge.model or asked
-        if (self._own(asked) or _NO_MATCH) > (self._own(served) or _NO_MATCH):
+    def origins(self) -> tuple[str, ...]:
+        """Return where the prices that attempts were charged by are from, and what to know of them: one text for each model."""
+        used = {model: rates for (model, _, _), rates in self._found.items() if isinstance(rates, Rates)}
+        return tuple(f"{model}: {rates.described}" for model, rates in sorted(used.items()))
+
+    def _billed(self, asked: str, served: str, tier: str | None, on: date) -> Rates | Unpriced:
+        theirs, ours = self._own(served), self._own(asked)
+        if ours is not None and (theirs is None or ours[:2] > theirs[:2]):
             served = asked  # users know what they pay for the name that they ask for
         found = self.rates(served, tier, on)
         if isinstance(found, Unpriced) and _same(served, asked):
@@ -97,6 +114,8 @@ class Book:
         return found
 
     def _look(self, model: str, tier: str | None, on: date) -> Rates | Unpriced:
+        if self._closed is not None:
+            return Unpriced(self._closed)
         special = None if tier is None or tier in STANDARD else tier
         if special is not None and special not in TIERS:
             return Unpriced(f"the service tier {special!r} has no price that is known")
@@ -120,26 +139,25 @@ class Match(NamedTuple):
     key: str
 
 
-_NO_MATCH = Match(False, False, 0, "")
-
-
 @dataclass(frozen=True, slots=True)
 class Seller:
     """Whom the answers are bought from: the names it has in ``prices``, its own list of prices, and what to know of all its prices.
 
-    ``vendor`` is None where it sells other vendors' models. ``beside`` is what its bill may hold that usage does not tell.
+    ``vendor`` is None where it sells other vendors' models. ``tier`` is what ``extra_body`` asks of every request. ``beside`` says what
+    its bill may hold that usage does not tell.
     """
 
     names: frozenset[str]
     vendor: str | None
     label: str
     simulated: bool
+    tier: str | None
     beside: str | None
 
     @staticmethod
     def of(job: Job) -> Seller:
         """Return who sells to a job."""
-        provider, facts = job.provider, job.provider.facts
+        provider, facts, tier = job.provider, job.provider.facts, job.extra_body.get("service_tier")
         names = {provider.name, provider.label} | ({facts.name} if provider.simulated else set())
         beside = [
             tool for uses, tool in ((may_draw, "generated pictures"), (may_run_code, "code that it runs")) if uses(job)
@@ -149,6 +167,7 @@ class Seller:
             vendor=_VENDORS.get(provider.name) if provider.base_url is None else None,
             label=provider.label,
             simulated=provider.simulated,
+            tier=tier if isinstance(tier, str) else None,
             beside=f"without what the provider may charge for {' and '.join(beside)}" if beside else None,
         )
 
@@ -197,7 +216,7 @@ def _own_rates(key: str, price: Price, tier: str | None) -> Rates | Unpriced:
     return Rates(
         steps=tuple(step.times(factor).times(exchange) for step in steps),
         source=price.source or "the spec's prices",
-        per_search=None if price.per_search is None else price.per_search * exchange,
+        per_search=None if price.per_search is None else product(price.per_search, exchange),
         as_of=price.as_of,
         doubt=doubt,
         listed=False,

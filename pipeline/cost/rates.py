@@ -17,7 +17,20 @@ PICOS = 10**12
 """Picodollars in a dollar."""
 
 _EXACT = Context(prec=100)  # far more digits than a rate, a discount and a rate of exchange have together
+_BELIEVED = (
+    10_000 * PICOS
+)  # what one request can cost at most; more is nonsense in its usage or its price, and no sum could hold it
 _PER_TOKEN = PICOS // 10**6  # a rate is for a million tokens
+
+
+def product(amount: Decimal, factor: Decimal) -> Decimal:
+    """Multiply without rounding."""
+    return _EXACT.multiply(amount, factor)
+
+
+def in_dollars(picos: int | None) -> float | None:
+    """Return picodollars as the nearest number of dollars."""
+    return None if picos is None else picos / PICOS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +58,10 @@ class Step:
     def times(self, factor: Decimal) -> Step:
         """Return these rates with a discount, or in another currency."""
         return Step(
-            _EXACT.multiply(self.input, factor),
-            _EXACT.multiply(self.cached, factor),
-            _EXACT.multiply(self.cache_write, factor),
-            _EXACT.multiply(self.output, factor),
+            product(self.input, factor),
+            product(self.cached, factor),
+            product(self.cache_write, factor),
+            product(self.output, factor),
             self.above,
         )
 
@@ -105,39 +118,54 @@ class Rates:
         """Where the rates are from and of which day, in words."""
         return self.source if self.as_of is None else f"{self.source} of {self.as_of.isoformat()}"
 
+    @property
+    def described(self) -> str:
+        """Where the rates are from and of which day, with what to know of them."""
+        return self.origin if self.note is None else f"{self.origin}; {self.note}"
+
     def cost(self, usage: Usage, searches: int | None = None) -> int | None:
         """Return what one request cost, in picodollars; None where the provider did not report what it takes, or nonsense.
 
         The whole request is at the rates of its length. Searches are left out where ``per_search`` is not known: ``lacks`` says so.
         """
-        fresh = _fresh(usage)
-        if fresh is None or usage.input_tokens is None or usage.output_tokens is None:
+        return self.picos(
+            usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.cache_write_tokens, searches
+        )
+
+    def picos(
+        self, taken: int | None, cached: int | None, given: int | None, written: int | None, searches: int | None
+    ) -> int | None:
+        """Do what ``cost`` does, from bare numbers: tokens of input, of it cached, of output, and of input written into the cache."""
+        if taken is None or given is None:
             return None
-        step = self._step(usage.input_tokens)
-        cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
-        return step.picos(fresh, cached, written, usage.output_tokens) + self._searched(searches)
+        read, write = cached or 0, written or 0
+        fresh = taken - read - write
+        if fresh < 0 or read < 0 or write < 0 or given < 0:
+            return None
+        picos = self._step(taken).picos(fresh, read, write, given)
+        if searches:
+            picos += _searched(self.per_search, searches)
+        return picos if picos <= _BELIEVED else None
 
     def lacks(self, usage: Usage, searches: int | None = None) -> str | None:
         """Return why a request's cost is not known, or what the known cost leaves out or takes for granted; None where it is complete."""
         if usage.input_tokens is None or usage.output_tokens is None:
             return "the provider did not report the tokens"
-        if _fresh(usage) is None:
-            return "the provider reported more cached tokens than tokens"
+        if self.cost(usage, searches) is None:
+            return f"the provider's figures contradict each other, or cost more than ${_BELIEVED // PICOS:,}"
         return "; ".join(self._gaps(usage, searches)) or None
 
     def most(self, bound: Bound, searches: int = 0) -> int:
         """Return the most that one request within ``bound`` can cost, in picodollars. Searches count only where their price is known."""
         reached = [step for step in self.steps if step.above < bound.input_tokens] or [self.steps[0]]
-        return max(step.most(bound) for step in reached) + self._searched(searches)
+        return max(step.most(bound) for step in reached) + _searched(self.per_search, searches)
 
     def _step(self, input_tokens: int) -> Step:
-        return next((step for step in reversed(self.steps) if input_tokens > step.above), self.steps[0])
-
-    def _searched(self, searches: int | None) -> int:
-        if not searches or self.per_search is None:
-            return 0
-        price = Fraction(self.per_search) * searches * PICOS
-        return _nearest(price.numerator, price.denominator)
+        found = self.steps[0]
+        for step in self.steps[1:]:
+            if input_tokens > step.above:
+                found = step
+        return found
 
     def _gaps(self, usage: Usage, searches: int | None) -> Iterator[str]:
         if self.doubt is not None:
@@ -145,8 +173,10 @@ class Rates:
         step = self._step(usage.input_tokens or 0)
         if usage.cached_tokens is None and step.cached != step.input:
             yield "the provider did not report cached tokens: all input is taken as new"
+        if usage.cache_write_tokens is None and step.cache_write != step.input:
+            yield "the provider did not report tokens written into its cache: all input is taken as read"
         if searches and self.per_search is None:
-            yield f"without its hosted searches ({searches:,}), whose price is not known: write per_search under prices"
+            yield "without its hosted searches, whose price is not known: write per_search under prices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +186,16 @@ class Unpriced:
     reason: str
 
 
-def _fresh(usage: Usage) -> int | None:
-    """The input tokens that neither came from the cache nor went there; None where the provider's figures contradict each other."""
-    if usage.input_tokens is None:
-        return None
-    fresh = usage.input_tokens - (usage.cached_tokens or 0) - (usage.cache_write_tokens or 0)
-    return fresh if fresh >= 0 else None
+def _searched(per_search: Decimal | None, searches: int | None) -> int:
+    if not searches or per_search is None:
+        return 0
+    price = Fraction(per_search) * searches * PICOS
+    return _nearest(price.numerator, price.denominator)
 
 
 def _nearest(parts: int, per_pico: int) -> int:
     """Round to whole picodollars, a half to the even one."""
+    if per_pico == 1:
+        return parts
     picos, rest = divmod(parts, per_pico)
     return picos + (2 * rest > per_pico or (2 * rest == per_pico and picos % 2))

@@ -20,6 +20,7 @@ from pipeline.checkpoint.reader import Totals, reading
 from pipeline.checkpoint.rundir import held, journal_path
 from pipeline.checkpoint.store import Start, end_session
 from pipeline.checkpoint.table import write_table
+from pipeline.cost.prices import Book
 from pipeline.engine.check import Prepared, check_key, prepare
 from pipeline.engine.feed import all_but, everything, only, questions
 from pipeline.engine.leaving import downloads
@@ -282,7 +283,7 @@ class _Session:
     def _write(self, failure: RunError | None) -> RunFinished:
         """Write the table from the journal and return the closing figures of the whole run."""
         job = self._job
-        with reading(job.run_path, abandoned=True) as reader:  # nothing is in flight any more
+        with reading(job.run_path, abandoned=True, book=Book.of(job)) as reader:  # nothing is in flight any more
             totals = reader.totals()
             rows = write_table(
                 self._prepared.source,
@@ -313,6 +314,7 @@ class _Session:
             unknown_usage=totals.unknown_usage,
             samples=job.samples,
             functions=tuple(self._functions.values()),
+            money=totals.money,
         )
 
     def _end(self, exit_code: int) -> None:
@@ -357,6 +359,7 @@ def metadata(job: Job, totals: Totals) -> dict[str, object]:
         "attempts": totals.attempts,
         "maybe_paid_attempts": totals.maybe_paid,
         "rows_without_usage": totals.unknown_usage,
+        **totals.money.figures(),
     }
 
 

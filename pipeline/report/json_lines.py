@@ -61,7 +61,7 @@ class JsonLines:
             return
         if isinstance(event, Writing | RunFinished) and self._told != self._tally.finished:
             self._progress(now)
-        self._write(NAMES[type(event)], now, asdict(event))
+        self._write(NAMES[type(event)], now, _values(event))
 
     def _progress(self, now: float) -> None:
         tally = self._tally
@@ -84,3 +84,11 @@ class JsonLines:
         elapsed = round(now - self._began, 3)
         self._stream.write(compact({"event": name, "elapsed_s": elapsed, **values}) + "\n")
         self._stream.flush()
+
+
+def _values(event: Event) -> dict[str, object]:
+    """Return an event's values; its money in dollars."""
+    values = asdict(event)
+    if isinstance(event, RunFinished):
+        values["money"] = None if event.money is None else event.money.figures()
+    return values

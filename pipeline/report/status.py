@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from textwrap import indent
 
 from pipeline.checkpoint.reader import Totals
 from pipeline.records import STATUS_FACTS, Status, Usage
+from pipeline.report.money import cost_lines
 from pipeline.report.text import (
     block,
     counted,
@@ -114,6 +116,7 @@ def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:
     yield labelled("attempts", f"{totals.attempts:,}")
     if totals.attempts:
         yield labelled("tokens", tokens(totals.usage, totals.unknown_usage, unit(totals.samples)))
+    yield from cost_lines(totals.money)
     if _is_spent(totals.superseded):
         yield labelled("besides", f"{tokens(totals.superseded)}, for answers that no row uses any more")
     if totals.to_fetch:
@@ -141,7 +144,11 @@ _STATES: Mapping[object, str] = {
 
 _ROW_FACTS = (
     *("error_kind", "error_message", "provider", "model", "service_tier", "response_id", "refusal"),
-    *("phase", "confidence", "searches", "vendor_cost"),
+    *("phase", "confidence", "searches", "vendor_cost", "cost_usd", "cost_note"),
+)
+_ATTEMPT_FACTS = (
+    *("status", "http_status", "error_kind", "error_message", "request_id", "response_id"),
+    *("asked_model", "asked_tier", "model", "service_tier", "total_tokens", "cost_usd", "cost_note"),
 )
 # What takes lines of its own, by title.
 _ROW_TEXTS = (
@@ -195,7 +202,12 @@ def _member(value: object) -> str:
 def _facts(values: Mapping[str, object], names: Iterable[str]) -> list[str]:
     present = [name for name in names if values.get(name) is not None]
     width = max(map(len, present), default=0)
-    return [f"  {name:<{width}}  {visible(str(values[name]))}" for name in present]
+    return [f"  {name:<{width}}  {visible(_fact(values[name]))}" for name in present]
+
+
+def _fact(value: object) -> str:
+    """Return a fact as text; a small amount of money without an exponent."""
+    return f"{Decimal(repr(value)):f}" if isinstance(value, float) else str(value)
 
 
 def _attempt(attempt: Mapping[str, object], title: str) -> Iterator[str]:
@@ -204,8 +216,6 @@ def _attempt(attempt: Mapping[str, object], title: str) -> Iterator[str]:
     sent = _moment(attempt.get("sent_at"), UTC)
     state = attempt.get("state")
     yield f"{title}: {visible(_STATES.get(state, str(state)))}, sent {sent}{took}"
-    yield from _facts(
-        attempt, ("status", "http_status", "error_kind", "error_message", "request_id", "response_id", "total_tokens")
-    )
+    yield from _facts(attempt, _ATTEMPT_FACTS)
     if (reply := attempt.get("reply")) is not None:
         yield indent(pretty(reply), "  ")

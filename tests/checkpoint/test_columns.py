@@ -158,7 +158,7 @@ def test_a_row_has_what_its_call_says() -> None:
         "output": "yes", "status": "ok", "error_kind": None, "error_message": None, "provider": "p", "model": "m-1", "service_tier": "flex",
         "response_id": "id", "refusal": None, "input_tokens": 10, "cached_tokens": 2, "cache_write_tokens": None,
          "output_tokens": 5, "reasoning_tokens": 1,
-        "total_tokens": 15, "attempts": 2, "latency_s": 0.5, "shared_from": None,
+        "total_tokens": 15, "cost_usd": None, "cost_note": None, "attempts": 2, "latency_s": 0.5, "shared_from": None,
         "finished_at": datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC),
     }  # fmt: skip
 
@@ -343,10 +343,14 @@ def test_with_samples_each_field_is_a_list_with_what_its_answers_have_in_common_
 def test_a_rows_samples_become_its_cells() -> None:
     """Lists have an entry per sample, null where it gave none; tokens are summed, times the longest, and the first of all others stands."""
     found = [
-        sampled(0, text=labelled("b"), latency_s=0.5, finished_at=1.5),
-        sampled(1, "truncated", text='{"label', latency_s=2.0, finished_at=4.5),
-        sampled(2, text=labelled("a", None, 1.0), latency_s=1.0, finished_at=2.5),
-        sampled(3, text=labelled("a", None, 0.0), latency_s=1.0, finished_at=2.5),
+        sampled(
+            0, text=labelled("b"), latency_s=0.5, finished_at=1.5, cost_usd=3 * 10**11, cost_note="without its searches"
+        ),
+        sampled(
+            1, "truncated", text='{"label', latency_s=2.0, finished_at=4.5, cost_usd=1, cost_note="without its searches"
+        ),
+        sampled(2, text=labelled("a", None, 1.0), latency_s=1.0, finished_at=2.5, cost_usd=0),
+        sampled(3, text=labelled("a", None, 0.0), latency_s=1.0, finished_at=2.5, cost_usd=0, cost_note="a guess"),
     ]
     cells = row(columns(samples=4, fields=FIELDS), 3, *found)
     assert cells == {
@@ -356,10 +360,29 @@ def test_a_rows_samples_become_its_cells() -> None:
         "output": [None, '{"label', None, None], "status": "truncated", "statuses": ["ok", "truncated", "ok", "ok"],
         "error_kind": "why", "error_message": "because", "provider": "p", "model": "m-1", "service_tier": "flex",
         "response_id": ["id-0", "id-1", "id-2", "id-3"], "refusal": [None] * 4, "input_tokens": 40, "cached_tokens": 8,
-        "cache_write_tokens": None,
+        "cache_write_tokens": None, "cost_usd": 300_000_000_001 / 10**12, "cost_note": "without its searches; a guess",
         "output_tokens": 20, "reasoning_tokens": 4, "total_tokens": 60, "attempts": 8, "latency_s": 2.0,
         "finished_at": datetime(1970, 1, 1, 0, 0, 4, 500_000, UTC), "shared_from": None,
     }  # fmt: skip
+
+
+def test_a_row_has_no_cost_where_that_of_one_sample_is_unknown() -> None:
+    """What the others cost would understate the bill; a sample that was never sent costs nothing, and says nothing."""
+    job = columns(samples=2)
+    known = sampled(0, text="yes", cost_usd=5)
+    lost = sampled(1, "unknown", cost_usd=None, cost_note="perhaps paid")
+    cells = row(job, 3, known, lost)
+    assert (cells["cost_usd"], cells["cost_note"]) == (None, "perhaps paid")
+    assert row(job, 3, known)["cost_usd"] == 5e-12
+
+
+def test_a_twin_carries_no_cost() -> None:
+    """It is 0 where the cost is known, and as unknown as that of the row that carries it where it is not."""
+    twin = dict(zip(RESULT, result("ok", "yes"), strict=True)) | {"shared_from": 1}
+    known = row(columns(), 3, tuple({**twin, "cost_usd": 5, "cost_note": "without its searches"}.values()))
+    assert (known["cost_usd"], known["cost_note"]) == (0, None)
+    unknown = row(columns(), 3, tuple({**twin, "cost_usd": None, "cost_note": "no price"}.values()))
+    assert (unknown["cost_usd"], unknown["cost_note"]) == (None, "no price")
 
 
 def test_samples_that_are_not_there_yet_are_pending() -> None:

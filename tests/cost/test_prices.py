@@ -105,6 +105,8 @@ def test_a_snapshot_that_has_no_price_costs_what_its_model_does() -> None:
     assert book.cost(charge("gpt-5.4", model="something-else")) is None
     assert book.why(charge("gpt-5.4", model="something-else")) == "genai-prices 0.2.3 lists no price for something-else"
     assert book.cost(charge("ours", model="something-else")) == PICOS
+    both = Book.of(job("  gpt-5.4: {input: 1, output: 1}\n  gpt-5.4-mini: {input: 2, output: 1}\n"))
+    assert both.cost(charge("gpt-5.4-mini", model="gpt-5.4")) == PICOS
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 HEAVY = {
     "anyio",
+    "genai_prices",
     "httpx",
     "jsonschema_rs",
     "minijinja",

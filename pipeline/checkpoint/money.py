@@ -1,0 +1,111 @@
+"""What the attempts of a journal have cost: worked out when it is read, for a journal keeps facts and no prices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipeline.checkpoint import schema
+from pipeline.cost.prices import Unpriced
+from pipeline.records import Usage
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from pipeline.cost.prices import Book, Rates
+
+_OPEN = {
+    "sent": "an attempt has no end yet",
+    "unknown": "the end of an attempt is not known; it may have been paid",
+}
+# Kinds of failure after which the provider may have done the work all the same. Who says plainly that a request failed bills nothing.
+_MAYBE_WORKED = frozenset({"cancelled", "unrecognised", "too_large"})
+_UNTOLD = "the provider did not report the tokens"
+
+
+class Facts(NamedTuple):
+    """What an attempt's cost depends on: the columns of ``schema.FACTS``."""
+
+    state: str
+    error_kind: str | None
+    asked_model: str
+    asked_tier: str | None
+    model: str | None
+    service_tier: str | None
+    input_tokens: int | None
+    cached_tokens: int | None
+    output_tokens: int | None
+    cache_write_tokens: int | None
+    searches: int | None
+    sent_at: float
+
+    @property
+    def silent(self) -> bool:
+        """Whether the provider said nothing of the tokens."""
+        return self.input_tokens is None and self.output_tokens is None
+
+
+class Pricer:
+    """Prices attempts by their ``Facts``, which SQL hands over one by one, and remembers what its prices lacked.
+
+    A journal has a million of them, so the way to a price is short.
+    """
+
+    def __init__(self, find: Callable[[], Book]) -> None:
+        self._find = find
+        self._book: Book | None = None
+        self.gaps: dict[str, None] = {}
+
+    @property
+    def prices(self) -> tuple[str, ...]:
+        """Where the prices that were used are from, one text for each model."""
+        return self._book.origins() if self._book is not None else ()
+
+    def cost(self, *values: Any) -> int | None:
+        """Return what an attempt cost, in picodollars; None where that is not known. What was turned away or never left is free."""
+        facts = Facts(*values)
+        if facts.silent:
+            return 0 if _gap(facts) is None else None
+        rates = self._rates(facts)
+        if isinstance(rates, Unpriced):
+            self.gaps[rates.reason] = None
+            return None
+        cached, written, searches = facts.cached_tokens, facts.cache_write_tokens, facts.searches
+        picos = rates.picos(facts.input_tokens, cached, facts.output_tokens, written, searches)
+        unsure = cached is None or (written is None and rates.cache_write != rates.input)
+        if (picos is None or unsure or searches or rates.doubt) and (gap := _lack(rates, facts)) is not None:
+            self.gaps[gap] = None
+        return picos
+
+    def note(self, *values: Any) -> str | None:
+        """Return why an attempt's cost is not known, or what it leaves out."""
+        facts = Facts(*values)
+        if facts.silent:
+            return _gap(facts)
+        rates = self._rates(facts)
+        return rates.reason if isinstance(rates, Unpriced) else _lack(rates, facts)
+
+    def _rates(self, facts: Facts) -> Rates | Unpriced:
+        if self._book is None:
+            self._book = self._find()
+        return self._book.served(facts.asked_model, facts.asked_tier, facts.model, facts.service_tier, facts.sent_at)
+
+
+def install(connection: sqlite3.Connection, find: Callable[[], Book]) -> Pricer:
+    """Teach a connection ``cost`` and ``cost_note``. The prices are looked for when there is something to price."""
+    pricer = Pricer(find)
+    connection.create_function("cost", len(schema.FACTS), pricer.cost, deterministic=True)
+    connection.create_function("cost_note", len(schema.FACTS), pricer.note, deterministic=True)
+    return pricer
+
+
+def _gap(facts: Facts) -> str | None:
+    """Why an attempt without a word on its tokens has an unknown cost; None where it has none."""
+    if facts.state in ("answered", "round") or facts.error_kind in _MAYBE_WORKED:
+        return _UNTOLD
+    return _OPEN.get(facts.state)
+
+
+def _lack(rates: Rates, facts: Facts) -> str | None:
+    tokens = (facts.input_tokens, facts.cached_tokens, facts.output_tokens)
+    return rates.lacks(Usage(*tokens, cache_write_tokens=facts.cache_write_tokens), facts.searches)

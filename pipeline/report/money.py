@@ -1,0 +1,41 @@
+"""What a run has cost, as lines of a screen: the sum, what is not in it, and where the prices are from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline.events import Money
+from pipeline.report.text import counted, dollars, labelled, visible
+
+MOST = 5  # lines on prices, and on gaps
+
+
+def cost_lines(money: Money) -> Iterator[str]:
+    """Yield what a run has cost; nothing where it made no attempt that could cost anything."""
+    if money == Money():
+        return
+    yield labelled("cost", "; ".join(_parts(money)))
+    yield from _listed("price", money.prices)
+    yield from _listed("cost gap", money.gaps)
+
+
+def _parts(money: Money) -> Iterator[str]:
+    yield dollars(money.table)
+    if money.superseded != 0:
+        yield f"superseded {dollars(money.superseded)}"
+    if money.unknown:
+        causes = (
+            ("perhaps paid", money.maybe_paid),
+            ("tokens not reported", money.unreported),
+            ("no price", money.unpriced),
+        )
+        why = ", ".join(f"{cause} {count:,}" for cause, count in causes if count)
+        yield f"unknown for {counted(money.unknown, 'attempt')} ({why})"
+
+
+def _listed(label: str, texts: tuple[str, ...]) -> Iterator[str]:
+    for text in texts[:MOST]:
+        yield labelled(label, visible(text))
+        label = ""
+    if len(texts) > MOST:
+        yield labelled("", f"and {len(texts) - MOST:,} more")

@@ -1,0 +1,82 @@
+"""Which attempts cost nothing, which cost what their tokens do, and of which nobody knows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.checkpoint.money import Facts, Pricer
+from pipeline.checkpoint.schema import FACTS
+from pipeline.cost.prices import Book
+from pipeline.spec.load import load_text
+
+SPEC = """\
+provider: openai
+model: m
+input: a.csv
+prompt: "{{ a }}"
+output: b.parquet
+prices: {m: {input: 1, output: 10}}
+"""
+UNTOLD = "the provider did not report the tokens"
+OPEN = "the end of an attempt is not known; it may have been paid"
+
+
+def attempt(
+    state: str, kind: str | None = None, taken: int | None = None, given: int | None = None
+) -> tuple[object, ...]:
+    """Return the facts of an attempt, in the order of ``schema.FACTS``."""
+    return (state, kind, "m", None, "m", "default", taken, 0, given, None, None, 1.79e9)
+
+
+@pytest.mark.parametrize(
+    ("facts", "cost", "note"),
+    [
+        (attempt("answered", None, 3, 2), 23_000_000, None),
+        (attempt("round", None, 3, 2), 23_000_000, None),
+        (attempt("refused", "server_error", 3, 2), 23_000_000, None),
+        (attempt("unknown", "stream_cut", 3, 2), 23_000_000, None),
+        (attempt("answered"), None, UNTOLD),
+        (attempt("round"), None, UNTOLD),
+        (attempt("answered", None, 3), None, UNTOLD),
+        (attempt("refused", "cancelled"), None, UNTOLD),
+        (attempt("refused", "unrecognised"), None, UNTOLD),
+        (attempt("refused", "provider_error"), 0, None),
+        (attempt("never", "rate_limit"), 0, None),
+        (attempt("never"), 0, None),
+        (attempt("unknown", "timeout"), None, OPEN),
+        (attempt("unknown", "killed"), None, OPEN),
+        (attempt("sent"), None, "an attempt has no end yet"),
+    ],
+)
+def test_an_attempt_costs_what_its_end_says(facts: tuple[object, ...], cost: int | None, note: str | None) -> None:
+    """Reported tokens are paid however the attempt ended; without them only what was turned away or never left is free."""
+    pricer = Pricer(lambda: Book.of(load_text(SPEC, folder=Path("/specs"))))
+    known = (pricer.cost(*facts), pricer.note(*facts))
+    assert known == (cost, note)
+
+
+def test_what_prices_lack_is_remembered() -> None:
+    """Once for all attempts that lack the same."""
+    spec = SPEC.replace("m: {", "n: {") + "request: {service_tier: flex}\n"
+    pricer = Pricer(lambda: Book.of(load_text(spec, folder=Path("/specs"))))
+    for model in ("m", "m", "n"):
+        pricer.cost("answered", None, model, "flex", None, None, 3, 0, 2, None, None, 1.79e9)
+    assert list(pricer.gaps) == [
+        "genai-prices 0.2.3 lists no price for m",
+        "at the standard price: prices.n says nothing of flex",
+    ]
+    assert pricer.prices == ("n: the spec's prices",)
+
+
+def test_prices_are_looked_for_only_when_there_is_something_to_price() -> None:
+    """A journal without tokens needs no prices, and its reader no job."""
+    pricer = Pricer(lambda: pytest.fail("nobody needs prices"))
+    assert pricer.cost(*attempt("unknown", "killed")) is None
+    assert pricer.prices == ()
+
+
+def test_facts_come_in_the_order_of_the_query() -> None:
+    """What SQL hands over is what is read."""
+    assert Facts._fields == FACTS
