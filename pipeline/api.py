@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.events import Observer
+    from pipeline.report.story import Comparison, Story
 
 T = TypeVar("T")
 
@@ -212,6 +215,34 @@ def export(spec: str | Path, target: str | Path | None = None, *, sets: Sequence
         return path, write_table(source, reader, columns, path, silent, metadata(job, reader.totals()))
 
 
+def report(
+    spec: str | Path, target: str | Path | None = None, *, by: Sequence[str] = (), sets: Sequence[str] = ()
+) -> tuple[Path, Story]:
+    """Write a page on a run, also while it goes on, and return its path and what it tells; ``spec`` may be the run directory.
+
+    By default it lies beside the table, under its name with ``.html``. ``by`` names input columns to tell cost by, whatever the number of
+    their values. Raises ``RunDirectoryError`` where there is no run, ``SpecError`` for a column that there is not, and ``DiskFailed``.
+    """
+    from pipeline.report.publish import publish_story  # what draws takes a second to load
+
+    path = None if target is None else Path(target)
+    return publish_story(_run(spec, sets), path, made_at=time.time(), by=by, command=_command(spec, sets))
+
+
+def compare(
+    spec: str | Path, other: str | Path, target: str | Path | None = None, *, sets: Sequence[str] = ()
+) -> tuple[Path, Comparison]:
+    """Write a page on how the run of ``other`` differs from that of ``spec``, and return its path and what it tells.
+
+    Both may be run directories; ``sets`` belong to ``spec``. Raises ``RunDirectoryError`` where there is no run, ``DataError`` where
+    nothing tells which rows are the same, and ``DiskFailed``.
+    """
+    from pipeline.report.publish import publish_comparison
+
+    path = None if target is None else Path(target)
+    return publish_comparison(_run(spec, sets), _run(other, ()), path, made_at=time.time())
+
+
 @contextmanager
 def simulate(
     *, port: int = 0, script: Mapping[str, object] | None = None, ledger: Path | None = None
@@ -334,3 +365,9 @@ def _run(spec: str | Path, sets: Sequence[str]) -> tuple[Path, Book | None]:
         return path, None
     job = _load(path, sets)
     return job.run_path, Book.of(job)
+
+
+def _command(spec: str | Path, sets: Sequence[str]) -> str:
+    """Return how the run of a spec is started; a run directory does not tell its spec."""
+    named = "SPEC" if Path(spec).is_dir() else str(spec)
+    return shlex.join(["pipeline", "run", named, *(word for each in sets for word in ("--set", each))])

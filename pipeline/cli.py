@@ -249,6 +249,34 @@ def export(spec: Path, sets: tuple[str, ...], target: Path | None) -> None:
 
 
 @cli.command()
+@_SPEC
+@_SETS
+@click.option(
+    "-o", "--output", "target", type=click.Path(path_type=Path), help="The page; by default beside the table, as .html."
+)
+@click.option("--by", multiple=True, metavar="COLUMN", help="Tell cost and tokens by this input column, too.")
+@click.option("--compare", "other", type=click.Path(path_type=Path), help="Another run, to be held against this one.")
+@click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object, without single rows.")
+def report(
+    spec: Path, sets: tuple[str, ...], target: Path | None, by: tuple[str, ...], other: Path | None, *, as_json: bool
+) -> None:
+    """Write a page on a run: cost, tokens, time, failures, and rows with their requests and replies; SPEC may be its run directory."""
+    from pipeline import api
+    from pipeline.report.told import figures, render_comparison_text, render_story_text
+
+    if other is not None:
+        path, comparison = api.compare(spec, other, target, sets=sets)
+        shown, screen = figures(comparison), render_comparison_text(comparison)
+    else:
+        path, story = api.report(spec, target, by=by, sets=sets)
+        shown, screen = figures(story), render_story_text(story)
+    if as_json:
+        _echo_json({"path": str(path), **shown})
+    else:
+        click.echo(f"Wrote {path}\n{screen}")
+
+
+@cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one."

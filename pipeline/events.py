@@ -173,7 +173,7 @@ class RunFinished:
 
     ``by_error`` says for each status how many of its rows ended so for which kind of error. ``unknown_usage`` counts the answers whose
     tokens the provider did not report, so that ``usage`` lacks them. Where each of the ``rows`` is asked for several ``samples``, every
-    other count is one of single answers.
+    other count is one of single answers. ``accuracy`` says for each field with known answers how many rows are right, of how many.
     """
 
     output: Path | None
@@ -190,6 +190,7 @@ class RunFinished:
     unknown_usage: int = 0
     samples: int = 1
     functions: tuple[Calls, ...] = ()
+    accuracy: tuple[tuple[str, int, int], ...] = ()
     money: Money | None = None
 
 

@@ -231,7 +231,7 @@ class Columns:
         Raises ``SpecError`` for fields and columns to keep that cannot be, and ``DataError`` where one of the output's columns would have
         the name of one of the input's, with the line that mends it.
         """
-        if problems := [*_taken_names(job), *_unknown_keeps(job, table.names)]:
+        if problems := [*_taken_names(job), *_unknown_keeps(job, table.names), *_unknown_gold(job, table.names)]:
             raise SpecError(problems, source=job.source)
         kept = [field for field in table if not holds_bytes(field.type) or field.name in job.output.keep]
         plain = [*_answer_fields(job), *_our_fields(job)]
@@ -347,6 +347,18 @@ def _unknown_keeps(job: Job, known: Sequence[str]) -> list[Problem]:
         job.problem(f"output.keep.{index}", f"the input has no column {name!r}", suggestion=suggest(name, known))
         for index, name in enumerate(job.output.keep)
         if name not in known
+    ]
+
+
+def _unknown_gold(job: Job, known: Sequence[str]) -> list[Problem]:
+    return [
+        job.problem(
+            "output.gold" if isinstance(job.output.gold, str) else f"output.gold.{field}",
+            f"the input has no column {column!r}",
+            suggestion=suggest(column, known),
+        )
+        for field, column in job.output.known.items()
+        if column not in known
     ]
 
 

@@ -265,11 +265,12 @@ def _call_values(call: ToolCall) -> dict[str, str | None]:
 
 
 def _asked_values(request: Request) -> tuple[object, ...]:
-    """What an attempt's price depends on before it has an answer."""
+    """What an attempt's price depends on before it has an answer, and what its round is for."""
     tier = request.body.get("service_tier")
     bound = request.bound
     held = (None, None) if bound is None else (bound.input_tokens, bound.output_tokens)
-    return (request.model, tier if isinstance(tier, str) else None, *held)
+    turn = request.turns[-1] if request.turns else None
+    return (request.model, tier if isinstance(tier, str) else None, *held, turn)
 
 
 def _attempt_values(outcome: Outcome) -> tuple[object, ...]:

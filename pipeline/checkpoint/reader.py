@@ -102,6 +102,9 @@ class Reader:
     def __init__(self, connection: sqlite3.Connection, *, abandoned: bool, book: Book | None = None) -> None:
         """Read from an open connection. Costs are by the prices in ``book``, else by those of the job as the newest session ran it."""
         self._connection = connection
+        self.lines = (
+            connection.execute
+        )  # finds whatever is asked of the tables in `schema`, for sums that only a report needs
         self._pricer = install(connection, lambda: book if book is not None else self._book())
         self._abandoned = abandoned
         query = "SELECT id, rows, input_signature, samples FROM plans ORDER BY id DESC LIMIT 1"
@@ -148,41 +151,47 @@ class Reader:
 
     def totals(self) -> Totals:
         """Add up the newest plan's rows, and what was spent beside them, all as of one moment."""
-        self._connection.execute(
-            "BEGIN"
-        )  # else a run that goes on would change the figures between one query and the next
+        with self.still():
+            by_status: dict[str, int] = {}
+            by_error: dict[str, dict[str, int]] = {}
+            for status, kind, count in self._connection.execute(schema.BY_STATUS, (self.plan, self.samples)):
+                by_status[status] = by_status.get(status, 0) + count
+                if kind is not None and status not in (Status.OK, Status.PENDING):
+                    by_error.setdefault(status, {})[kind] = count
+            *carried, unknown_usage = self._connection.execute(schema.CARRIED, (self.plan,)).fetchone()
+            spent = self._connection.execute(schema.SPENT).fetchone()
+            left, submitted = (count or 0 for count in self._connection.execute(schema.COUNT_SENT).fetchone())
+            awaited = self._connection.execute(schema.COUNT_AWAITED, (self.plan,)).fetchone()[0] if submitted else 0
+            maybe = (left if self._abandoned else 0) + submitted - awaited
+            beside = [
+                None if whole is None else whole - (part or 0) for whole, part in zip(spent, carried, strict=True)
+            ]
+            return Totals(
+                rows=self._connection.execute(schema.COUNT_ROWS, (self.plan,)).fetchone()[0],
+                by_status=by_status,
+                by_error=by_error,
+                usage=Usage(*carried[:5], *carried[7:]),
+                superseded=Usage(*beside[:5], *beside[7:]),
+                attempts=spent[5] or 0,
+                maybe_paid=(spent[6] or 0) + maybe,
+                to_fetch=awaited,
+                cancelled=self._connection.execute(schema.COUNT_CANCELLED).fetchone()[0],
+                unknown_usage=unknown_usage or 0,
+                samples=self.samples,
+                money=self._money(maybe),
+            )
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Let all that is read inside be of one moment: a run that goes on would change the figures between one query and the next."""
+        if self._connection.in_transaction:
+            yield
+            return
+        self._connection.execute("BEGIN")
         try:
-            return self._totals()
+            yield
         finally:
             self._connection.execute("COMMIT")
-
-    def _totals(self) -> Totals:
-        by_status: dict[str, int] = {}
-        by_error: dict[str, dict[str, int]] = {}
-        for status, kind, count in self._connection.execute(schema.BY_STATUS, (self.plan, self.samples)):
-            by_status[status] = by_status.get(status, 0) + count
-            if kind is not None and status not in (Status.OK, Status.PENDING):
-                by_error.setdefault(status, {})[kind] = count
-        *carried, unknown_usage = self._connection.execute(schema.CARRIED, (self.plan,)).fetchone()
-        spent = self._connection.execute(schema.SPENT).fetchone()
-        left, submitted = (count or 0 for count in self._connection.execute(schema.COUNT_SENT).fetchone())
-        awaited = self._connection.execute(schema.COUNT_AWAITED, (self.plan,)).fetchone()[0] if submitted else 0
-        maybe = (left if self._abandoned else 0) + submitted - awaited
-        beside = [None if whole is None else whole - (part or 0) for whole, part in zip(spent, carried, strict=True)]
-        return Totals(
-            rows=self._connection.execute(schema.COUNT_ROWS, (self.plan,)).fetchone()[0],
-            by_status=by_status,
-            by_error=by_error,
-            usage=Usage(*carried[:5], *carried[7:]),
-            superseded=Usage(*beside[:5], *beside[7:]),
-            attempts=spent[5] or 0,
-            maybe_paid=(spent[6] or 0) + maybe,
-            to_fetch=awaited,
-            cancelled=self._connection.execute(schema.COUNT_CANCELLED).fetchone()[0],
-            unknown_usage=unknown_usage or 0,
-            samples=self.samples,
-            money=self._money(maybe),
-        )
 
     def _money(self, open_ended: int) -> Money:
         """Add up what the attempts cost; ``open_ended`` ones among those without an end will never have one."""

@@ -8,7 +8,8 @@
               ``refused``, ``unknown``, ``never``, or ``round`` where the reply wanted another round and the last one is not finished. One
               that is ``sent`` and has a ``response_id`` is worked on by the provider, and its answer can be fetched. It keeps what
               its price depends on, never a price: the model and tier that were asked and that served, the tokens it used, and the
-              most it could use (``held_``) where money was held for it. What it costs is worked out when it is read.
+              most it could use (``held_``) where money was held for it. What it costs is worked out when it is read. ``turn`` says
+              what a further round is for: ``tools`` or ``repair``.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ CREATE TABLE rows(
 ) WITHOUT ROWID;
 CREATE TABLE attempts(
   id INTEGER PRIMARY KEY, request INTEGER NOT NULL, row INTEGER NOT NULL, session INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'sent',
-  sent_at REAL NOT NULL, waited_s REAL, asked_model TEXT NOT NULL, asked_tier TEXT, held_input INTEGER, held_output INTEGER,
+  sent_at REAL NOT NULL, waited_s REAL, asked_model TEXT NOT NULL, asked_tier TEXT, held_input INTEGER, held_output INTEGER, turn TEXT,
   latency_s REAL, status TEXT, error_kind TEXT, error_message TEXT, http_status INTEGER, request_id TEXT,
   response_id TEXT, model TEXT, service_tier TEXT,
   input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, total_tokens INTEGER,
@@ -90,8 +91,8 @@ WHERE r.plan = ? AND COALESCE(a.status, r.status) IN ({marks})
 """
 
 INTEND = """
-INSERT INTO attempts(id, request, row, session, sent_at, waited_s, asked_model, asked_tier, held_input, held_output)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO attempts(id, request, row, session, sent_at, waited_s, asked_model, asked_tier, held_input, held_output, turn)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 SUBMIT = "UPDATE attempts SET response_id = ? WHERE id = ?"

@@ -79,6 +79,12 @@ def write_csv(source: Source, reader: Reader, columns: Columns, target: Path) ->
     return written
 
 
+def write_text(target: Path, text: str) -> None:
+    """Write a text file in one step: whoever looks sees the old one or the whole new one. Blocking. Raises ``DiskFailed``."""
+    with _published(target) as unfinished:
+        unfinished.write_text(text, encoding="utf-8", errors="replace")
+
+
 def batches(source: Source, reader: Reader, columns: Columns) -> Iterator[pa.RecordBatch]:
     """Yield the output's rows in input order: the kept input columns beside what the journal says.
 

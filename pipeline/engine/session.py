@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from pipeline.checkpoint.gold import tallied
 from pipeline.checkpoint.journal import Journal
 from pipeline.checkpoint.reader import Totals, reading
 from pipeline.checkpoint.rundir import held, journal_path
@@ -294,6 +295,7 @@ class _Session:
                 metadata(job, totals),
             )
             maybe_paid = reader.maybe_paid_rows()
+            judged = tallied(self._prepared.source, reader, job)
         by_status = dict(totals.by_status)
         if (missing := rows * job.samples - totals.answers) > 0:
             by_status[Status.PENDING] = by_status.get(Status.PENDING, 0) + missing
@@ -314,6 +316,7 @@ class _Session:
             unknown_usage=totals.unknown_usage,
             samples=job.samples,
             functions=tuple(self._functions.values()),
+            accuracy=tuple((tally.name, tally.right, tally.rows) for tally in judged),
             money=totals.money,
         )
 

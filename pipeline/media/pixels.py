@@ -93,10 +93,13 @@ def foreign_facts(data: bytes, media_type: str) -> ImageFacts:
         return ImageFacts(media_type, *image.size)  # a TIFF is turned by Pillow itself
 
 
-def redraw(data: bytes, facts: ImageFacts, size: tuple[int, int], media_type: str) -> bytes:
+def redraw(
+    data: bytes, facts: ImageFacts, size: tuple[int, int], media_type: str, *, quality: int | None = None
+) -> bytes:
     """Return the first frame as a new file: 8 bits, no CMYK, ``size`` pixels before it is turned, and turned as EXIF asks.
 
-    The color profile is kept where it still describes the pixels; all other metadata goes. Raises ``MediaError``.
+    The color profile is kept where it still describes the pixels; all other metadata goes. A WebP of that ``quality``, from 1 to 100, is
+    to be small: it has no profile either. Raises ``MediaError``.
     """
     with translated(), _READERS[facts.media_type](BytesIO(essential_parts(data))) as source:
         if source.width * source.height > MAX_PIXELS:
@@ -115,7 +118,17 @@ def redraw(data: bytes, facts: ImageFacts, size: tuple[int, int], media_type: st
             pixels = _blendable(pixels).resize(size, Image.Resampling.LANCZOS)
         if (turn := _TURNS.get(facts.orientation or 1)) is not None:
             pixels = pixels.transpose(turn)
+        if quality is not None:
+            return _small(pixels, quality)
         return _encoded(pixels, source, facts, media_type)
+
+
+def _small(pixels: Image.Image, quality: int) -> bytes:
+    pixels = _blendable(pixels)
+    pixels.info = {}
+    out = BytesIO()
+    pixels.save(out, "WEBP", quality=quality)
+    return out.getvalue()
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -42,6 +42,16 @@ _STOPPED: Mapping[int, tuple[str, str]] = {
 }
 
 
+def mend(status: str, kind: str | None, command: str) -> str | None:
+    """Return what can be done about rows that ended so; None where nothing can, or nothing has to be."""
+    if status == Status.FAILED:
+        facts = KINDS.get(kind or "")
+        hint = facts.hint if facts is not None else None
+        return "; ".join(part for part in (hint, _MENDS.get(kind or "", _CHANGE).format(command=command)) if part)
+    found = _MENDABLE.get(Status(status))
+    return None if found is None else f"{command} --retry {status}{found[1]}"
+
+
 def advice(finished: RunFinished, command: str) -> Iterator[str]:
     """Yield what to do next, a line each; ``command`` is how the run was started."""
     shown, noun = visible(command), unit(finished.samples)

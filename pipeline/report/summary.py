@@ -16,7 +16,7 @@ ERROR_WIDTH = 200  # columns of the error of a function
 
 def closing(finished: RunFinished, *, command: str = COMMAND) -> str:
     """Return the closing screen of a run as plain text. ``command`` is how the run was started."""
-    lines = [_headline(finished), *_statuses(finished), *_bill(finished), *_functions(finished)]
+    lines = [_headline(finished), *_statuses(finished), *_bill(finished), *_accuracy(finished), *_functions(finished)]
     lines += [labelled("note", visible(note)) for note in finished.notes]
     last = [*advice(finished, command)]
     if finished.simulated:
@@ -46,6 +46,15 @@ def _bill(finished: RunFinished) -> Iterator[str]:
     yield labelled("attempts", f"{finished.attempts:,}{maybe}")
     if finished.money is not None:
         yield from cost_lines(finished.money)
+
+
+def _accuracy(finished: RunFinished) -> Iterator[str]:
+    for field, right, rows in finished.accuracy:
+        if rows:
+            yield labelled(
+                "accuracy",
+                f"{visible(field)} {right / rows:.2f} ({right:,} of {counted(rows, 'row')} with a known answer)",
+            )
 
 
 def _functions(finished: RunFinished) -> Iterator[str]:

@@ -7,7 +7,7 @@ README are generated from it. A new knob is a field here, not a command line opt
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from pipeline.errors import Problem
 from pipeline.spec.fields import Fields
+from pipeline.spec.gold import check_gold, known_answers
 from pipeline.spec.group import NAME, Settings
 from pipeline.spec.input import Input
 from pipeline.spec.prices import Price
@@ -47,6 +48,19 @@ class Output(Settings):
 
     repair: int = Field(0, ge=0, le=3)
     """How often the model is asked again, with what is wrong, for an answer that does not fit `fields`."""
+
+    gold: str | dict[str, str] | None = None
+    """Input columns with known answers, by the fields they answer: `{label: true_label}`; or one column, where one field is a choice."""
+
+    @model_validator(mode="after")
+    def _knows_fields(self) -> Output:
+        check_gold(self.gold, self.fields)
+        return self
+
+    @property
+    def known(self) -> Mapping[str, str]:
+        """The input columns with known answers, by the fields that they answer."""
+        return known_answers(self.gold, self.fields)
 
     @model_validator(mode="after")
     def _repairs_fields(self) -> Output:

@@ -1,0 +1,100 @@
+"""What a run cost, as a report tells it: the bill, and the rates that it was reckoned with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import polars as pl
+
+from pipeline.cost.prices import Charge, Unpriced
+from pipeline.cost.rates import PICOS, in_dollars
+from pipeline.events import exact_usd
+from pipeline.records import Usage
+from pipeline.report.story import Bill, Rate
+
+if TYPE_CHECKING:
+    from pipeline.cost.prices import Book
+    from pipeline.events import Money
+    from pipeline.report.subject import Subject
+
+_HAS_ESTIMATES = "SELECT COUNT(*) FROM pragma_table_info('sessions') WHERE name = 'estimate'"
+_FIRST_ESTIMATE = "SELECT plan, estimate FROM sessions ORDER BY id LIMIT 1"
+_PRICED_BY = ("asked_model", "asked_tier", "model", "service_tier")
+_USED = (
+    *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens", "cache_write_tokens"),
+    *("searches", "sent_at"),
+)
+
+
+def rates_of(book: Book, attempts: pl.DataFrame) -> list[Rate]:
+    """Return the rates of all that was used, each once, in the order in which it was first used; what has none says why."""
+    facts = attempts.select(*_PRICED_BY, *_USED)
+    used = facts.filter(pl.col("input_tokens").is_not_null())
+    day = (pl.col("sent_at") // 86_400).alias("day")
+    first = used.group_by(*_PRICED_BY, day, maintain_order=True).first()
+    rates: dict[Rate, None] = {}
+    for attempt in first.iter_rows(named=True):
+        found = book.priced(_charge(attempt))
+        model, tier = attempt["model"] or attempt["asked_model"], attempt["service_tier"] or attempt["asked_tier"]
+        if isinstance(found, Unpriced):
+            rates[Rate(model, tier, None, None, None, None, None, missing=found.reason)] = None
+            continue
+        note = "; ".join(text for text in (found.note, found.doubt) if text) or None
+        as_of = None if found.as_of is None else found.as_of.isoformat()
+        figures = (_text(found.input), _text(found.cached), _text(found.output))
+        rates[Rate(model, tier, *figures, found.source, as_of, note)] = None
+    return list(rates)
+
+
+def _charge(attempt: Mapping[str, Any]) -> Charge:
+    """Return the facts of an attempt that its price depends on."""
+    usage = Usage(*(attempt[name] for name in _USED[:6]))
+    by = {name: attempt[name] for name in (*_PRICED_BY, "searches", "sent_at")}
+    return Charge(**by, usage=usage)
+
+
+def _text(rate: Decimal) -> str:
+    return f"{rate.normalize():f}"
+
+
+def bill_of(subject: Subject, money: Money, rates: Sequence[Rate]) -> Bill:
+    """Return the bill of a run, by what its journal has cost, beside what was expected of it and what it may cost."""
+    known = [part for part in (money.table, money.superseded) if part is not None]
+    expected = _expected(subject)
+    cap = _cap(subject.session)
+    is_bounded = (
+        cap is not None and known and not money.unknown
+    )  # what may have been paid is held, and its amount is not known here
+    return Bill(
+        table=in_dollars(money.table),
+        superseded=in_dollars(money.superseded),
+        exact=exact_usd(sum(known) if known else None),
+        maybe_paid=money.maybe_paid,
+        unreported=money.unreported,
+        unpriced=money.unpriced,
+        rates=rates,
+        expected_low=in_dollars(expected.get("low")),
+        expected=in_dollars(expected.get("mid")),
+        expected_high=in_dollars(expected.get("high")),
+        budget=cap,
+        left=max((cap or 0.0) - sum(known) / PICOS, 0.0) if is_bounded else None,
+    )
+
+
+def _expected(subject: Subject) -> Mapping[str, int]:
+    """Return what was expected of the whole run before it began; nothing where the job has changed since, or nobody reckoned."""
+    if not next(subject.reader.lines(_HAS_ESTIMATES))[0]:
+        return {}
+    plan, estimate = next(subject.reader.lines(_FIRST_ESTIMATE))
+    cost = orjson.loads(estimate).get("cost") if estimate is not None and plan == subject.reader.plan else None
+    return cost if isinstance(cost, dict) else {}
+
+
+def _cap(session: Mapping[str, object]) -> float | None:
+    job = session["job"]
+    budget = job.get("budget") if isinstance(job, Mapping) else None
+    usd = budget.get("usd") if isinstance(budget, Mapping) else None
+    return float(usd) if usd is not None else None

@@ -1,0 +1,109 @@
+"""Cost, tokens and latency of attempts that have something in common: a model, or the value of an input column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from pipeline.cost.rates import in_dollars
+from pipeline.records import STATUS_FACTS
+from pipeline.report.story import Breakdown, Group, Tokens
+
+if TYPE_CHECKING:
+    from pipeline.checkpoint.ledger import Ledger
+
+MOST_GROUPS = 50
+"""Values of a column that are listed; what the others add up to is one group more."""
+
+OTHERS = "(all others)"
+
+_FIGURES = {
+    "input": "input_tokens",
+    "cached": "cached_tokens",
+    "cache_write": "cache_write_tokens",
+    "output": "output_tokens",
+    "reasoning": "reasoning_tokens",
+    "total": "total_tokens",
+}
+_NEEDED = ("request", "state", "http_status", "latency_s", "cost", *_FIGURES.values())
+_ANSWERED = pl.col("state").is_in(["answered", "round"])
+LEFT = ~((pl.col("state") == "never") & pl.col("http_status").is_null())
+"""Whether an attempt left this machine."""
+
+_PLAIN_TIERS = ("auto", "default", "standard")
+_OK = [status.value for status, fact in STATUS_FACTS.items() if fact.ok]
+
+
+def known_sum(name: str) -> pl.Expr:
+    """Return the sum of what is known in a column; null where nothing is."""
+    return pl.when(pl.col(name).count() > 0).then(pl.col(name).sum())
+
+
+def tokens_of(values: dict[str, Any]) -> Tokens:
+    """Return tokens from a mapping that has the journal's names."""
+    return Tokens(**{name: values.get(column) for name, column in _FIGURES.items()})
+
+
+def models(ledger: Ledger) -> list[Group]:
+    """Return what each model cost in each tier, over all attempts, also those of answers that no row uses any more."""
+    tier = pl.coalesce("service_tier", "asked_tier")
+    plain = tier.is_null() | tier.is_in(_PLAIN_TIERS)
+    name = pl.when(plain).then("asked_model").otherwise(pl.format("{} · {}", "asked_model", tier)).alias("group")
+    attempts = ledger.attempts.select(*_NEEDED, name)
+    last = attempts.group_by("request").agg(pl.col("group").last())
+    return _groups(attempts, ledger.rows.join(last, on="request", how="inner"))
+
+
+def breakdown(ledger: Ledger, column: str, values: pl.DataFrame) -> Breakdown:
+    """Return what the rows of the table cost by an input column; ``values`` has each row's number and the cell as text (``group``)."""
+    rows = ledger.rows.join(values, on="row", how="inner")
+    carried = rows.filter(pl.col("carries")).select("request", "group")
+    groups = _groups(ledger.attempts.select(_NEEDED).join(carried, on="request", how="inner"), rows)
+    if len(groups) <= MOST_GROUPS:
+        return Breakdown(column, groups)
+    kept = [group.name for group in groups[:MOST_GROUPS]]
+    merged = values.with_columns(
+        pl.when(pl.col("group").is_in(kept)).then("group").otherwise(pl.lit(OTHERS)).alias("group")
+    )
+    listed = breakdown(ledger, column, merged).groups if OTHERS not in kept else groups[:MOST_GROUPS]
+    rest = [group for group in listed if group.name == OTHERS]
+    return Breakdown(column, [*(group for group in listed if group.name != OTHERS), *rest], len(groups) - len(kept))
+
+
+def _groups(attempts: pl.DataFrame, rows: pl.DataFrame) -> list[Group]:
+    """Return the groups, the most expensive first; both tables have the name of a line's in ``group``."""
+    latency = pl.col("latency_s").filter(_ANSWERED)
+    spent = attempts.group_by("group").agg(
+        LEFT.sum().alias("attempts"),
+        *map(known_sum, ("cost", *_FIGURES.values())),
+        latency.median().alias("median_s"),
+        latency.quantile(0.95).alias("p95_s"),
+    )
+    wrong = pl.col("row").filter(~pl.col("status").is_in(_OK))
+    counted = rows.group_by("group").agg(pl.col("row").n_unique().alias("rows"), wrong.n_unique().alias("wrong"))
+    both = counted.join(spent, on="group", how="full", coalesce=True)
+    ordered = both.sort(["cost", "rows", "group"], descending=[True, True, False], nulls_last=True)
+    return [_group(line) for line in ordered.iter_rows(named=True)]
+
+
+def _group(line: dict[str, Any]) -> Group:
+    rows = line["rows"] or 0
+    return Group(
+        name=line["group"],
+        rows=rows,
+        ok=rows - (line["wrong"] or 0),
+        attempts=line["attempts"] or 0,
+        cost=in_dollars(line["cost"]),
+        tokens=tokens_of(line),
+        median_s=line["median_s"],
+        p95_s=line["p95_s"],
+    )
+
+
+def retried(ledger: Ledger) -> Sequence[tuple[int, int]]:
+    """Return how many requests took how many attempts."""
+    taken = ledger.attempts.filter(LEFT).group_by("request").len("attempts")
+    counts = taken.group_by("attempts").len("requests").sort("attempts")
+    return [(int(attempts), int(requests)) for attempts, requests in counts.iter_rows()]
