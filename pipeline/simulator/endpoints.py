@@ -73,12 +73,13 @@ class Endpoints:
             self._repeats[work.digest] += 1
         if fault is not None:
             said = fault.change(said)
-        reply = Reply.make(said, asked, work.body, work.dialect, int(time.time()))
+        tier = script.tier(work.body.get("service_tier"))
+        reply = Reply.make(said, asked, work.body, work.dialect, int(time.time()), tier)
         wait = self._script.latency.draw(self._script.seed, work.digest)
         stream = bool(work.body.get("stream"))
         if not work.background:
             await pause(wait / 2 if stream else wait)
-        await self._ledger.write(self._execution(work, reply.id, said.usage, fault))
+        await self._ledger.write(self._execution(work, reply.id, said.usage, fault) | {"service_tier": tier})
         self._keep(work, reply, items, wait if work.background else 0.0)
         if fault is not None and fault.instead:
             await self._send.fault(work, fault)

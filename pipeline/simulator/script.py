@@ -15,6 +15,7 @@ import yaml
 from pipeline.simulator.dialects import DIALECTS
 from pipeline.simulator.faults import KINDS, Rule
 from pipeline.simulator.limits import Limits
+from pipeline.simulator.parameters import PARAMETERS
 from pipeline.simulator.shapes import SHAPES
 
 __all__ = ["Background", "Latency", "Script", "ScriptError", "load_script", "read_script"]
@@ -72,9 +73,16 @@ class Script:
     tool_rounds: float | None = None
     """In how many rounds the client's functions are called, `always` for without end; None: those the text asks for."""
     background: Background = field(default_factory=Background)
+    service_tiers: Mapping[str, str] = field(default_factory=dict)
+    """Which tier serves what was asked for another one; `auto` stands for requests that ask for none."""
     files: frozenset[str] | None = None
     """The ids of uploaded files; None knows all that look like one."""
     faults: tuple[Rule, ...] = ()
+
+    def tier(self, asked: object) -> str:
+        """The service tier that serves a request."""
+        name = "auto" if asked is None else str(asked)
+        return self.service_tiers.get(name, "default" if name == "auto" else name)
 
 
 def load_script(path: Path) -> dict[str, Any]:
@@ -106,6 +114,7 @@ def read_script(given: Mapping[str, object] | None) -> Script:
             "variation",
             "tool_rounds",
             "background",
+            "service_tiers",
             "files",
             "faults",
         },
@@ -124,6 +133,7 @@ def read_script(given: Mapping[str, object] | None) -> Script:
         variation=_bool(said.get("variation", False), "variation"),
         tool_rounds=_rounds(said.get("tool_rounds")),
         background=_background(said.get("background")),
+        service_tiers=_tiers(said.get("service_tiers")),
         files=None if said.get("files") is None else frozenset(map(str, _list(said["files"], "files"))),
         faults=tuple(_rule(rule, f"faults[{index}]") for index, rule in enumerate(_list(said.get("faults"), "faults"))),
     )
@@ -181,6 +191,17 @@ def _rounds(said: Any) -> float | None:
     if rounds < 0:
         raise ScriptError(f"tool_rounds: {rounds} is neither 0 or more nor always")
     return rounds
+
+
+def _tiers(said: Any) -> dict[str, str]:
+    """Which tier serves which; one that is not named serves itself."""
+    asked = PARAMETERS["service_tier"].values or frozenset()
+    _known({} if said is None else said, set(asked), "service_tiers")
+    changes = {} if said is None else {str(tier): str(served) for tier, served in said.items()}
+    for tier, served in changes.items():
+        if served not in asked - {"auto"}:
+            raise ScriptError(f"service_tiers.{tier}: {served!r} is none of {', '.join(sorted(asked - {'auto'}))}")
+    return changes
 
 
 def _keys(said: Any) -> dict[str, str]:

@@ -30,6 +30,9 @@ WRONG = [
     ({"background": {"polls": 1.5}}, "background.polls: 1.5 is not a whole number"),
     ({"background": {"kept_s": -1}}, "background.kept_s: -1 is not a number of 0 or more"),
     ({"variation": 1}, "variation: 1 is neither true nor false"),
+    ({"service_tiers": "flex"}, "service_tiers: a mapping is needed"),
+    ({"service_tiers": {"slow": "flex"}}, "service_tiers: unknown key 'slow'"),
+    ({"service_tiers": {"flex": "auto"}}, "service_tiers.flex: 'auto' is none of default, "),
     ({"tool_rounds": "never"}, "tool_rounds: 'never' is not a whole number"),
     ({"tool_rounds": -1}, "tool_rounds: -1 is neither 0 or more nor always"),
 ]
