@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.cost.survey import LEAST, Interval, quantile, slopes, whole_of
@@ -63,10 +63,17 @@ class Fit:
     notes: tuple[str, ...] = ()
 
 
-def fit(observations: Sequence[Observation], whole: Whole) -> Fit:
-    """Conclude from a pilot's requests, drawn at random, to the whole table."""
+FIGURES: Mapping[str, Callable[[Observation], int | None]] = {
+    "input": lambda each: each.input_tokens,
+    "output": lambda each: each.output_tokens,
+    "cost": lambda each: each.cost,
+}
+
+
+def fit(observations: Sequence[Observation], whole: Whole, *, figures: Collection[str] = FIGURES) -> Fit:
+    """Conclude from a pilot's requests, drawn at random, to the whole table. ``figures`` are those that were asked for at all."""
     groups = _groups(observations)
-    billed = _total(observations, whole, groups, lambda each: each.input_tokens)
+    billed = _total(observations, whole, groups, FIGURES["input"])
     expected = sum(whole.expected.values())
     lengths = [each.output_tokens for each in observations if each.output_tokens is not None]
     return Fit(
@@ -76,11 +83,11 @@ def fit(observations: Sequence[Observation], whole: Whole) -> Fit:
         by_kind=_by_kind(observations, groups),
         output_quantiles={share: quantile(lengths, share) for share in QUANTILES} if lengths else {},
         input_tokens=billed,
-        output_tokens=_total(observations, whole, [tuple(_ALL)], lambda each: each.output_tokens),
-        cost=_total(observations, whole, groups, lambda each: each.cost),
+        output_tokens=_total(observations, whole, [tuple(_ALL)], FIGURES["output"]),
+        cost=_total(observations, whole, groups, FIGURES["cost"]),
         cached_share=_share(observations, lambda each: (each.cached_tokens, each.input_tokens)),
         reasoning_share=_share(observations, lambda each: (each.reasoning_tokens, each.output_tokens)),
-        notes=tuple(_notes(observations, whole, groups)),
+        notes=tuple(_notes(observations, whole, figures)),
     )
 
 
@@ -90,9 +97,7 @@ _Figure = Callable[[Observation], int | None]
 
 def _groups(observations: Sequence[Observation]) -> list[tuple[str, ...]]:
     """The kinds that are corrected each by itself; those that too few requests show go with the one that most requests show."""
-    seen = {
-        name: sum(1 for each in observations if _of(each.expected, kinds) > 0) for name, kinds in GROUPS.items()
-    }
+    seen = {name: sum(1 for each in observations if _of(each.expected, kinds) > 0) for name, kinds in GROUPS.items()}
     apart = [name for name, count in seen.items() if count >= LEAST]
     if len(observations) < _APART or len(apart) < 2:
         return [tuple(_ALL)]
@@ -136,23 +141,18 @@ def _share(
     return sum(part for part, _ in known) / sum_of_whole if sum_of_whole else None
 
 
-def _notes(observations: Sequence[Observation], whole: Whole, groups: Sequence[tuple[str, ...]]) -> list[str]:
+def _notes(observations: Sequence[Observation], whole: Whole, figures: Collection[str]) -> list[str]:
     notes = []
     count = len(observations)
     if count < min(LEAST, whole.requests):
         notes.append(f"a pilot of {count} says too little for an interval; send at least {LEAST} requests, better 100")
-    for name, figure in _FIGURES.items():
-        missing = sum(1 for each in observations if figure(each) is None)
+    for name in figures:
+        missing = sum(1 for each in observations if FIGURES[name](each) is None)
         if missing:
-            notes.append(f"of {missing} of {count} pilot requests the {name} is not known; they are left out of it")
+            notes.append(f"the {name} of {missing} of the {count} requests is not known; they are left out of it")
     for name, kinds in GROUPS.items():
         if _of(whole.expected, kinds) > 0 and not any(_of(each.expected, kinds) for each in observations):
-            notes.append(f"no request of the pilot has a {name}, though the table has: its correction is a guess")
+            notes.append(
+                f"the table has input of the kind {name}, and none of the requests has: what it costs is a guess"
+            )
     return notes
-
-
-_FIGURES: Mapping[str, _Figure] = {
-    "input": lambda each: each.input_tokens,
-    "output": lambda each: each.output_tokens,
-    "cost": lambda each: each.cost,
-}

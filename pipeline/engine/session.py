@@ -6,7 +6,7 @@ import importlib.util
 import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pipeline.checkpoint.journal import Journal
-from pipeline.checkpoint.reader import Totals, reading
+from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import held, journal_path
+from pipeline.checkpoint.schema import PILOT
 from pipeline.checkpoint.store import Start, end_session
 from pipeline.checkpoint.table import write_table
 from pipeline.cost.prices import Book
@@ -77,11 +78,14 @@ class _Left:
     wanted: int | None = None
 
 
+Choose = Callable[[Prepared], set[tuple[int, int]]]
+"""Chooses the answers that a pilot asks for, each by its row and its sample."""
+
 Consent = Callable[[Callable[[], Offer]], None]
 """Decides whether a run may send: it gets the offer's maker, for making one may take a pass over the table, and raises to say no."""
 
 
-def run_job(
+def run_job(  # noqa: PLR0913 - what a run takes, each by its name
     job: Job,
     *,
     retry: Collection[Status],
@@ -90,30 +94,43 @@ def run_job(
     observe: Observer,
     brake: Brake,
     allow_code: bool = False,
+    choose: Choose | None = None,
 ) -> RunFinished:
     """Run a job, or go on with it, and write its table. ``consent`` decides whether a provider that may cost money is asked, and
     whether the simulator's run downloads from addresses that the spec writes.
 
-    With ``allow_code`` the functions that the job names are loaded, and run when the model calls them.
+    With ``allow_code`` the functions that the job names are loaded, and run when the model calls them. With ``choose`` it is a pilot:
+    only the answers chosen are asked for, into the same journal, and no table is written.
 
     Returns the closing figures; raises the ``RunError`` that kept the run from starting or made it stop, after the table was written.
     """
     try:
         with ExitStack() as stack:
-            base_url = None
-            if job.provider.simulated:
-                base_url = stack.enter_context(Simulator(script=job.simulator)).base_url(job.provider.facts.name)
-            prepared = prepare(job, base_url, allow_code=allow_code)
-            key = environ.get(prepared.endpoint.key_env or "")
-            check_key(prepared.endpoint, key)
-            secrets = Secrets(lambda: key, job_tokens(job, prepared.endpoint, environ))
+            prepared, secrets = stack.enter_context(ready(job, environ, allow_code=allow_code))
+            chosen = choose(prepared) if choose is not None else None
             stack.enter_context(held(job.run_path))
-            session = _Session(prepared, _heard_once(observe))
+            session = _Session(prepared, _heard_once(observe), chosen)
             stack.callback(session.close)
             selection = session.begin(retry, consent)
             return session.carry_out(selection, secrets, brake)
     except KeyboardInterrupt as error:  # before the sending, or while the table was written
         raise interrupted(signal.SIGINT) from error
+
+
+@contextmanager
+def ready(job: Job, environ: Mapping[str, str], *, allow_code: bool) -> Iterator[tuple[Prepared, Secrets]]:
+    """Give a checked job with what opens its provider, while the block runs; the simulator then runs too, where it is the provider.
+
+    Raises ``SpecError`` or ``DataError``.
+    """
+    with ExitStack() as stack:
+        base_url = None
+        if job.provider.simulated:
+            base_url = stack.enter_context(Simulator(script=job.simulator)).base_url(job.provider.facts.name)
+        prepared = prepare(job, base_url, allow_code=allow_code)
+        key = environ.get(prepared.endpoint.key_env or "")
+        check_key(prepared.endpoint, key)
+        yield prepared, Secrets(lambda: key, job_tokens(job, prepared.endpoint, environ))
 
 
 def _heard_once(observe: Observer) -> Observer:
@@ -146,10 +163,14 @@ def _counting(observe: Observer, functions: dict[str | None, Calls]) -> Observer
 
 
 class _Session:
-    """Holds the journal from the first look to the last line. ``close`` may be called at any point, once or twice."""
+    """Holds the journal from the first look to the last line. ``close`` may be called at any point, once or twice.
 
-    def __init__(self, prepared: Prepared, observe: Observer) -> None:
+    ``chosen`` are the answers that a pilot asks for; None is no pilot.
+    """
+
+    def __init__(self, prepared: Prepared, observe: Observer, chosen: set[tuple[int, int]] | None = None) -> None:
         self._prepared = prepared
+        self._chosen = chosen
         self._job = prepared.job
         self._functions: dict[str | None, Calls] = {}
         self._observe = _counting(observe, self._functions)
@@ -193,6 +214,9 @@ class _Session:
         if retry:
             places = self._open().reopen(retry)
             return _Left(only(places), len({row for row, _ in places}), 0, len(places))
+        if self._chosen is not None:
+            known = 0 if plan.first else None
+            return _Left(only(self._chosen), len({row for row, _ in self._chosen}), known, len(self._chosen))
         rows, samples = self._prepared.rows, self._job.samples
         if plan.fresh or plan.names_files or self._prepared.builder.names_files:
             return _Left(everything(samples), rows, 0 if plan.first else None)
@@ -204,11 +228,12 @@ class _Session:
         """Compare the whole table with the journal, so that the offer says what is really new."""
         journal = self._open()
         self._observe(Notice("comparing the table with what was answered before"))
-        return sum(map(journal.knows, self._requests()))
+        selection = only(self._chosen) if self._chosen is not None else everything(self._job.samples)
+        return sum(map(journal.knows, self._requests(selection)))
 
-    def _requests(self) -> Iterator[Request]:
-        """Yield every request of every row that has one."""
-        for batch in questions(self._prepared.source, self._prepared.builder, everything(self._job.samples)):
+    def _requests(self, selection: Selection) -> Iterator[Request]:
+        """Yield the selected requests of every row that has one."""
+        for batch in questions(self._prepared.source, self._prepared.builder, selection):
             yield from (each.built for each in batch if isinstance(each.built, Request))
 
     def _offer(self, left: _Left, known: int) -> Offer:
@@ -261,8 +286,8 @@ class _Session:
             failure = error
         try:
             try:
-                if failure is not None:
-                    self._open().recall(self._requests())
+                if failure is not None or self._chosen is not None:
+                    self._open().recall(self._requests(everything(self._job.samples)))
             finally:
                 self.close()
         except RunError as error:
@@ -272,27 +297,22 @@ class _Session:
         except RunError as error:
             self._end((failure or error).exit_code)
             raise failure or error from error
-        self._end(finished.exit_code)
-        self._observe(finished)
-        if isinstance(failure, Interrupted):
+        pilot = self._chosen is not None
+        self._end(PILOT if pilot and failure is None else finished.exit_code)
+        if not pilot:  # else no table is there to tell of
+            self._observe(finished)
+        if isinstance(failure, Interrupted) and not pilot:
             failure.told = True
         if failure is not None:
             raise failure
         return finished
 
     def _write(self, failure: RunError | None) -> RunFinished:
-        """Write the table from the journal and return the closing figures of the whole run."""
+        """Write the table from the journal, unless this is a pilot, and return the closing figures of the whole run."""
         job = self._job
         with reading(job.run_path, abandoned=True, book=Book.of(job)) as reader:  # nothing is in flight any more
             totals = reader.totals()
-            rows = write_table(
-                self._prepared.source,
-                reader,
-                self._prepared.columns,
-                job.output_path,
-                self._observe,
-                metadata(job, totals),
-            )
+            rows = totals.rows if self._chosen is not None else self._write_table(reader, totals)
             maybe_paid = reader.maybe_paid_rows()
         by_status = dict(totals.by_status)
         if (missing := rows * job.samples - totals.answers) > 0:
@@ -316,6 +336,11 @@ class _Session:
             functions=tuple(self._functions.values()),
             money=totals.money,
         )
+
+    def _write_table(self, reader: Reader, totals: Totals) -> int:
+        prepared, path = self._prepared, self._job.output_path
+        table = metadata(self._job, totals)
+        return write_table(prepared.source, reader, prepared.columns, path, self._observe, table)
 
     def _end(self, exit_code: int) -> None:
         """Note how the session ended. Where even that fails the run has said worse before, and its answers are safe."""
