@@ -124,7 +124,7 @@ def test_a_failed_row_and_a_failed_attempt_count_with_what_they_used(
 
 def test_an_attempt_whose_end_is_unknown_leaves_its_request_out(tmp_path: Path, play: Callable[..., Simulator]) -> None:
     """What may have been paid is neither 0 nor guessed, and the notes say so."""
-    simulator = play({"faults": [{"nth": 4, "fault": "disconnect"}]})
+    simulator = play({"faults": [{"nth": 4, "fault": "reset_after"}]})
     fitted = piloted(written(tmp_path, simulator), 20)
     assert any(note.startswith("the cost of 1 of the 20 requests is not known") for note in fitted.notes)
     assert fitted.cost is not None
