@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.cost.survey import LEAST, Interval, quantile, slopes, whole_of
+from pipeline.cost.sampling import LEAST, Interval, quantile, slopes, whole_of
 
 WORDS = ("text", "tools", "schema")
 """The kinds that are counted by a tokenizer, and whose error is one."""
@@ -47,7 +47,8 @@ class Fit:
 
     ``input_ratio`` is what is billed for each input token that we count, ``by_kind`` the same for the kinds that the pilot tells apart.
     ``output_quantiles`` are the output tokens of a request by share of the requests. ``cached_share`` and ``reasoning_share`` are parts of
-    the input and of the output. ``cost`` is in picodollars. ``notes`` say what the pilot could not tell, which is None.
+    the input and of the output. ``cost`` is in picodollars, and so is ``spent``, the part of it that the pilot's own requests have cost.
+    ``notes`` say what the pilot could not tell, which is None.
     """
 
     requests: int
@@ -58,6 +59,7 @@ class Fit:
     input_tokens: Interval | None
     output_tokens: Interval | None
     cost: Interval | None
+    spent: int | None
     cached_share: float | None = None
     reasoning_share: float | None = None
     notes: tuple[str, ...] = ()
@@ -76,6 +78,7 @@ def fit(observations: Sequence[Observation], whole: Whole, *, figures: Collectio
     billed = _total(observations, whole, groups, FIGURES["input"])
     expected = sum(whole.expected.values())
     lengths = [each.output_tokens for each in observations if each.output_tokens is not None]
+    costs = [each.cost for each in observations if each.cost is not None]
     return Fit(
         requests=len(observations),
         whole=whole,
@@ -85,6 +88,7 @@ def fit(observations: Sequence[Observation], whole: Whole, *, figures: Collectio
         input_tokens=billed,
         output_tokens=_total(observations, whole, [tuple(_ALL)], FIGURES["output"]),
         cost=_total(observations, whole, groups, FIGURES["cost"]),
+        spent=sum(costs) if len(costs) == len(observations) else None,
         cached_share=_share(observations, lambda each: (each.cached_tokens, each.input_tokens)),
         reasoning_share=_share(observations, lambda each: (each.reasoning_tokens, each.output_tokens)),
         notes=tuple(_notes(observations, whole, figures)),
@@ -129,7 +133,10 @@ def _by_kind(observations: Sequence[Observation], groups: Sequence[tuple[str, ..
     if len(known) < LEAST or len(groups) < 2:
         return {}
     ratios = slopes(_sizes([each for each, _ in known], groups), [value for _, value in known])
-    return {kind: ratio for kinds, ratio in zip(groups, ratios, strict=True) if ratio > 0 for kind in kinds}
+    seen = {kind for each, _ in known for kind, tokens in each.expected.items() if tokens > 0}
+    return {
+        kind: ratio for kinds, ratio in zip(groups, ratios, strict=True) if ratio > 0 for kind in kinds if kind in seen
+    }
 
 
 def _share(

@@ -126,10 +126,11 @@ class Draw:
         """Draw, and return the rows and samples of what was drawn. Blocking. Raises ``DataError``."""
         job, seed = prepared.job, prepared.digest().encode()
         scales = Scales(job.media, prepared.endpoint.dialect)
+        apart = not job.dedupe or job.extra_body.get("conversation") is not None
         expected: dict[str, float] = dict.fromkeys(KINDS, 0.0)
         for batch in questions(prepared.source, prepared.builder, everything(job.samples)):
             requests = [each.built for each in batch if isinstance(each.built, Request)]
-            new = {rank: _measured(request) for rank, request in self._new(requests, seed, apart=not job.dedupe)}
+            new = {rank: _measured(request) for rank, request in self._new(requests, seed, apart=apart)}
             for (rank, request), weight in zip(new.items(), scales.weigh(list(new.values())), strict=True):
                 kinds = {kind: getattr(weight, kind).mid for kind in KINDS}
                 for kind, tokens in kinds.items():

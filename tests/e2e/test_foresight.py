@@ -22,7 +22,7 @@ from PIL import Image
 from pipeline.client.loader import Loader
 from pipeline.client.send import serialized
 from pipeline.cost.prices import Book, Rates
-from pipeline.cost.survey import Interval
+from pipeline.cost.sampling import Interval
 from pipeline.engine.check import Prepared, prepare
 from pipeline.engine.feed import everything, questions
 from pipeline.engine.live import Brake

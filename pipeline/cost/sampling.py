@@ -4,7 +4,7 @@ The mid-point is the regression estimate: where the part's known sizes differ fr
 the line between the two. The interval is Hall's (1992): Student's, transformed so that a few large values among many small ones, as costs
 have them, reach further up than down. Over synthetic tables of skewed costs Student's interval for 90 % held 68 to 93 % of the truths,
 Hall's 79 to 92 %. Asked for 93 %, as here, Hall's held 82 to 91 % with 10 observations and 85 to 96 % with 20 and more
-(``tests/cost/test_survey.py`` counts again).
+(``tests/cost/test_sampling.py`` counts again).
 """
 
 from __future__ import annotations
