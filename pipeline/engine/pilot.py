@@ -22,7 +22,8 @@ from pipeline.cost.fit import Fit, Observation, Whole, fit
 from pipeline.cost.prices import Book, Charge
 from pipeline.cost.weigh import Scales, with_extents
 from pipeline.engine.feed import everything, questions
-from pipeline.engine.session import ready, run_job
+from pipeline.engine.ready import ready
+from pipeline.engine.session import run_job
 from pipeline.errors import MediaError, ProviderRefused, RowError, SpecError
 from pipeline.records import Request, Usage
 

@@ -6,7 +6,7 @@ import importlib.util
 import signal
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -22,15 +22,15 @@ from pipeline.checkpoint.schema import PILOT
 from pipeline.checkpoint.store import Start, end_session
 from pipeline.checkpoint.table import write_table
 from pipeline.cost.prices import Book
-from pipeline.engine.check import Prepared, check_key, prepare
+from pipeline.engine.check import Prepared
 from pipeline.engine.feed import all_but, everything, only, questions
+from pipeline.engine.hearing import counting, heard_once
 from pipeline.engine.leaving import downloads
 from pipeline.engine.live import Secrets, ask_all, interrupted
-from pipeline.engine.tokens import job_tokens
+from pipeline.engine.ready import ready
 from pipeline.errors import Interrupted, Problem, RunError, SpecError
-from pipeline.events import Calls, FunctionCalled, Notice, RunFinished, RunStarted
+from pipeline.events import Calls, Notice, RunFinished, RunStarted
 from pipeline.records import STATUS_FACTS, Request, Status
-from pipeline.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pipeline.checkpoint.store import Plan
     from pipeline.engine.feed import Selection
     from pipeline.engine.live import Brake
-    from pipeline.events import Event, Observer
+    from pipeline.events import Observer
     from pipeline.spec.job import Job
 
 
@@ -109,57 +109,12 @@ def run_job(  # noqa: PLR0913 - what a run takes, each by its name
             prepared, secrets = stack.enter_context(ready(job, environ, allow_code=allow_code))
             chosen = choose(prepared) if choose is not None else None
             stack.enter_context(held(job.run_path))
-            session = _Session(prepared, _heard_once(observe), chosen)
+            session = _Session(prepared, heard_once(observe), chosen)
             stack.callback(session.close)
             selection = session.begin(retry, consent)
             return session.carry_out(selection, secrets, brake)
     except KeyboardInterrupt as error:  # before the sending, or while the table was written
         raise interrupted(signal.SIGINT) from error
-
-
-@contextmanager
-def ready(job: Job, environ: Mapping[str, str], *, allow_code: bool) -> Iterator[tuple[Prepared, Secrets]]:
-    """Give a checked job with what opens its provider, while the block runs; the simulator then runs too, where it is the provider.
-
-    Raises ``SpecError`` or ``DataError``.
-    """
-    with ExitStack() as stack:
-        base_url = None
-        if job.provider.simulated:
-            base_url = stack.enter_context(Simulator(script=job.simulator)).base_url(job.provider.facts.name)
-        prepared = prepare(job, base_url, allow_code=allow_code)
-        key = environ.get(prepared.endpoint.key_env or "")
-        check_key(prepared.endpoint, key)
-        yield prepared, Secrets(lambda: key, job_tokens(job, prepared.endpoint, environ))
-
-
-def _heard_once(observe: Observer) -> Observer:
-    """Return an observer that raises at most once: after a mistake of its own it is told nothing more, so that the run can end in order."""
-    broken = False
-
-    def hear(event: Event) -> None:
-        nonlocal broken
-        if broken:
-            return
-        try:
-            observe(event)
-        except BaseException:
-            broken = True
-            raise
-
-    return hear
-
-
-def _counting(observe: Observer, functions: dict[str | None, Calls]) -> Observer:
-    """Return an observer that counts the calls of each function before it passes events on."""
-
-    def hear(event: Event) -> None:
-        if isinstance(event, FunctionCalled):
-            calls = functions.get(event.function) or Calls(event.function)
-            functions[event.function] = calls.and_one(event.error)
-        observe(event)
-
-    return hear
 
 
 class _Session:
@@ -173,7 +128,7 @@ class _Session:
         self._chosen = chosen
         self._job = prepared.job
         self._functions: dict[str | None, Calls] = {}
-        self._observe = _counting(observe, self._functions)
+        self._observe = counting(observe, self._functions)
         self._started = time.monotonic()
         self._journal: Journal | None = Journal(
             journal_path(self._job.run_path),

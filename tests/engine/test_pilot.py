@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from pipeline import api
+from pipeline.checkpoint.schema import PILOT
 from pipeline.engine.live import Brake
 from pipeline.engine.pilot import exact, pilot
 from pipeline.errors import ProviderRefused, SpecError
@@ -69,7 +70,7 @@ def test_the_run_knows_what_the_pilot_asked(tmp_path: Path, play: Callable[..., 
     assert len(simulator.requests()) == 12
     assert not (tmp_path / "o.parquet").exists()
     state = api.status(path)
-    assert (state.totals.by_status, state.rows) == ({"ok": 12}, 40)
+    assert (state.totals.by_status, state.rows, state.session["exit_code"]) == ({"ok": 12}, 40, PILOT)
 
     assert piloted(path, 12) == first
     assert len(simulator.requests()) == 12
