@@ -166,6 +166,15 @@ def test_a_pilot_announces_its_rows_and_no_table(tmp_path: Path, play: Callable[
     assert not [event for event in heard if isinstance(event, RunFinished)]
 
 
+def test_a_pilot_that_the_provider_refuses_ends_as_a_run_would(tmp_path: Path, play: Callable[..., Simulator]) -> None:
+    """With the run's error, and without a table; the same command goes on from there."""
+    path = written(tmp_path, play({"faults": [{"fault": "unauthorized"}]}))
+    with pytest.raises(ProviderRefused):
+        piloted(path, 12)
+    assert not (tmp_path / "o.parquet").exists()
+    assert api.status(path).session["exit_code"] == ProviderRefused.exit_code
+
+
 def test_the_provider_counts_without_answering(tmp_path: Path, play: Callable[..., Simulator]) -> None:
     """The counts are those of the bill to come, though the request caps its output; nothing is executed."""
     script = {"input_tokens": {"perturb": 0.1}, "faults": [{"on": "input_tokens", "nth": 2, "fault": "overloaded"}]}
