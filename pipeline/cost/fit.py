@@ -13,6 +13,8 @@ WORDS = ("text", "tools", "schema")
 GROUPS: Mapping[str, tuple[str, ...]] = {"text": WORDS, "image": ("image",), "video": ("video",), "file": ("file",)}
 """The kinds of input that each can be wrong in a way of its own."""
 
+_ALL = tuple(kind for kinds in GROUPS.values() for kind in kinds)
+
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 _APART = 30  # observations from which on kinds are told apart
@@ -65,7 +67,9 @@ class Fit:
     notes: tuple[str, ...] = ()
 
 
-FIGURES: Mapping[str, Callable[[Observation], int | None]] = {
+_Figure = Callable[[Observation], int | None]
+
+FIGURES: Mapping[str, _Figure] = {
     "input": lambda each: each.input_tokens,
     "output": lambda each: each.output_tokens,
     "cost": lambda each: each.cost,
@@ -86,7 +90,7 @@ def fit(observations: Sequence[Observation], whole: Whole, *, figures: Collectio
         by_kind=_by_kind(observations, groups),
         output_quantiles={share: quantile(lengths, share) for share in QUANTILES} if lengths else {},
         input_tokens=billed,
-        output_tokens=_total(observations, whole, [tuple(_ALL)], FIGURES["output"]),
+        output_tokens=_total(observations, whole, [_ALL], FIGURES["output"]),
         cost=_total(observations, whole, groups, FIGURES["cost"]),
         spent=sum(costs) if len(costs) == len(observations) else None,
         cached_share=_share(observations, lambda each: (each.cached_tokens, each.input_tokens)),
@@ -95,16 +99,12 @@ def fit(observations: Sequence[Observation], whole: Whole, *, figures: Collectio
     )
 
 
-_ALL = [kind for kinds in GROUPS.values() for kind in kinds]
-_Figure = Callable[[Observation], int | None]
-
-
 def _groups(observations: Sequence[Observation]) -> list[tuple[str, ...]]:
     """The kinds that are corrected each by itself; those that too few requests show go with the one that most requests show."""
     seen = {name: sum(1 for each in observations if _of(each.expected, kinds) > 0) for name, kinds in GROUPS.items()}
     apart = [name for name, count in seen.items() if count >= LEAST]
     if len(observations) < _APART or len(apart) < 2:
-        return [tuple(_ALL)]
+        return [_ALL]
     most = max(apart, key=lambda name: seen[name])
     rare = [kind for name in GROUPS if name not in apart for kind in GROUPS[name]]
     return [(*GROUPS[name], *rare) if name == most else GROUPS[name] for name in apart]

@@ -267,7 +267,7 @@ class _Session:
         job = self._job
         with reading(job.run_path, abandoned=True, book=Book.of(job)) as reader:  # nothing is in flight any more
             totals = reader.totals()
-            rows = totals.rows if self._chosen is not None else self._write_table(reader, totals)
+            rows = totals.rows if self._chosen is not None else _publish(self._prepared, reader, totals, self._observe)
             maybe_paid = reader.maybe_paid_rows()
         by_status = dict(totals.by_status)
         if (missing := rows * job.samples - totals.answers) > 0:
@@ -292,11 +292,6 @@ class _Session:
             money=totals.money,
         )
 
-    def _write_table(self, reader: Reader, totals: Totals) -> int:
-        prepared, path = self._prepared, self._job.output_path
-        table = metadata(self._job, totals)
-        return write_table(prepared.source, reader, prepared.columns, path, self._observe, table)
-
     def _end(self, exit_code: int) -> None:
         """Note how the session ended. Where even that fails the run has said worse before, and its answers are safe."""
         with suppress(RunError):
@@ -316,6 +311,12 @@ def _keep_apart(plan: Plan, job: Job, *, retry: bool) -> None:
     message = f"the answers of the last run are {plan.stands_on}; asking {job.provider.label} now would {harm}"
     hint = "give the same --set as in the last run, or another output.path"
     raise SpecError([job.problem("provider", message)], source=job.source, hint=hint)
+
+
+def _publish(prepared: Prepared, reader: Reader, totals: Totals, observe: Observer) -> int:
+    """Write the table and return how many rows it has."""
+    job = prepared.job
+    return write_table(prepared.source, reader, prepared.columns, job.output_path, observe, metadata(job, totals))
 
 
 def metadata(job: Job, totals: Totals) -> dict[str, object]:
