@@ -33,6 +33,7 @@ from pipeline.spec.job import Job
 from pipeline.spec.load import load_job
 
 DATA = Path(__file__).parents[2] / "data"
+CORPUS = Path(__file__).parents[1] / "data" / "corpus"
 WIDTHS = (200, 480, 640, 800, 1024, 1280, 1600, 2000)
 
 
@@ -51,7 +52,7 @@ def script(seed: int) -> Mapping[str, object]:
 
 
 def passages() -> list[str]:
-    """Real texts: what people wrote in the sample tables and in this project's own documents."""
+    """Real texts: what people wrote in the sample tables, and a corpus in several languages, code among them."""
     cells = [
         cell
         for table in sorted(DATA.glob("*.csv"))
@@ -61,8 +62,8 @@ def passages() -> list[str]:
     ]
     prose = [
         paragraph
-        for name in ("README.md", "CONTRIBUTING.md", "data/README.md")
-        for paragraph in re.split(r"\n\s*\n", (DATA.parent / name).read_text(encoding="utf-8"))
+        for file in sorted(CORPUS.iterdir())
+        for paragraph in re.split(r"\n\s*\n", file.read_text(encoding="utf-8"))
     ]
     return [text for text in (*cells, *prose) if 20 < len(text) < 4000]
 
