@@ -7,7 +7,7 @@ import json
 import os
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -69,43 +69,42 @@ def passages() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
-    """The sample photos in many sizes, whole and cut to another shape."""
-    folder = tmp_path_factory.mktemp("pictures")
-    made = []
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sample photos in many sizes, as they are and in other shapes."""
+    folder = tmp_path_factory.mktemp("foresight")
     for photo in sorted((DATA / "photos").iterdir()):
         with Image.open(photo) as opened:
             image = opened.convert("RGB")
         for number, width in enumerate(WIDTHS):
             height = max(40, round(width * image.height / image.width * (1, 0.5, 1.4)[number % 3]))
-            path = folder / f"{photo.stem}-{width}.jpg"
-            image.resize((width, height)).save(path, quality=60)
-            made.append(path)
-    return made
+            image.resize((width, height)).save(folder / f"{photo.stem}-{width}.jpg", quality=60)
+    return folder
 
 
-def written(folder: Path, pictures: Sequence[Path], seed: int, rows: int) -> Job:
+def written(folder: Path, seed: int, rows: int) -> Job:
     """Write a table of texts, of which six in ten come with a picture, and a job over it."""
     dice, texts = random.Random(seed), passages()
-    with (folder / "t.jsonl").open("w", encoding="utf-8") as file:
+    pictures = sorted(file.name for file in folder.glob("*.jpg"))
+    name = f"{seed}-{rows}"
+    with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
         for number in range(rows):
             text = "\n".join(dice.choices(texts, k=dice.choice((1, 1, 1, 2, 3, 6))))
-            picture = str(dice.choice(pictures)) if dice.random() < 0.6 else None
+            picture = dice.choice(pictures) if dice.random() < 0.6 else None
             file.write(json.dumps({"text": f"{number}: {text}", "picture": picture}) + "\n")
     spec = {
         "provider": "simulator",
         "model": "gpt-5.4-mini",
-        "input": "t.jsonl",
+        "input": f"{name}.jsonl",
         "on_null": "empty",
         "prompt": {
             "system": "Describe what you are given in a sentence or two.",
             "user": [{"text": "{{ text }}"}, {"image": "picture"}],
         },
-        "media": {"roots": [str(pictures[0].parent)]},
-        "output": f"o{seed}.parquet",
+        "media": {"identity": "content"},  # so that the same rows are drawn wherever the folder lies
+        "output": f"{name}.parquet",
         "simulator": script(seed),
     }
-    path = folder / f"job{seed}.yaml"
+    path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
     return load_job(path, (), os.environ)
 
@@ -145,9 +144,9 @@ def truth(job: Job, seed: int) -> Truth:
     return Truth(sum(each.input for each in used), sum(each.output for each in used), sum(known))
 
 
-def foreseen(folder: Path, pictures: Sequence[Path], seed: int, rows: int, count: int) -> tuple[Interval, float]:
+def foreseen(folder: Path, seed: int, rows: int, count: int) -> tuple[Interval, float]:
     """Return the interval of a pilot for the cost and the true cost, both in dollars, and say them."""
-    job = written(folder, pictures, seed, rows)
+    job = written(folder, seed, rows)
     fitted = pilot(
         job, count, consent=lambda _offer: None, environ=os.environ, observe=lambda _event: None, brake=Brake()
     )
@@ -174,9 +173,9 @@ def foreseen(folder: Path, pictures: Sequence[Path], seed: int, rows: int, count
 HEAD = "seed       low       mid      high      true  inside   cost   input  output  input counted without a pilot"
 
 
-def test_a_pilot_of_60_foresees_the_bill_of_400_rows(tmp_path: Path, pictures: Sequence[Path]) -> None:
+def test_a_pilot_of_60_foresees_the_bill_of_400_rows(folder: Path) -> None:
     """The true cost lies inside the interval, and near its middle. (Short form of the one below.)"""
-    interval, spent = foreseen(tmp_path, pictures, 0, 400, 60)
+    interval, spent = foreseen(folder, 0, 400, 60)
     assert interval.low <= spent <= interval.high
     assert abs(interval.mid / spent - 1) < 0.05
 
@@ -184,11 +183,12 @@ def test_a_pilot_of_60_foresees_the_bill_of_400_rows(tmp_path: Path, pictures: S
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_pilot_of_100_foresees_the_bills_of_ten_tables_of_10000_rows(
-    tmp_path: Path, pictures: Sequence[Path], capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The true cost lies inside the 90 % interval in nine of ten tables at least, and within 5 % of the middle in all."""
+    # 1,000 draws of 100 from one such table: 94 % of the intervals hold the cost, and 98 % of the middles are within 5 % of it.
     with capsys.disabled():
         print(f"\n{HEAD}")
-        found = [foreseen(tmp_path, pictures, seed, 10_000, 100) for seed in range(10)]
+        found = [foreseen(folder, seed, 10_000, 100) for seed in range(10)]
     assert sum(interval.low <= spent <= interval.high for interval, spent in found) >= 9
     assert max(abs(interval.mid / spent - 1) for interval, spent in found) < 0.05
