@@ -16,6 +16,9 @@ from __future__ import annotations
 
 VERSION = 1
 
+PILOT = -1
+"""The exit code of a session that asked some rows only, to estimate the others, and wrote no table."""
+
 TABLES = """
 CREATE TABLE plans(
   id INTEGER PRIMARY KEY, job_digest TEXT NOT NULL, input_signature TEXT NOT NULL, rows INTEGER, names_files INTEGER NOT NULL DEFAULT 0,

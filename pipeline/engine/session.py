@@ -17,20 +17,21 @@ import anyio
 
 from pipeline.checkpoint.gold import tallied
 from pipeline.checkpoint.journal import Journal
-from pipeline.checkpoint.reader import Totals, reading
+from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import held, journal_path
+from pipeline.checkpoint.schema import PILOT
 from pipeline.checkpoint.store import Start, end_session
 from pipeline.checkpoint.table import write_table
 from pipeline.cost.prices import Book
-from pipeline.engine.check import Prepared, check_key, prepare
+from pipeline.engine.check import Prepared
 from pipeline.engine.feed import all_but, everything, only, questions
+from pipeline.engine.hearing import counting, heard_once
 from pipeline.engine.leaving import downloads
 from pipeline.engine.live import Secrets, ask_all, interrupted
-from pipeline.engine.tokens import job_tokens
+from pipeline.engine.ready import ready
 from pipeline.errors import Interrupted, Problem, RunError, SpecError
-from pipeline.events import Calls, FunctionCalled, Notice, RunFinished, RunStarted
+from pipeline.events import Calls, Notice, RunFinished, RunStarted
 from pipeline.records import STATUS_FACTS, Request, Status
-from pipeline.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from pipeline.checkpoint.store import Plan
     from pipeline.engine.feed import Selection
     from pipeline.engine.live import Brake
-    from pipeline.events import Event, Observer
+    from pipeline.events import Observer
     from pipeline.spec.job import Job
 
 
@@ -78,11 +79,14 @@ class _Left:
     wanted: int | None = None
 
 
+Choose = Callable[[Prepared], set[tuple[int, int]]]
+"""Chooses the answers that a pilot asks for, each by its row and its sample."""
+
 Consent = Callable[[Callable[[], Offer]], None]
 """Decides whether a run may send: it gets the offer's maker, for making one may take a pass over the table, and raises to say no."""
 
 
-def run_job(
+def run_job(  # noqa: PLR0913 - what a run takes, each by its name
     job: Job,
     *,
     retry: Collection[Status],
@@ -91,25 +95,22 @@ def run_job(
     observe: Observer,
     brake: Brake,
     allow_code: bool = False,
+    choose: Choose | None = None,
 ) -> RunFinished:
     """Run a job, or go on with it, and write its table. ``consent`` decides whether a provider that may cost money is asked, and
     whether the simulator's run downloads from addresses that the spec writes.
 
-    With ``allow_code`` the functions that the job names are loaded, and run when the model calls them.
+    With ``allow_code`` the functions that the job names are loaded, and run when the model calls them. With ``choose`` it is a pilot:
+    only the answers chosen are asked for, into the same journal, and no table is written.
 
     Returns the closing figures; raises the ``RunError`` that kept the run from starting or made it stop, after the table was written.
     """
     try:
         with ExitStack() as stack:
-            base_url = None
-            if job.provider.simulated:
-                base_url = stack.enter_context(Simulator(script=job.simulator)).base_url(job.provider.facts.name)
-            prepared = prepare(job, base_url, allow_code=allow_code)
-            key = environ.get(prepared.endpoint.key_env or "")
-            check_key(prepared.endpoint, key)
-            secrets = Secrets(lambda: key, job_tokens(job, prepared.endpoint, environ))
+            prepared, secrets = stack.enter_context(ready(job, environ, allow_code=allow_code))
+            chosen = choose(prepared) if choose is not None else None
             stack.enter_context(held(job.run_path))
-            session = _Session(prepared, _heard_once(observe))
+            session = _Session(prepared, heard_once(observe), chosen)
             stack.callback(session.close)
             selection = session.begin(retry, consent)
             return session.carry_out(selection, secrets, brake)
@@ -117,43 +118,18 @@ def run_job(
         raise interrupted(signal.SIGINT) from error
 
 
-def _heard_once(observe: Observer) -> Observer:
-    """Return an observer that raises at most once: after a mistake of its own it is told nothing more, so that the run can end in order."""
-    broken = False
-
-    def hear(event: Event) -> None:
-        nonlocal broken
-        if broken:
-            return
-        try:
-            observe(event)
-        except BaseException:
-            broken = True
-            raise
-
-    return hear
-
-
-def _counting(observe: Observer, functions: dict[str | None, Calls]) -> Observer:
-    """Return an observer that counts the calls of each function before it passes events on."""
-
-    def hear(event: Event) -> None:
-        if isinstance(event, FunctionCalled):
-            calls = functions.get(event.function) or Calls(event.function)
-            functions[event.function] = calls.and_one(event.error)
-        observe(event)
-
-    return hear
-
-
 class _Session:
-    """Holds the journal from the first look to the last line. ``close`` may be called at any point, once or twice."""
+    """Holds the journal from the first look to the last line. ``close`` may be called at any point, once or twice.
 
-    def __init__(self, prepared: Prepared, observe: Observer) -> None:
+    ``chosen`` are the answers that a pilot asks for; None is no pilot.
+    """
+
+    def __init__(self, prepared: Prepared, observe: Observer, chosen: set[tuple[int, int]] | None = None) -> None:
         self._prepared = prepared
+        self._chosen = chosen
         self._job = prepared.job
         self._functions: dict[str | None, Calls] = {}
-        self._observe = _counting(observe, self._functions)
+        self._observe = counting(observe, self._functions)
         self._started = time.monotonic()
         self._journal: Journal | None = Journal(
             journal_path(self._job.run_path),
@@ -194,6 +170,9 @@ class _Session:
         if retry:
             places = self._open().reopen(retry)
             return _Left(only(places), len({row for row, _ in places}), 0, len(places))
+        if self._chosen is not None:
+            known = 0 if plan.first else None
+            return _Left(only(self._chosen), len({row for row, _ in self._chosen}), known, len(self._chosen))
         rows, samples = self._prepared.rows, self._job.samples
         if plan.fresh or plan.names_files or self._prepared.builder.names_files:
             return _Left(everything(samples), rows, 0 if plan.first else None)
@@ -205,11 +184,12 @@ class _Session:
         """Compare the whole table with the journal, so that the offer says what is really new."""
         journal = self._open()
         self._observe(Notice("comparing the table with what was answered before"))
-        return sum(map(journal.knows, self._requests()))
+        selection = only(self._chosen) if self._chosen is not None else everything(self._job.samples)
+        return sum(map(journal.knows, self._requests(selection)))
 
-    def _requests(self) -> Iterator[Request]:
-        """Yield every request of every row that has one."""
-        for batch in questions(self._prepared.source, self._prepared.builder, everything(self._job.samples)):
+    def _requests(self, selection: Selection) -> Iterator[Request]:
+        """Yield the selected requests of every row that has one."""
+        for batch in questions(self._prepared.source, self._prepared.builder, selection):
             yield from (each.built for each in batch if isinstance(each.built, Request))
 
     def _offer(self, left: _Left, known: int) -> Offer:
@@ -262,8 +242,8 @@ class _Session:
             failure = error
         try:
             try:
-                if failure is not None:
-                    self._open().recall(self._requests())
+                if failure is not None or self._chosen is not None:
+                    self._open().recall(self._requests(everything(self._job.samples)))
             finally:
                 self.close()
         except RunError as error:
@@ -273,27 +253,22 @@ class _Session:
         except RunError as error:
             self._end((failure or error).exit_code)
             raise failure or error from error
-        self._end(finished.exit_code)
-        self._observe(finished)
-        if isinstance(failure, Interrupted):
+        pilot = self._chosen is not None
+        self._end(PILOT if pilot and failure is None else finished.exit_code)
+        if not pilot:  # else no table is there to tell of
+            self._observe(finished)
+        if isinstance(failure, Interrupted) and not pilot:
             failure.told = True
         if failure is not None:
             raise failure
         return finished
 
     def _write(self, failure: RunError | None) -> RunFinished:
-        """Write the table from the journal and return the closing figures of the whole run."""
+        """Write the table from the journal, unless this is a pilot, and return the closing figures of the whole run."""
         job = self._job
         with reading(job.run_path, abandoned=True, book=Book.of(job)) as reader:  # nothing is in flight any more
             totals = reader.totals()
-            rows = write_table(
-                self._prepared.source,
-                reader,
-                self._prepared.columns,
-                job.output_path,
-                self._observe,
-                metadata(job, totals),
-            )
+            rows = totals.rows if self._chosen is not None else _publish(self._prepared, reader, totals, self._observe)
             maybe_paid = reader.maybe_paid_rows()
             judged = tallied(self._prepared.source, reader, job)
         by_status = dict(totals.by_status)
@@ -339,6 +314,12 @@ def _keep_apart(plan: Plan, job: Job, *, retry: bool) -> None:
     message = f"the answers of the last run are {plan.stands_on}; asking {job.provider.label} now would {harm}"
     hint = "give the same --set as in the last run, or another output.path"
     raise SpecError([job.problem("provider", message)], source=job.source, hint=hint)
+
+
+def _publish(prepared: Prepared, reader: Reader, totals: Totals, observe: Observer) -> int:
+    """Write the table and return how many rows it has."""
+    job = prepared.job
+    return write_table(prepared.source, reader, prepared.columns, job.output_path, observe, metadata(job, totals))
 
 
 def metadata(job: Job, totals: Totals) -> dict[str, object]:

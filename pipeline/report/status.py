@@ -8,6 +8,7 @@ from decimal import Decimal
 from textwrap import indent
 
 from pipeline.checkpoint.reader import Totals
+from pipeline.checkpoint.schema import PILOT
 from pipeline.records import STATUS_FACTS, Status, Usage
 from pipeline.report.money import cost_lines
 from pipeline.report.text import (
@@ -25,6 +26,7 @@ from pipeline.report.text import (
 )
 
 _ENDINGS: Mapping[int, str] = {
+    PILOT: "a pilot: some rows were asked, to estimate the others",
     0: "finished: every row is ok",
     1: "finished: some rows are not ok",
     2: "stopped: the spec is wrong, or nothing was sent",

@@ -16,8 +16,10 @@ import orjson
 from pipeline.simulator import tokens
 from pipeline.simulator.calling import Call, calls_of
 from pipeline.simulator.evidence import Evidence
+from pipeline.simulator.figures import Figures
 from pipeline.simulator.filling import Filler
 from pipeline.simulator.hosted import Ran, run_hosted
+from pipeline.simulator.published import Rules, rules_for
 from pipeline.simulator.reading import Asked, Medium
 from pipeline.simulator.seen import Seen
 
@@ -30,6 +32,7 @@ QUOTED_WORDS = 8
 OPENINGS = ("", "Put differently: ", "In other words: ", "To say it again: ")
 """How the first answer begins, and further ones to the same question."""
 URL_IMAGE = (1024, 1024)
+AS_COUNTED = Figures()
 
 REASONING_TOKENS: Mapping[str, int] = {
     "none": 0,
@@ -86,14 +89,16 @@ def answer(
     cached: int = 0,
     repeat: int = 1,
     rounds: float | None = None,
+    figures: Figures = AS_COUNTED,
 ) -> Answer:
     """Compose the answer to what was asked, cut at the output cap.
 
     ``repeat`` counts how often the same was asked, from 1; ``rounds`` is the script's number of tool rounds.
+    ``figures`` make its usage.
     """
     digest = _digest(asked, facts, seed)
     repeat = 1 if asked.temperature == 0 else repeat
-    spent = count_input(asked, facts)
+    spent = count_input(asked, facts, seed, figures)
     thinking = REASONING_TOKENS.get(asked.effort, 0)
     calls = calls_of(asked, digest, rounds)
     hosted = () if calls else run_hosted(asked, digest)
@@ -105,6 +110,7 @@ def answer(
     said = (
         sum(tokens.count_text(f"{call.name} {call.arguments}") for call in calls) if calls else tokens.count_text(text)
     )
+    said = figures.output(said, spent, digest, repeat)
     usage = Usage(spent, thinking + said, thinking, min(cached, spent))
     whole = Answer(text, usage, calls, hosted)
     if asked.max_tokens is None or usage.output <= asked.max_tokens:
@@ -120,25 +126,26 @@ def answer(
     )
 
 
-def count_input(asked: Asked, facts: Facts) -> int:
-    """The input tokens of everything that was sent, by this provider's rules."""
+def count_input(asked: Asked, facts: Facts, seed: int, figures: Figures = AS_COUNTED) -> int:
+    """The input tokens of everything that was sent, as they are billed."""
+    rules = rules_for(figures.rules, asked.model)
     count = tokens.MESSAGE * asked.messages
     for text in (*asked.system, *asked.user, *asked.history, *asked.outputs):
         count += tokens.count_text(text)
     for medium in asked.media:
-        count += _medium_tokens(medium, facts)
+        count += _medium_tokens(medium, facts, rules)
     for tool in asked.tools:
         count += tokens.count_text(f"{tool.type} {tool.name} {tool.description}")
         count += tokens.count_text(orjson.dumps(tool.parameters, option=orjson.OPT_SORT_KEYS).decode())
     if asked.schema is not None:
         count += tokens.count_text(orjson.dumps(asked.schema, option=orjson.OPT_SORT_KEYS).decode())
-    return count
+    return figures.input(count, _digest(asked, facts, seed))
 
 
-def _medium_tokens(medium: Medium, facts: Facts) -> int:
+def _medium_tokens(medium: Medium, facts: Facts, rules: Rules) -> int:
     if (seen := facts.get(medium.key)) is not None:
-        return seen.tokens(medium.detail)
-    return tokens.image_tokens(*URL_IMAGE, medium.detail) if medium.kind == "image" else _UNSEEN_TOKENS[medium.kind]
+        return seen.tokens(medium.detail, rules)
+    return rules.image(*URL_IMAGE, medium.detail) if medium.kind == "image" else _UNSEEN_TOKENS[medium.kind]
 
 
 def _digest(asked: Asked, facts: Facts, seed: int) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pipeline.simulator import tokens
 from pipeline.simulator.dialects import Dialect
 from pipeline.simulator.payloads import payload
 from pipeline.simulator.problems import RequestError
+from pipeline.simulator.published import Rules
 from pipeline.simulator.reading import Medium
 
 __all__ = ["FileFacts", "check_ids", "skim"]
@@ -47,9 +47,9 @@ class FileFacts:
     pages: int | None
     opening: str
 
-    def tokens(self, _detail: str | None) -> int:
-        """What it costs."""
-        return tokens.file_tokens(self.size)
+    def tokens(self, _detail: str | None, rules: Rules) -> int:
+        """What it costs by the rules."""
+        return rules.file(self.size, self.pages)
 
     def said(self, name: str) -> str:
         """What is said of it."""

@@ -18,6 +18,7 @@ from pipeline.simulator.faults import Fault
 from pipeline.simulator.keeping import Handler, Keeping, poll_hint
 from pipeline.simulator.ledger import Ledger
 from pipeline.simulator.limits import Window
+from pipeline.simulator.parameters import check_counted
 from pipeline.simulator.reading import Asked, Medium, input_items, read
 from pipeline.simulator.replay import check_replay
 from pipeline.simulator.routes import Work, record_of
@@ -67,18 +68,27 @@ class Endpoints:
         seen = self._prefixes.tokens_seen(asked) if self._script.cache else 0
         repeat = self._repeats[work.digest] + 1
         script = self._script
-        said = answer(asked, facts, script.seed, cached=seen, repeat=repeat, rounds=script.tool_rounds)
+        said = answer(
+            asked,
+            facts,
+            script.seed,
+            cached=seen,
+            repeat=repeat,
+            rounds=script.tool_rounds,
+            figures=script.figures,
+        )
         self._window.admit(asyncio.get_running_loop().time(), said.usage.total)
         if script.variation:
             self._repeats[work.digest] += 1
         if fault is not None:
             said = fault.change(said)
-        reply = Reply.make(said, asked, work.body, work.dialect, int(time.time()))
+        tier = script.tier(work.body.get("service_tier"))
+        reply = Reply.make(said, asked, work.body, work.dialect, int(time.time()), tier)
         wait = self._script.latency.draw(self._script.seed, work.digest)
         stream = bool(work.body.get("stream"))
         if not work.background:
             await pause(wait / 2 if stream else wait)
-        await self._ledger.write(self._execution(work, reply.id, said.usage, fault))
+        await self._ledger.write(self._execution(work, reply.id, said.usage, fault) | {"service_tier": tier})
         self._keep(work, reply, items, wait if work.background else 0.0)
         if fault is not None and fault.instead:
             await self._send.fault(work, fault)
@@ -98,7 +108,7 @@ class Endpoints:
             if item.get("role") == "user"
         ]
         compaction = {"type": "compaction", "id": f"cmp_{stem}", "encrypted_content": seal(sealed)}
-        usage = Usage(count_input(asked, facts), count_text(sealed))
+        usage = Usage(count_input(asked, facts, self._script.seed, self._script.figures), count_text(sealed))
         self._window.admit(asyncio.get_running_loop().time(), usage.total)
         await self._ledger.write(self._execution(work, f"resp_{stem}", usage, fault))
         if fault is not None and fault.instead:
@@ -110,8 +120,9 @@ class Endpoints:
 
     async def input_tokens(self, work: Work, fault: Fault | None) -> None:
         """The input tokens a request would cost."""
+        check_counted(work.body)
         asked, _, facts = await self._understand(work)
-        count = count_input(asked, facts)
+        count = count_input(asked, facts, self._script.seed, self._script.figures)
         await self._send.json(work, {"object": "response.input_tokens", "input_tokens": count}, fault)
 
     async def models(self, work: Work, fault: Fault | None) -> None:

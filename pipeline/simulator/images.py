@@ -12,8 +12,8 @@ from io import BytesIO
 import pybase64
 from PIL import Image
 
-from pipeline.simulator import tokens
 from pipeline.simulator.problems import RequestError
+from pipeline.simulator.published import Rules
 
 __all__ = ["Facts", "look", "sniff"]
 
@@ -68,9 +68,9 @@ class Facts:
     height: int
     colours: tuple[str, ...]
 
-    def tokens(self, detail: str | None) -> int:
-        """What it costs."""
-        return tokens.image_tokens(self.width, self.height, detail)
+    def tokens(self, detail: str | None, rules: Rules) -> int:
+        """What it costs by the rules."""
+        return rules.image(self.width, self.height, detail)
 
     def said(self, _name: str) -> str:
         """What is said of it."""

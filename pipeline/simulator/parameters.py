@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.simulator.dialects import Dialect
 from pipeline.simulator.problems import RequestError
 
-__all__ = ["PARAMETERS", "check_parameters"]
+__all__ = ["PARAMETERS", "check_counted", "check_parameters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,23 @@ PARAMETERS: Mapping[str, Parameter] = {
     "prompt_cache_options": _OBJECT,
 }
 
+# What the page on counting input tokens lists: neither the output cap nor how the answer comes.
+_COUNTED = frozenset(
+    [
+        "conversation",
+        "input",
+        "instructions",
+        "model",
+        "parallel_tool_calls",
+        "previous_response_id",
+        "reasoning",
+        "text",
+        "tool_choice",
+        "tools",
+        "truncation",
+    ]
+)
+
 # The same ranges under the gateways' name for the output cap.
 _GATEWAY_PARAMETERS: Mapping[str, Parameter] = {**PARAMETERS, "max_tokens": PARAMETERS["max_output_tokens"]}
 
@@ -80,6 +97,13 @@ _NAMES: Mapping[type, str] = {
     dict: "an object",
     type(None): "null",
 }
+
+
+def check_counted(body: Mapping[str, Any]) -> None:
+    """Each parameter is one that input tokens are counted of."""
+    for name in body:
+        if name not in _COUNTED:
+            raise RequestError(f"Unknown parameter: '{name}'.", code="unknown_parameter", param=name)
 
 
 def check_parameters(body: Mapping[str, Any], dialect: Dialect) -> None:

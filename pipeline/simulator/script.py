@@ -14,7 +14,10 @@ import yaml
 
 from pipeline.simulator.dialects import DIALECTS
 from pipeline.simulator.faults import KINDS, Rule
+from pipeline.simulator.figures import Figures, Lengths
 from pipeline.simulator.limits import Limits
+from pipeline.simulator.parameters import PARAMETERS
+from pipeline.simulator.published import RULES
 from pipeline.simulator.shapes import SHAPES
 
 __all__ = ["Background", "Latency", "Script", "ScriptError", "load_script", "read_script"]
@@ -72,9 +75,18 @@ class Script:
     tool_rounds: float | None = None
     """In how many rounds the client's functions are called, `always` for without end; None: those the text asks for."""
     background: Background = field(default_factory=Background)
+    figures: Figures = field(default_factory=Figures)
+    """What usages say."""
+    service_tiers: Mapping[str, str] = field(default_factory=dict)
+    """Which tier serves what was asked for another one; `auto` stands for requests that ask for none."""
     files: frozenset[str] | None = None
     """The ids of uploaded files; None knows all that look like one."""
     faults: tuple[Rule, ...] = ()
+
+    def tier(self, asked: object) -> str:
+        """The service tier that serves a request."""
+        name = "auto" if asked is None else str(asked)
+        return self.service_tiers.get(name, "default" if name == "auto" else name)
 
 
 def load_script(path: Path) -> dict[str, Any]:
@@ -106,6 +118,9 @@ def read_script(given: Mapping[str, object] | None) -> Script:
             "variation",
             "tool_rounds",
             "background",
+            "input_tokens",
+            "output_tokens",
+            "service_tiers",
             "files",
             "faults",
         },
@@ -124,6 +139,8 @@ def read_script(given: Mapping[str, object] | None) -> Script:
         variation=_bool(said.get("variation", False), "variation"),
         tool_rounds=_rounds(said.get("tool_rounds")),
         background=_background(said.get("background")),
+        figures=_figures(said.get("input_tokens"), said.get("output_tokens")),
+        service_tiers=_tiers(said.get("service_tiers")),
         files=None if said.get("files") is None else frozenset(map(str, _list(said["files"], "files"))),
         faults=tuple(_rule(rule, f"faults[{index}]") for index, rule in enumerate(_list(said.get("faults"), "faults"))),
     )
@@ -181,6 +198,38 @@ def _rounds(said: Any) -> float | None:
     if rounds < 0:
         raise ScriptError(f"tool_rounds: {rounds} is neither 0 or more nor always")
     return rounds
+
+
+def _figures(given: Any, made: Any) -> Figures:
+    given = {} if given is None else given
+    _known(given, {"rules", "perturb"}, "input_tokens")
+    rules = given.get("rules", "own")
+    if rules not in RULES:
+        raise ScriptError(f"input_tokens.rules: {rules!r} is none of {', '.join(RULES)}")
+    perturb = _number(given.get("perturb", 0.0), "input_tokens.perturb")
+    if perturb >= 1:
+        raise ScriptError(f"input_tokens.perturb: {perturb:g} is not below 1")
+    return Figures(rules, perturb, None if made is None else _lengths(made))
+
+
+def _lengths(said: Any) -> Lengths:
+    _known(said, {"median", "p95", "per_input"}, "output_tokens")
+    median = _positive(said.get("median", 0), "output_tokens.median")
+    p95 = _number(said.get("p95", median), "output_tokens.p95")
+    if p95 < median:
+        raise ScriptError(f"output_tokens: p95 ({p95:g}) is below the median ({median:g})")
+    return Lengths(median, p95, _number(said.get("per_input", 0.0), "output_tokens.per_input"))
+
+
+def _tiers(said: Any) -> dict[str, str]:
+    """Which tier serves which; one that is not named serves itself."""
+    asked = PARAMETERS["service_tier"].values or frozenset()
+    _known({} if said is None else said, set(asked), "service_tiers")
+    changes = {} if said is None else {str(tier): str(served) for tier, served in said.items()}
+    for tier, served in changes.items():
+        if served not in asked - {"auto"}:
+            raise ScriptError(f"service_tiers.{tier}: {served!r} is none of {', '.join(sorted(asked - {'auto'}))}")
+    return changes
 
 
 def _keys(said: Any) -> dict[str, str]:

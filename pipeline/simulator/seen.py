@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pipeline.simulator.documents import skim
 from pipeline.simulator.images import look
+from pipeline.simulator.published import Rules
 from pipeline.simulator.reading import Medium
 from pipeline.simulator.videos import watch
 
@@ -22,8 +23,8 @@ class Seen(Protocol):
     def digest(self) -> str:
         """What tells its bytes from all others."""
 
-    def tokens(self, detail: str | None, /) -> int:
-        """What it costs."""
+    def tokens(self, detail: str | None, rules: Rules, /) -> int:
+        """What it costs by the rules."""
 
     def said(self, name: str, /) -> str:
         """What is said of it."""

@@ -40,12 +40,17 @@ class Reply:
     id: str
     created: int
     output: tuple[dict[str, Any], ...]
+    tier: str = "default"
+    """The service tier that served it."""
 
     @classmethod
-    def make(cls, answer: Answer, asked: Asked, body: Mapping[str, Any], dialect: Dialect, created: int) -> Reply:
+    def make(
+        cls, answer: Answer, asked: Asked, body: Mapping[str, Any], dialect: Dialect, created: int, tier: str
+    ) -> Reply:
         """Give the answer its ids; they are new for each execution, as a provider's are."""
         stem = secrets.token_hex(16)
-        return cls(answer, asked, body, dialect, f"resp_{stem}", created, tuple(output_items(answer, asked, stem)))
+        output = tuple(output_items(answer, asked, stem))
+        return cls(answer, asked, body, dialect, f"resp_{stem}", created, output, tier)
 
 
 def usage_object(usage: Usage, form: str = "whole") -> dict[str, Any] | None:
@@ -89,7 +94,7 @@ def response_object(reply: Reply) -> dict[str, Any]:
         "incomplete_details": {"reason": answer.reason} if answer.reason else None,
         "model": reply.asked.model,
         "output": list(reply.output),
-        **_echo(body, dialect),
+        **_echo(body, dialect, reply.tier),
         "usage": usage_object(answer.usage, answer.usage_form),
     }
     if answer.usage_form == "absent":
@@ -106,17 +111,16 @@ def unfinished(reply: Reply, status: str) -> dict[str, Any]:
     return whole | {"usage": None, "error": None, "incomplete_details": None}
 
 
-def _echo(body: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
+def _echo(body: Mapping[str, Any], dialect: Dialect, tier: str) -> dict[str, Any]:
     """The request's settings with their defaults, as the documents' replies echo them."""
     reasoning = body.get("reasoning") or {}
     text = body.get("text") or {}
-    tier = body.get("service_tier")
     echo = {name: body.get(name, default) for name, default in ECHOED}
     echo["background"] = bool(body.get("background"))
     echo["max_output_tokens"] = body.get("max_output_tokens")
     echo["metadata"] = body.get("metadata") or {}
     echo["reasoning"] = {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")}
-    echo["service_tier"] = "default" if tier in (None, "auto") else tier
+    echo["service_tier"] = tier
     echo["text"] = {**text, "format": text.get("format") or {"type": "text"}}
     echo["tools"] = [_echoed_tool(tool) for tool in body.get("tools") or ()]
     conversation = body.get("conversation")

@@ -42,7 +42,7 @@ def image_tokens(width: int, height: int, detail: str | None) -> int:
     return 85 + 170 * -(-width // 512) * -(-height // 512)
 
 
-def file_tokens(size: int) -> int:
+def file_tokens(size: int, _pages: int | None = None) -> int:
     """What a file of this many bytes costs."""
     return -(-size // 4)
 

@@ -8,9 +8,9 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pipeline.simulator import tokens
 from pipeline.simulator.payloads import payload
 from pipeline.simulator.problems import RequestError
+from pipeline.simulator.published import Rules
 
 __all__ = ["VideoFacts", "watch"]
 
@@ -27,9 +27,9 @@ class VideoFacts:
     seconds: float | None
     size: int
 
-    def tokens(self, _detail: str | None) -> int:
-        """What it costs."""
-        return tokens.video_tokens(self.seconds)
+    def tokens(self, _detail: str | None, rules: Rules) -> int:
+        """What it costs by the rules."""
+        return rules.video(self.seconds)
 
     def said(self, _name: str) -> str:
         """What is said of it."""

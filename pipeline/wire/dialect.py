@@ -31,6 +31,8 @@ class Dialect:
     """The vendor's own address, up to and including ``/v1``."""
     path: str
     """What follows the address; begins with a slash."""
+    input_tokens_path: str | None
+    """What follows the address of the requests where their input tokens are counted without an answer; None: nowhere."""
     key_env: str
     """Variable that holds the key for the vendor's own address.
 
@@ -137,7 +139,9 @@ def _fact(name: str, hint: object, value: object) -> object:
     if hint is int:
         positive = isinstance(value, int) and not isinstance(value, bool) and value > 0
         return _checked(name, positive, "a positive whole number", value)
-    if hint is str:
+    if str in (hint, *get_args(hint)):
+        if value is None and hint is not str:
+            return None
         is_path = isinstance(value, str) and re.fullmatch(r"/[^\s?#]*", value)
         return _checked(name, is_path, "a path that begins with a slash", value)
     optional = type(None) in get_args(hint)
@@ -178,6 +182,7 @@ _OPENAI = Dialect(
     name="openai",
     base_url="https://api.openai.com/v1",
     path="/responses",
+    input_tokens_path="/input_tokens",
     key_env="OPENAI_API_KEY",
     max_tokens_field="max_output_tokens",
     function_tool="flat",
@@ -213,6 +218,7 @@ _QINGBO = Dialect(
     name="qingbo",
     base_url="https://qingbo.dev/v1",
     path="/responses",
+    input_tokens_path=None,
     key_env="QINGBO_API_KEY",
     max_tokens_field="max_tokens",
     function_tool="nested",

@@ -98,6 +98,7 @@ def test_videos_are_taken_as_the_one_page_that_speaks_of_them_says() -> None:
 
 OVERRIDES = {
     "path": "/v2/responses",
+    "input_tokens_path": "/count",
     "max_tokens_field": "max_output_tokens",
     "function_tool": "flat",
     "mcp_tool": "mcp",
@@ -154,6 +155,7 @@ def test_overriding_nothing_changes_nothing() -> None:
         ({"parts": [1]}, "must be a list of texts"),
         ({"max_image_bytes": True}, "must be a positive whole number"),
         ({"max_image_bytes": -1}, "must be a positive whole number"),
+        ({"input_tokens_path": "count"}, "must be a path that begins with a slash"),
         ({"path": "@elsewhere.example"}, "must be a path that begins with a slash"),
         ({"base_url": "https://elsewhere.example"}, "set the provider's base_url"),
         ({"key_env": "OPENAI_API_KEY"}, "set the provider's api_key_env"),

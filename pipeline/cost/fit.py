@@ -1,0 +1,165 @@
+"""What a pilot says about the whole table: how far our input counts are off, how long answers are, and what everything will cost. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.cost.sampling import LEAST, Interval, quantile, slopes, whole_of
+
+WORDS = ("text", "tools", "schema")
+"""The kinds that are counted by a tokenizer, and whose error is one."""
+
+GROUPS: Mapping[str, tuple[str, ...]] = {"text": WORDS, "image": ("image",), "video": ("video",), "file": ("file",)}
+"""The kinds of input that each can be wrong in a way of its own."""
+
+_ALL = tuple(kind for kinds in GROUPS.values() for kind in kinds)
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+_APART = 30  # observations from which on kinds are told apart
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one request of a pilot used over all of its attempts, the failed ones too; None is what is not known.
+
+    ``expected`` is our count of its input tokens by kind, ``cost`` in picodollars.
+    """
+
+    expected: Mapping[str, float]
+    input_tokens: int | None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The table that a pilot stands for: how many different requests it makes, and our count of their input tokens by kind."""
+
+    requests: int
+    expected: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What a pilot of so many ``requests`` says. Intervals are of the ``whole`` table, the pilot included, and hold with 90 %.
+
+    ``input_ratio`` is what is billed for each input token that we count, ``by_kind`` the same for the kinds that the pilot tells apart.
+    ``output_quantiles`` are the output tokens of a request by share of the requests. ``cached_share`` and ``reasoning_share`` are parts of
+    the input and of the output. ``cost`` is in picodollars, and so is ``spent``, the part of it that the pilot's own requests have cost.
+    ``notes`` say what the pilot could not tell, which is None.
+    """
+
+    requests: int
+    whole: Whole
+    input_ratio: Interval | None
+    by_kind: Mapping[str, float]
+    output_quantiles: Mapping[float, float]
+    input_tokens: Interval | None
+    output_tokens: Interval | None
+    cost: Interval | None
+    spent: int | None
+    cached_share: float | None = None
+    reasoning_share: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+_Figure = Callable[[Observation], int | None]
+
+FIGURES: Mapping[str, _Figure] = {
+    "input": lambda each: each.input_tokens,
+    "output": lambda each: each.output_tokens,
+    "cost": lambda each: each.cost,
+}
+
+
+def fit(observations: Sequence[Observation], whole: Whole, *, figures: Collection[str] = FIGURES) -> Fit:
+    """Conclude from a pilot's requests, drawn at random, to the whole table. ``figures`` are those that were asked for at all."""
+    groups = _groups(observations)
+    billed = _total(observations, whole, groups, FIGURES["input"])
+    expected = sum(whole.expected.values())
+    lengths = [each.output_tokens for each in observations if each.output_tokens is not None]
+    costs = [each.cost for each in observations if each.cost is not None]
+    return Fit(
+        requests=len(observations),
+        whole=whole,
+        input_ratio=billed.times(1 / expected) if billed is not None and expected else None,
+        by_kind=_by_kind(observations, groups),
+        output_quantiles={share: quantile(lengths, share) for share in QUANTILES} if lengths else {},
+        input_tokens=billed,
+        output_tokens=_total(observations, whole, [_ALL], FIGURES["output"]),
+        cost=_total(observations, whole, groups, FIGURES["cost"]),
+        spent=sum(costs) if len(costs) == len(observations) else None,
+        cached_share=_share(observations, lambda each: (each.cached_tokens, each.input_tokens)),
+        reasoning_share=_share(observations, lambda each: (each.reasoning_tokens, each.output_tokens)),
+        notes=tuple(_notes(observations, whole, figures)),
+    )
+
+
+def _groups(observations: Sequence[Observation]) -> list[tuple[str, ...]]:
+    """The kinds that are corrected each by itself; those that too few requests show go with the one that most requests show."""
+    seen = {name: sum(1 for each in observations if _of(each.expected, kinds) > 0) for name, kinds in GROUPS.items()}
+    apart = [name for name, count in seen.items() if count >= LEAST]
+    if len(observations) < _APART or len(apart) < 2:
+        return [_ALL]
+    most = max(apart, key=lambda name: seen[name])
+    rare = [kind for name in GROUPS if name not in apart for kind in GROUPS[name]]
+    return [(*GROUPS[name], *rare) if name == most else GROUPS[name] for name in apart]
+
+
+def _of(expected: Mapping[str, float], kinds: Sequence[str]) -> float:
+    return sum(expected.get(kind, 0.0) for kind in kinds)
+
+
+def _sizes(observations: Sequence[Observation], groups: Sequence[tuple[str, ...]]) -> list[list[float]]:
+    return [[_of(each.expected, kinds) for kinds in groups] for each in observations]
+
+
+def _total(
+    observations: Sequence[Observation], whole: Whole, groups: Sequence[tuple[str, ...]], figure: _Figure
+) -> Interval | None:
+    known = [(each, value) for each in observations if (value := figure(each)) is not None]
+    sums = [_of(whole.expected, kinds) for kinds in groups]
+    sizes = _sizes([each for each, _ in known], groups)
+    return whole_of(sizes, [value for _, value in known], sums, whole.requests)
+
+
+def _by_kind(observations: Sequence[Observation], groups: Sequence[tuple[str, ...]]) -> dict[str, float]:
+    """What is billed for each token that we count, by kind; nothing where the pilot does not tell them apart."""
+    known = [(each, each.input_tokens) for each in observations if each.input_tokens]
+    if len(known) < LEAST or len(groups) < 2:
+        return {}
+    ratios = slopes(_sizes([each for each, _ in known], groups), [value for _, value in known])
+    seen = {kind for each, _ in known for kind, tokens in each.expected.items() if tokens > 0}
+    return {
+        kind: ratio for kinds, ratio in zip(groups, ratios, strict=True) if ratio > 0 for kind in kinds if kind in seen
+    }
+
+
+def _share(
+    observations: Sequence[Observation], of: Callable[[Observation], tuple[int | None, int | None]]
+) -> float | None:
+    """The part of a figure that another one is, over the observations that know both."""
+    known = [(part, whole) for part, whole in map(of, observations) if part is not None and whole is not None]
+    sum_of_whole = sum(whole for _, whole in known)
+    return sum(part for part, _ in known) / sum_of_whole if sum_of_whole else None
+
+
+def _notes(observations: Sequence[Observation], whole: Whole, figures: Collection[str]) -> list[str]:
+    notes = []
+    count = len(observations)
+    if count < min(LEAST, whole.requests):
+        notes.append(f"a pilot of {count} says too little for an interval; send at least {LEAST} requests, better 100")
+    for name in figures:
+        missing = sum(1 for each in observations if FIGURES[name](each) is None)
+        if missing:
+            notes.append(f"the {name} of {missing} of the {count} requests is not known; they are left out of it")
+    for name, kinds in GROUPS.items():
+        if _of(whole.expected, kinds) > 0 and not any(_of(each.expected, kinds) for each in observations):
+            notes.append(
+                f"the table has input of the kind {name}, and none of the requests has: what it costs is a guess"
+            )
+    return notes

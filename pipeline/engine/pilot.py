@@ -1,0 +1,215 @@
+"""Ask some rows to learn what all of them will cost: really answered and kept (``pilot``), or only counted by the provider (``exact``).
+
+The rows are drawn at random among all different requests of the table, by a digest of the job and of each request: the same job draws the
+same rows again, so that nothing is paid twice, and a longer table keeps most of them.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pipeline.checkpoint.observed import attempts_of
+from pipeline.client.counting import Counter
+from pipeline.client.http import StockHttp
+from pipeline.client.loader import Loader
+from pipeline.cost.fit import Fit, Observation, Whole, fit
+from pipeline.cost.prices import Book, Charge
+from pipeline.cost.weigh import Scales, with_extents
+from pipeline.engine.feed import everything, questions
+from pipeline.engine.ready import ready
+from pipeline.engine.session import run_job
+from pipeline.errors import MediaError, ProviderRefused, RowError, SpecError
+from pipeline.records import Request, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pipeline.checkpoint.observed import Spent
+    from pipeline.engine.check import Prepared
+    from pipeline.engine.live import Brake, Secrets
+    from pipeline.engine.session import Consent
+    from pipeline.events import Observer
+    from pipeline.spec.job import Job
+
+AT_ONCE = 8
+"""Requests whose tokens are counted at the same time, where the job does not set its own concurrency."""
+
+KINDS = ("text", "image", "video", "file", "tools", "schema")
+ZERO = Usage(0, 0, 0, 0, 0)
+
+
+def pilot(
+    job: Job,
+    count: int,
+    *,
+    consent: Consent,
+    environ: Mapping[str, str],
+    observe: Observer,
+    brake: Brake,
+    allow_code: bool = False,
+) -> Fit:
+    """Ask ``count`` requests of the job, drawn at random, and conclude from them to the whole table. A later run knows their answers.
+
+    They go the way of every run: ``consent`` is asked, budget and limits hold, and answers that the journal has are not asked again. No
+    table is written. Raises the ``RunError`` that kept the pilot from starting or made it stop.
+    """
+    draw = Draw(count)
+    run_job(
+        job,
+        retry=(),
+        consent=consent,
+        environ=environ,
+        observe=observe,
+        brake=brake,
+        allow_code=allow_code,
+        choose=draw.choose,
+    )
+    book = Book.of(job)
+    spent = attempts_of(job.run_path, [drawn.place for drawn in draw.drawn])
+    observations = [
+        _observed(drawn.expected, attempts, book) for drawn, attempts in zip(draw.drawn, spent, strict=True)
+    ]
+    return fit(observations, draw.whole)
+
+
+def exact(job: Job, count: int, *, environ: Mapping[str, str], allow_code: bool = False) -> Fit:
+    """Have the provider count the input of ``count`` requests, drawn at random, and conclude to the whole table. Nothing is answered.
+
+    What comes out and what it costs stays unknown. Raises ``SpecError`` where the provider's dialect has no place to count,
+    ``ProviderRefused`` where none could be counted, or ``DataError``.
+    """
+    with ready(job, environ, allow_code=allow_code) as (prepared, secrets):
+        path = prepared.endpoint.dialect.input_tokens_path
+        if path is None:
+            message = f"{prepared.endpoint.dialect.name} has no place where input tokens are counted without an answer"
+            hint = "use a pilot instead; if this server has one, name it in provider.overrides: {input_tokens_path: …}"
+            raise SpecError([job.problem("provider", message)], source=job.source, hint=hint)
+        draw = Draw(count)
+        draw.choose(prepared)
+        counts = anyio.run(partial(_counts, prepared, secrets, prepared.endpoint.url + path, draw.drawn))
+    observations = [Observation(drawn.expected, counted) for drawn, counted in zip(draw.drawn, counts, strict=True)]
+    return fit(observations, draw.whole, figures=("input",))
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A request that was drawn, and our count of its input tokens by kind."""
+
+    request: Request
+    expected: Mapping[str, float]
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its row and its sample."""
+        return self.request.row, self.request.sample
+
+
+class Draw:
+    """Draws requests at random in one pass over a table, and adds up what all of them are expected to take in.
+
+    Afterwards ``drawn`` holds them in the table's order, and ``whole`` the sums.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._seen: set[int] = set()
+        self._lowest: list[tuple[int, Drawn]] = []
+        self.drawn: list[Drawn] = []
+        self.whole = Whole(0, {})
+
+    def choose(self, prepared: Prepared) -> set[tuple[int, int]]:
+        """Draw, and return the rows and samples of what was drawn. Blocking. Raises ``DataError``."""
+        job, seed = prepared.job, prepared.digest().encode()
+        scales = Scales(job.media, prepared.endpoint.dialect)
+        apart = not job.dedupe or job.extra_body.get("conversation") is not None
+        expected: dict[str, float] = dict.fromkeys(KINDS, 0.0)
+        for batch in questions(prepared.source, prepared.builder, everything(job.samples)):
+            requests = [each.built for each in batch if isinstance(each.built, Request)]
+            new = {rank: _measured(request) for rank, request in self._new(requests, seed, apart=apart)}
+            for (rank, request), weight in zip(new.items(), scales.weigh(list(new.values())), strict=True):
+                kinds = {kind: getattr(weight, kind).mid for kind in KINDS}
+                for kind, tokens in kinds.items():
+                    expected[kind] += tokens
+                self._consider(rank, Drawn(request, kinds))
+        self.drawn = sorted((drawn for _, drawn in self._lowest), key=lambda drawn: drawn.place)
+        self.whole = Whole(len(self._seen), expected)
+        return {drawn.place for drawn in self.drawn}
+
+    def _new(self, requests: Iterable[Request], seed: bytes, *, apart: bool) -> Iterator[tuple[int, Request]]:
+        """Yield the requests that no row before has asked, each with its rank: of equal ones, the first stands for all."""
+        for request in requests:
+            alone = apart or request.body.get("conversation") is not None
+            row = request.row.to_bytes(8, "big") if alone else b""
+            rank = int.from_bytes(blake2b(request.fingerprint + row, key=seed, digest_size=8).digest(), "big")
+            if rank not in self._seen:
+                self._seen.add(rank)
+                yield rank, request
+
+    def _consider(self, rank: int, drawn: Drawn) -> None:
+        """Keep those with the lowest ranks."""
+        heapq.heappush(self._lowest, (-rank, drawn))
+        if len(self._lowest) > self._count:
+            heapq.heappop(self._lowest)
+
+
+def _measured(request: Request) -> Request:
+    try:
+        return with_extents(request)
+    except MediaError:  # the row will fail; what it would have shown is not known
+        return request
+
+
+def _observed(expected: Mapping[str, float], attempts: Sequence[Spent], book: Book) -> Observation:
+    """What a request used over all its attempts; those that left and came to nothing make it unknown."""
+    used = [ZERO if each.free else each.usage for each in attempts]
+    costs = [0 if each.free else book.cost(_charge(each)) for each in attempts]
+    return Observation(
+        expected=expected,
+        input_tokens=_sum(each.input_tokens for each in used),
+        output_tokens=_sum(each.output_tokens for each in used),
+        cached_tokens=_sum(each.cached_tokens for each in used),
+        reasoning_tokens=_sum(each.reasoning_tokens for each in used),
+        cost=_sum(costs),
+    )
+
+
+def _sum(figures: Iterable[int | None]) -> int | None:
+    known = list(figures)
+    return None if None in known else sum(figure for figure in known if figure is not None)
+
+
+def _charge(spent: Spent) -> Charge:
+    served = (spent.model, spent.service_tier)
+    return Charge(spent.asked_model, spent.asked_tier, *served, spent.usage, spent.searches, spent.sent_at)
+
+
+async def _counts(prepared: Prepared, secrets: Secrets, url: str, drawn: Sequence[Drawn]) -> list[int | None]:
+    """The provider's counts of these requests; None for those that it could not count. Raises ``ProviderRefused`` where it counted none."""
+    job, endpoint = prepared.job, prepared.endpoint
+    counts: list[int | None] = [None] * len(drawn)
+    errors: list[RowError] = []
+    waiting = iter(enumerate(drawn))
+    async with StockHttp(job.deadlines) as http, Loader(job.media, endpoint.dialect) as loader:
+        counter = Counter(url, http, endpoint, secrets.key, secrets.tokens, loader, job.extra_body, job.retry)
+
+        async def work() -> None:
+            for place, each in waiting:
+                if any(error.scope == "run" for error in errors):
+                    return
+                try:
+                    counts[place] = await counter.count(each.request)
+                except RowError as error:
+                    errors.append(error)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(min(job.limits.concurrency or AT_ONCE, AT_ONCE, len(drawn))):
+                group.start_soon(work)
+    if errors and counts.count(None) == len(counts):
+        raise ProviderRefused(f"no input tokens could be counted: {errors[0].message}", hint=errors[0].hint)
+    return counts
