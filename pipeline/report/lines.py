@@ -19,7 +19,7 @@ from pipeline.events import (
     Stuck,
     Writing,
 )
-from pipeline.report.money import expected_cost
+from pipeline.report.expected import expected_cost
 from pipeline.report.summary import closing
 from pipeline.report.tally import Tally
 from pipeline.report.text import awaiting, counted, duration, extent, figure, listed, percent, share, tally_of, visible

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from pipeline.events import Event, Notice, RunFinished, RunStarted
 from pipeline.records import Status
-from pipeline.report.money import expected_cost
+from pipeline.report.expected import expected_cost
 from pipeline.report.summary import closing
 from pipeline.report.tally import Tally
 from pipeline.report.text import awaiting, duration, extent, figure, listed, percent, share, tally_of, visible

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.events import Expected
 from pipeline.records import Media
-from pipeline.report.money import expected_cost
+from pipeline.report.expected import expected_cost
 from pipeline.report.text import columns as width_of
 from pipeline.report.text import counted, extent, figure, labelled, near, pretty, visible
 

@@ -13,7 +13,7 @@ from pipeline.errors import DataError
 from pipeline.events import Expected
 from pipeline.report.estimate import render_estimate, render_estimates
 from pipeline.report.estimate_table import SCHEMA, write_estimates
-from pipeline.report.expected import between, usd_text, expected_cost
+from pipeline.report.expected import between, expected_cost, usd_text
 
 
 def quote(model: str = "m", cost: Interval | None = Interval(1, 2, 3), **changes: object) -> Quote:  # noqa: B008 - frozen
