@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from pipeline import simulator
 from pipeline.checkpoint.columns import Columns
@@ -27,6 +27,8 @@ from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.cost.prices import Book
 from pipeline.engine.check import Prepared, prepare, replaces_input
 from pipeline.engine.details import detail_notes
+from pipeline.engine.estimate import Wanted
+from pipeline.engine.estimate import estimate as estimated
 from pipeline.engine.first import FIRST_ROWS, first_requests
 from pipeline.engine.leaving import downloads
 from pipeline.engine.live import Brake
@@ -40,13 +42,16 @@ from pipeline.errors import DataError, Problem, RowError, SpecError
 from pipeline.events import Event, RunFinished
 from pipeline.records import STATUS_FACTS, Status
 from pipeline.rows.source import open_source
+from pipeline.spec.comparison import Asked, Tier
 from pipeline.spec.job import Job
-from pipeline.spec.load import load_job
+from pipeline.spec.load import load_comparison, load_job
+from pipeline.spec.prompt import Detail
 from pipeline.wire.credentials import filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline.cost.estimate import Estimate
     from pipeline.events import Observer
     from pipeline.report.story import Comparison, Story
 
@@ -136,6 +141,48 @@ def preview(spec: str | Path, *, rows: int = 1, sets: Sequence[str] = (), allow_
         else:
             previews.append(Preview(row, endpoint.url, headers, _named(prepared.body(built)), None))
     return previews
+
+
+def estimate(
+    spec: str | Path,
+    *,
+    sets: Sequence[str] = (),
+    models: Sequence[str] = (),
+    details: Sequence[str] = (),
+    tiers: Sequence[str] = (),
+    by: str | None = None,
+    allow_code: bool = False,
+) -> list[Estimate]:
+    """Say what a job will cost, without sending anything: one estimate, or one for each job of an estimate's spec.
+
+    ``models``, image ``details`` and service ``tiers`` (``batch`` among them) are compared with each other, every one with every other, in
+    place of what the job has; ``by`` is an input column to split the figures by. They go before what an estimate's spec says, and ``sets``
+    change each of its jobs. Every row is rendered and the headers of its media are read, which for a million short rows takes minutes.
+    Raises ``SpecError``, ``DataError`` or ``RunDirectoryError``.
+    """
+    _check_choices(details, tiers)
+    comparison = load_comparison(Path(spec), os.environ)
+    asked = Asked(jobs=[str(spec)]) if comparison is None else comparison.estimate
+    wanted = Wanted(models or asked.models, details or asked.details, tiers or asked.tiers, by or asked.by)
+    today = datetime.now(UTC).date()
+    jobs = [Path(spec)] if comparison is None else comparison.jobs
+    every = [
+        prepare(_load(job, sets), allow_code=allow_code) for job in jobs
+    ]  # all mistakes before the first long pass
+    return [estimated(prepared, wanted, today) for prepared in every]
+
+
+def _check_choices(details: Sequence[str], tiers: Sequence[str]) -> None:
+    """Refuse details and tiers that there are not. Raises ``SpecError``."""
+    known = {"--details": (details, get_args(Detail)), "--tiers": (tiers, get_args(Tier))}
+    problems = [
+        Problem(option, f"{value!r} is none of {', '.join(choices)}")
+        for option, (values, choices) in known.items()
+        for value in values
+        if value not in choices
+    ]
+    if problems:
+        raise SpecError(problems, source="command line")
 
 
 def run(

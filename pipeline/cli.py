@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipeline.cost.estimate import Estimate
     from pipeline.engine.session import Offer
     from pipeline.report.progress import Kind
 
@@ -123,6 +126,71 @@ def preview(spec: Path, sets: tuple[str, ...], rows: int, *, allow_code: bool, a
             click.echo(render_preview(shown.row, shown.url, shown.headers, shown.body, shown.error))
 
 
+@cli.command()
+@_SPEC
+@_SETS
+@_ALLOW_CODE
+@click.option("--models", default="", metavar="MODEL[,MODEL]", help="Price it for these models, side by side.")
+@click.option("--details", default="", metavar="DETAIL[,DETAIL]", help="And for these image details: low, high …")
+@click.option("--tiers", default="", metavar="TIER[,TIER]", help="And in these service tiers: default, batch, flex …")
+@click.option("--by", metavar="COLUMN", help="Split the figures by the values of an input column.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per job.")
+@click.option(
+    "-o", "--output", "target", type=click.Path(path_type=Path), help="Write it all to a .parquet or .html file, too."
+)
+def estimate(  # noqa: PLR0913 - one parameter per option
+    spec: Path,
+    sets: tuple[str, ...],
+    models: str,
+    details: str,
+    tiers: str,
+    by: str | None,
+    target: Path | None,
+    *,
+    allow_code: bool,
+    as_json: bool,
+) -> None:
+    """Say what SPEC will cost, before a cent is spent; nothing is sent. SPEC may be one that lists several jobs under `estimate`."""
+    from dataclasses import asdict
+
+    from pipeline import api
+    from pipeline.report.estimate import render_estimates
+
+    write = _estimate_writer(target)
+    estimates = api.estimate(
+        spec,
+        sets=sets,
+        models=_words(models),
+        details=_words(details),
+        tiers=_words(tiers),
+        by=by,
+        allow_code=allow_code,
+    )
+    for each in estimates if as_json else ():
+        _echo_json(asdict(each))
+    if not as_json:
+        click.echo(render_estimates(estimates))
+    if target is not None:
+        write(estimates, target)
+        click.echo(f"Wrote {target}", err=as_json)
+
+
+def _estimate_writer(target: Path | None) -> Callable[[Sequence[Estimate], Path], None]:
+    """Return what writes estimates to such a file; a wrong name is found out before the work."""
+    from pipeline.errors import Problem, SpecError
+    from pipeline.report.estimate_table import write_estimates
+
+    writers = {".parquet": write_estimates}
+    ending = ".parquet" if target is None else target.suffix
+    if ending not in writers:
+        raise SpecError([Problem("-o", f"{target} ends in none of {', '.join(writers)}")], source="command line")
+    return writers[ending]
+
+
+def _words(listed: str) -> list[str]:
+    return [word.strip() for word in listed.split(",") if word.strip()]
+
+
 @cli.command(epilog=EXIT_CODES)
 @_SPEC
 @_SETS
@@ -146,7 +214,7 @@ def run(
 
     stdout = sys.stdout
     kind: Kind = "json" if as_json else "quiet" if quiet else "panel" if stdout.isatty() else "lines"
-    statuses = [status.strip() for status in retry.split(",") if status.strip()]
+    statuses = _words(retry)
     confirm = partial(_confirm, shown=stdout) if sys.stdin.isatty() and not as_json else None
     allowed = ["--allow-code"] if allow_code else []
     again = shlex.join(["pipeline", "run", str(spec), *(word for each in sets for word in ("--set", each)), *allowed])
@@ -183,6 +251,7 @@ def _confirm(offer: Offer, *, shown: TextIO) -> bool:
                 wanted=offer.wanted,
                 secrets=offer.secrets,
                 simulated=offer.simulated,
+                expected=offer.expected,
             )
         )
         return click.confirm("Send?", default=False)

@@ -14,10 +14,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """What a run is expected to cost, in USD, and what that rests on; None where it is not known, and ``note`` says why."""
+
+    low: float | None
+    high: float | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """Sending begins. ``rows`` is the number of rows of the job, None while it is not known; ``known`` of them are finished already.
 
     Where each row is asked for several ``samples``, ``known`` counts single answers. A retry asks for ``wanted`` of them.
+    ``expected`` is None where nothing is paid.
     """
 
     name: str
@@ -29,6 +39,7 @@ class RunStarted:
     simulated: bool
     samples: int = 1
     wanted: int | None = None
+    expected: Expected | None = None
 
     @property
     def answers(self) -> int | None:

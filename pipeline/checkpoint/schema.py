@@ -1,7 +1,7 @@
 """The journal's tables, and what each is for. One file, one format version, which every reader checks.
 
 ``plans``     one line for each state of job and input that was run; rows belong to the newest. ``samples`` is how often each row is asked.
-``sessions``  one line for each time a process worked on the run.
+``sessions``  one line for each time a process worked on the run; ``estimate`` is what it expected to spend, as JSON, in picodollars.
 ``requests``  one line for each distinct question: its fingerprint, its standing answer, and what it has cost over all attempts.
 ``rows``      which question each input row asks, or why it asks none; with k samples a row asks k, and one that asks none has one line.
 ``attempts``  one line for each request that left, written before it leaves. ``state`` is ``sent`` until its outcome is known: ``answered``,
@@ -26,7 +26,7 @@ CREATE TABLE plans(
 );
 CREATE TABLE sessions(
   id INTEGER PRIMARY KEY, plan INTEGER NOT NULL, job TEXT NOT NULL, folder TEXT NOT NULL, started_at REAL NOT NULL, ended_at REAL,
-  exit_code INTEGER, pid INTEGER NOT NULL, version TEXT NOT NULL
+  exit_code INTEGER, pid INTEGER NOT NULL, version TEXT NOT NULL, estimate TEXT
 );
 CREATE TABLE requests(
   id INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL UNIQUE, status TEXT NOT NULL DEFAULT 'pending', again INTEGER NOT NULL DEFAULT 1,
@@ -181,6 +181,13 @@ FACTS = (
 )
 _FACTS = ", ".join(f"t.{name}" for name in FACTS)
 _COST, _COST_NOTE = f"cost({_FACTS})", f"cost_note({_FACTS})"
+
+# What the calls of a job came to, by model: the same job over all states of its input.
+OBSERVED = """
+SELECT asked_model, COUNT(*), AVG(output_tokens), AVG(1.0 * output_tokens * output_tokens), AVG(latency_s) FROM attempts
+WHERE state IN ('answered', 'round') AND output_tokens IS NOT NULL AND session IN (
+  SELECT s.id FROM sessions AS s JOIN plans AS p ON p.id = s.plan WHERE p.job_digest = ?) GROUP BY asked_model
+"""
 
 # What a row's result is made of, in the order of `RESULTS`.
 RESULT = (

@@ -34,6 +34,7 @@ class Start:
 
     ``job_digest`` is None for a retry, which goes on with the newest plan whatever the job says now, but for ``samples``, the answers per
     row. ``names_files`` says that its rows were seen to name files, ``simulated`` that the embedded simulator answers.
+    ``estimate`` is what the session is expected to spend, as JSON; None where nothing was estimated.
     """
 
     job: str
@@ -45,6 +46,7 @@ class Start:
     simulated: bool
     version: str
     samples: int = 1
+    estimate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +205,8 @@ def add_plan(connection: sqlite3.Connection, start: Start, plan: Plan) -> None:
 
 def add_session(connection: sqlite3.Connection, start: Start, plan: Plan) -> int:
     """Record that this process works on the plan, and return the session's number."""
-    query = "INSERT INTO sessions(plan, job, folder, started_at, pid, version) VALUES (?, ?, ?, ?, ?, ?)"
-    values = (plan.id, start.job, start.folder, time.time(), os.getpid(), start.version)
+    query = "INSERT INTO sessions(plan, job, folder, started_at, pid, version, estimate) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    values = (plan.id, start.job, start.folder, time.time(), os.getpid(), start.version, start.estimate)
     return connection.execute(query, values).lastrowid or 0
 
 

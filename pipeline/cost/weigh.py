@@ -97,12 +97,22 @@ class Scales:
 
         Media whose ``extent`` is not set are of unknown size.
         """
+        return self.compare(requests, [(model, detail)])[0]
+
+    def compare(
+        self, requests: Sequence[Request], variants: Sequence[tuple[str | None, str | None]]
+    ) -> list[list[Weight]]:
+        """Return what ``weigh`` returns, for each model and detail that take the place of the requests' own; texts are counted once."""
         held = [contents_of({**request.body, **self._extra_body}) for request in requests]
         self._count_shared(held)
         own = iter(count_tokens([text for each in held for text in each.texts]))
+        texts = [sum(next(own) for _ in each.texts) for each in held]
         return [
-            self._weight(each, sum(next(own) for _ in each.texts), model or request.model, detail)
-            for request, each in zip(requests, held, strict=True)
+            [
+                self._weight(each, text, model or request.model, detail)
+                for request, each, text in zip(requests, held, texts, strict=True)
+            ]
+            for model, detail in variants
         ]
 
     def _count_shared(self, held: Iterable[Contents]) -> None:

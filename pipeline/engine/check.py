@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from hashlib import blake2b
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ import orjson
 
 from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.gallery import folder_of
+from pipeline.checkpoint.store import Start
 from pipeline.engine import leaving
 from pipeline.engine.first import check_first
 from pipeline.errors import DataError, Problem, SpecError
@@ -75,6 +77,25 @@ class Prepared:
             self.toolset.tools,
         ]
         return blake2b(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+
+    def start(self, *, retry: bool = False) -> Start:
+        """Return what a session of this job begins with; a retry goes on with the newest plan whatever the job says now."""
+        return Start(
+            job=self.job.model_dump_json(),
+            folder=str(self.job.place(".").resolve()),
+            job_digest=None if retry else self.digest(),
+            input_signature=self.source.signature(),
+            rows=self.rows,
+            names_files=self.builder.names_files,
+            simulated=self.job.provider.simulated,
+            version=version("responses-pipeline"),
+            samples=self.job.samples,
+        )
+
+    @property
+    def dedupe(self) -> bool:
+        """Whether rows that ask the same share an answer."""
+        return self.job.dedupe and self.job.extra_body.get("conversation") is None
 
 
 def prepare(job: Job, base_url: str | None = None, *, allow_code: bool = False) -> Prepared:

@@ -84,12 +84,12 @@ def questions(source: Source, builder: RequestBuilder, selection: Selection) -> 
             question
             for number, row in zip(numbers, cells(batch.table), strict=True)
             if (samples := wanted(number))
-            for question in _questions(Row(number, row), samples, builder)
+            for question in questions_of(Row(number, row), samples, builder)
         ]
 
 
-def _questions(row: Row, samples: Sequence[int], builder: RequestBuilder) -> list[Question]:
-    """The questions of some samples of a row, which is rendered once."""
+def questions_of(row: Row, samples: Sequence[int], builder: RequestBuilder) -> list[Question]:
+    """Return the questions of some samples of a row, which is rendered once."""
     try:
         request = builder.build(row)
     except RowError as error:

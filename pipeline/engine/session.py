@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -20,17 +20,18 @@ from pipeline.checkpoint.journal import Journal
 from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import held, journal_path
 from pipeline.checkpoint.schema import PILOT
-from pipeline.checkpoint.store import Start, end_session
+from pipeline.checkpoint.store import end_session
 from pipeline.checkpoint.table import write_table
 from pipeline.cost.prices import Book
 from pipeline.engine.check import Prepared
 from pipeline.engine.feed import all_but, everything, only, questions
+from pipeline.engine.forecast import look_ahead
 from pipeline.engine.hearing import counting, heard_once
 from pipeline.engine.leaving import downloads
 from pipeline.engine.live import Secrets, ask_all, interrupted
 from pipeline.engine.ready import ready
 from pipeline.errors import Interrupted, Problem, RunError, SpecError
-from pipeline.events import Calls, Notice, RunFinished, RunStarted
+from pipeline.events import Calls, Expected, Notice, RunFinished, RunStarted
 from pipeline.records import STATUS_FACTS, Request, Status
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Offer:
 
     ``rows`` is the number of rows of the job, None where it is not known without reading them. Each asks for ``samples`` answers, but in a
     retry only ``wanted`` ones are asked in all; ``known`` of the answers need no asking. ``secrets`` says by name what goes to whom.
+    ``expected`` is the cost, None where nothing is paid.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Offer:
     wanted: int | None = None
     secrets: tuple[str, ...] = ()
     simulated: bool = False
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,10 @@ class _Left:
     rows: int | None
     known: int | None
     wanted: int | None = None
+
+    def answers(self, samples: int) -> int | None:
+        """Return how many answers these rows may lack, each asking for so many."""
+        return self.wanted if self.wanted is not None or self.rows is None else self.rows * samples - (self.known or 0)
 
 
 Choose = Callable[[Prepared], set[tuple[int, int]]]
@@ -131,10 +138,11 @@ class _Session:
         self._functions: dict[str | None, Calls] = {}
         self._observe = counting(observe, self._functions)
         self._started = time.monotonic()
+        self._expected: Expected | None = None
         self._journal: Journal | None = Journal(
             journal_path(self._job.run_path),
             label=self._job.provider.label,
-            dedupe=self._job.dedupe and self._job.extra_body.get("conversation") is None,
+            dedupe=prepared.dedupe,
         )
 
     def close(self) -> None:
@@ -146,20 +154,14 @@ class _Session:
     def begin(self, retry: Collection[Status], consent: Consent) -> Selection:
         """Return the rows that are left to ask, once ``consent`` is given; only then is anything written into the journal."""
         journal, job, prepared = self._open(), self._job, self._prepared
-        start = Start(
-            job=job.model_dump_json(),
-            folder=str(job.place(".").resolve()),
-            job_digest=None if retry else prepared.digest(),
-            input_signature=prepared.source.signature(),
-            rows=prepared.rows,
-            names_files=prepared.builder.names_files,
-            simulated=job.provider.simulated,
-            version=version("responses-pipeline"),
-            samples=job.samples,
-        )
+        start = prepared.start(retry=bool(retry))
         plan = journal.look(start)
         _keep_apart(plan, job, retry=bool(retry))
         left = self._left(plan, retry)
+        if not job.provider.simulated:
+            ahead = look_ahead(prepared, left.selection, left.answers(job.samples), journal.knows)
+            self._expected = ahead.expected()
+            start = replace(start, estimate=ahead.record())
         if not job.provider.simulated or downloads(job):
             consent(lambda: self._offer(left, self._count_known() if left.known is None else left.known))
         journal.begin(start, plan, ambiguous=job.retry.ambiguous)
@@ -208,6 +210,7 @@ class _Session:
             wanted=left.wanted,
             secrets=self._prepared.secrets,
             simulated=job.provider.simulated,
+            expected=self._expected,
         )
 
     def _announce(self, plan: Plan, left: _Left) -> None:
@@ -222,6 +225,7 @@ class _Session:
             simulated=job.provider.simulated,
             samples=job.samples,
             wanted=left.wanted,
+            expected=self._expected,
         )
         self._observe(started)
         for note in self._prepared.notes:

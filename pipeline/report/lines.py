@@ -19,6 +19,7 @@ from pipeline.events import (
     Stuck,
     Writing,
 )
+from pipeline.report.expected import expected_cost
 from pipeline.report.summary import closing
 from pipeline.report.tally import Tally
 from pipeline.report.text import awaiting, counted, duration, extent, figure, listed, percent, share, tally_of, visible
@@ -122,6 +123,8 @@ def _opening(run: RunStarted) -> Iterator[str]:
     yield f"{visible(run.name, 100)}: {visible(run.model, 60)} at {visible(run.provider, 60)}, {rows}{known}"
     if run.simulated:
         yield "simulated answers: nothing is paid"
+    if run.expected is not None:
+        yield f"expected to cost: {expected_cost(run.expected)}"
 
 
 def _urging(event: Stopping) -> str:

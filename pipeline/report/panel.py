@@ -22,6 +22,7 @@ from rich.text import Text
 
 from pipeline.events import Event, Notice, RunFinished, RunStarted
 from pipeline.records import Status
+from pipeline.report.expected import expected_cost
 from pipeline.report.summary import closing
 from pipeline.report.tally import Tally
 from pipeline.report.text import awaiting, duration, extent, figure, listed, percent, share, tally_of, visible
@@ -77,6 +78,8 @@ class Panel:
         if isinstance(event, Notice):
             self._console.print(Text.assemble(("note  ", _ODD), visible(event.message)))
         elif isinstance(event, RunStarted):
+            if event.expected is not None:
+                self._console.print(Text.assemble(("expected to cost  ", _QUIET), expected_cost(event.expected)))
             self._live.start(refresh=True)
         elif isinstance(event, RunFinished):
             self._close(event)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pipeline.events import Expected
 from pipeline.records import Media
+from pipeline.report.expected import expected_cost
 from pipeline.report.text import columns as width_of
 from pipeline.report.text import counted, extent, figure, labelled, near, pretty, visible
 
@@ -83,12 +85,14 @@ def render_offer(  # noqa: PLR0913 - one value per line of the screen
     wanted: int | None = None,
     secrets: Sequence[str] = (),
     simulated: bool = False,
+    expected: Expected | None = None,
 ) -> str:
     """Return what a run is about to send, for a person to agree to.
 
     Each of the job's ``rows`` asks for ``samples`` answers; ``known`` of these are there already; None is shown as unknown. A retry asks
     for ``wanted`` of them. ``limits`` are the job's, by their names in the spec; those that are None are left to what the provider allows.
     ``secrets`` say, by name, which keys and tokens are sent to whom. What is ``simulated`` costs nothing, and is asked for its downloads.
+    ``expected`` is the cost of what is to be sent, None where nothing is paid.
     """
     risk = "It downloads from addresses that the spec writes" if simulated else "This may cost money"
     lines = [
@@ -100,6 +104,8 @@ def render_offer(  # noqa: PLR0913 - one value per line of the screen
         labelled("known", f"{figure(known)}, not asked again" if known != 0 else "none"),
         labelled("to send", _to_send(rows * samples if wanted is None and rows is not None else wanted, known)),
     ]
+    if expected is not None:
+        lines.append(labelled("cost", expected_cost(expected)))
     set_limits = {limit: value for limit, value in (limits or {}).items() if value is not None}
     if set_limits:
         lines.append(labelled("limits", ", ".join(f"{limit} {value:,.10g}" for limit, value in set_limits.items())))

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from pipeline.spec.fields import FieldsError
 from pipeline.spec.group import PATTERNS, Settings
+from pipeline.spec.job import Job
 from pipeline.spec.paths import Path, dotted
 from pipeline.spec.problems import Report
 from pipeline.spec.request import ParameterErrors
@@ -49,6 +50,7 @@ _WORDS: Mapping[str, str] = {
     "decimal_max_digits": "must have {max_digits} or fewer digits",
     "string_too_short": "must have {min_length} or more characters",
     "string_too_long": "must have {max_length} or fewer characters",
+    "too_short": "must have {min_length} or more items",
     "value_error": "{error}",
 }
 _A_SLIP = 0.85  # a letter or two of a name
@@ -56,9 +58,13 @@ _SHOWN_AT_ITS_VALUE = {*_WRONG_TYPES, *_WORDS, "literal_error", "string_pattern_
 
 
 class Explainer:
-    """Adds mistakes to a report, each once and at its own place, except where a value already has one (``spoiled``)."""
+    """Adds mistakes to a report, each once and at its own place, except where a value already has one (``spoiled``).
 
-    def __init__(self, root: Entries, spoiled: Set[Path], report: Report) -> None:
+    ``spec`` is the model that the values were to fit.
+    """
+
+    def __init__(self, root: Entries, spoiled: Set[Path], report: Report, spec: type[Settings] = Job) -> None:
+        self._spec = spec
         self._root = root
         self._report = report
         self._spoiled = spoiled
@@ -76,7 +82,7 @@ class Explainer:
                 return
             if details["type"] in _WRONG_TYPES and path in further_up:
                 continue  # one type that the value could have had; it has another one, with a mistake further down
-            for complaint in _complaints(path, details, kinds_at[path]):
+            for complaint in _complaints(path, details, kinds_at[path], self._spec):
                 self._add(complaint, details["type"])
 
     def complaints(self, complaints: Iterable[Complaint]) -> None:
@@ -116,11 +122,13 @@ def _has(value: object, key: str | int) -> bool:
     return isinstance(value, Mapping) and key in value
 
 
-def _complaints(path: Path, details: ErrorDetails, kinds: Sequence[str]) -> Iterator[Complaint]:
+def _complaints(path: Path, details: ErrorDetails, kinds: Sequence[str], spec: type[Settings]) -> Iterator[Complaint]:
     """Yield the complaints behind a finding; ``kinds`` are those of all findings about the same value."""
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if isinstance(cause := context.get("error"), ParameterErrors | FieldsError):
         yield from (Complaint((*path, *each.path), each.message, each.suggestion) for each in cause.complaints)
+    elif kind == "extra_forbidden":
+        yield Complaint(path, "is not a setting here", _meant(path, value, spec))
     elif kind in _FINDERS:
         yield _FINDERS[kind](path, value, context)
     elif value is None and kind != "missing":
@@ -147,29 +155,24 @@ def _pattern(path: Path, value: object, context: Mapping[str, Any]) -> Complaint
     return Complaint(path, f"{PATTERNS[context['pattern']]}, not {shown(value)}")
 
 
-def _unknown(path: Path, value: object, _context: Mapping[str, Any]) -> Complaint:
-    return Complaint(path, "is not a setting here", _meant(path, value))
-
-
 _FINDERS: Mapping[str, Callable[[Path, object, Mapping[str, Any]], Complaint]] = {
     "literal_error": _choice,
     "string_pattern_mismatch": _pattern,
-    "extra_forbidden": _unknown,
 }
 
 
-def _meant(path: Path, value: object) -> str | None:
+def _meant(path: Path, value: object, spec: type[Settings]) -> str | None:
     """Return what an unknown key was meant to be: a neighbour but for a letter, a setting elsewhere, or a parameter of the request."""
     name = str(path[-1])
-    group = settings_at(path[:-1])
+    group = settings_at(path[:-1], spec)
     if group is not None and (slip := _slip(name, value, group)) is not None:
         return slip
-    elsewhere = [dotted(other) for other in paths() if other[-1] == name and ANY not in other]
+    elsewhere = [dotted(other) for other in paths(spec) if other[-1] == name and ANY not in other]
     if len(elsewhere) == 1:
         return elsewhere[0]
     if group is not None and (near := closest(name, group.model_fields)) is not None:
         return near
-    return f"request.{name}" if not check_parameters({name: value}) else None
+    return f"request.{name}" if "request" in spec.model_fields and not check_parameters({name: value}) else None
 
 
 def _slip(name: str, value: object, group: type[Settings]) -> str | None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import Problem
 from pipeline.spec import overrides
+from pipeline.spec.comparison import COMPARES, Comparison
 from pipeline.spec.evaluate import borrowings, evaluate
 from pipeline.spec.explain import Explainer
 from pipeline.spec.job import Job
@@ -33,20 +34,46 @@ def load_job(path: Path, sets: Sequence[str] = (), environ: Mapping[str, str] = 
 
     Relative paths of the job count from the spec's folder. Raises ``SpecError`` with every mistake.
     """
+    text, folder = _text(path), path.absolute().parent
+    return load_text(text, format=_format(path), source=str(path), folder=folder, sets=sets, environ=environ)
+
+
+def load_comparison(path: Path, environ: Mapping[str, str] = _NO_ENVIRONMENT) -> Comparison | None:
+    """Read the spec of an estimate at ``path``; None where it is a job's. Raises ``SpecError`` with every mistake."""
+    text = _text(path)
+    report = Report(text, str(path))
+    root = read(text, _format(path), report)
+    root.nodes.pop("$schema", None)
+    if COMPARES not in root.nodes:
+        return None
+    values, spoiled = evaluate(root, environ, report)
+    try:
+        comparison = Comparison.model_validate(values)
+    except ValidationError as error:
+        Explainer(root, spoiled, report, Comparison).findings(error, values)
+        raise report.error() from None
+    if report.problems:
+        raise report.error()
+    return comparison.located(path.absolute().parent)
+
+
+def _format(path: Path) -> Format:
+    return FORMATS.get(path.suffix.lower(), "yaml")
+
+
+def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
         raise Report("", str(path)).fatal(f"cannot be read: {error.strerror or error}") from error
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise Report("", str(path)).fatal(
             f"is not UTF-8 text: byte {content[error.start]:#04x} in line {line}"
         ) from error
-    format_ = FORMATS.get(path.suffix.lower(), "yaml")
-    return load_text(text, format=format_, source=str(path), folder=path.absolute().parent, sets=sets, environ=environ)
 
 
 def load_text(
@@ -62,6 +89,9 @@ def load_text(
     report = Report(text, source)
     root = read(text, format, report)
     root.nodes.pop("$schema", None)  # an editor's hint, which JSON can't put into a comment
+    if COMPARES in root.nodes and "prompt" not in root.nodes:
+        message = "is the spec of an estimate, which only `pipeline estimate` reads; here a job is wanted"
+        raise report.fatal(message, root.keys[COMPARES], (COMPARES,))
     for option in sets:
         overrides.apply(root, option, report)
     values, spoiled = evaluate(root, environ, report)

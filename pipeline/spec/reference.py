@@ -1,19 +1,21 @@
 """What can stand in a job spec, for editors (JSON Schema) and for readers (a table), both generated from the job's model.
 
-``python -m pipeline.spec.reference > jobs/job.schema.json`` refreshes the schema file.
+``python -m pipeline.spec.reference > jobs/job.schema.json`` refreshes the schema file; with the argument ``estimate`` it writes that of an
+estimate's spec, ``jobs/estimate.schema.json``.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from pipeline.spec.comparison import Comparison
 from pipeline.spec.fields import Fields
 from pipeline.spec.group import Settings
 from pipeline.spec.job import Job
@@ -33,16 +35,21 @@ _TYPES: dict[object, str] = {
 }
 
 
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of a job spec. Short forms are allowed wherever the job's model takes them."""
-    generated = Job.model_json_schema()
+SPECS: Mapping[str, type[Settings]] = {"job": Job, "estimate": Comparison}
+"""The kinds of spec that there are."""
+
+
+def schema(kind: str = "job") -> dict[str, Any]:
+    """Return the JSON Schema of a kind of spec. Short forms are allowed wherever its model takes them."""
+    spec = SPECS[kind]
+    generated = spec.model_json_schema()
     definitions = {name: _titleless(node) for name, node in generated.pop("$defs").items()}
-    for group in _groups():
+    for group in _groups(spec):
         if group.shorthand is not None:
             definitions[group.__name__] = _with_short_form(definitions[group.__name__], group.shorthand)
-    job = _titleless(generated)
-    job["properties"] = {"$schema": {"type": "string"}, **job["properties"]}
-    return {"$schema": DIALECT, "title": "Job spec", **job, "$defs": definitions}
+    whole = _titleless(generated)
+    whole["properties"] = {"$schema": {"type": "string"}, **whole["properties"]}
+    return {"$schema": DIALECT, "title": f"{kind.capitalize()} spec", **whole, "$defs": definitions}
 
 
 def reference() -> list[tuple[str, str, str, str]]:
@@ -90,8 +97,8 @@ def _default(field: FieldInfo) -> str:
     return "" if default is None or default in ({}, [], "") or isinstance(default, Settings) else json.dumps(default)
 
 
-def _groups() -> set[type[Settings]]:
-    return {group for path in paths() if (group := settings_at(path)) is not None}
+def _groups(spec: type[Settings]) -> set[type[Settings]]:
+    return {group for path in paths(spec) if (group := settings_at(path, spec)) is not None}
 
 
 def _with_short_form(definition: dict[str, Any], shorthand: str) -> dict[str, Any]:
@@ -115,8 +122,8 @@ def _titleless(node: Any) -> Any:
 
 
 def main() -> None:
-    """Write the JSON Schema to standard output."""
-    sys.stdout.write(json.dumps(schema(), indent=2, ensure_ascii=False) + "\n")
+    """Write the JSON Schema of the kind of spec that the first argument names, or of a job's, to standard output."""
+    sys.stdout.write(json.dumps(schema(*sys.argv[1:2]), indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

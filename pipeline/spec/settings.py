@@ -14,9 +14,9 @@ ANY = "*"
 """Any key of a map."""
 
 
-def settings_at(path: Path) -> type[Settings] | None:
+def settings_at(path: Path, spec: type[Settings] = Job) -> type[Settings] | None:
     """Return the group of settings that stands at a path of the spec, or None where none does."""
-    found: Any = Job
+    found: Any = spec
     for key in path:
         found = _below(found, key)
     return next((option for option in options(found) if is_group(option)), None)

@@ -17,6 +17,7 @@ from pipeline.simulator import load_script
 from pipeline.spec.load import load_text
 
 ROOT = reference.ROOT
+JOBS = sorted(set((ROOT / "jobs").glob("*.yaml")) - {ROOT / "jobs" / "estimate.yaml"})
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 _BLOCK = re.compile(r"(?:<!-- (?P<mark>[\w ]+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)```", re.DOTALL)
 BLOCKS = [(found["language"], found["text"], found["mark"]) for found in _BLOCK.finditer(README)]
@@ -104,7 +105,7 @@ def test_a_yaml_snippet_is_a_spec_or_a_script(text: str, tmp_path: Path) -> None
     assert load_script(file)["faults"]
 
 
-@pytest.mark.parametrize("job", sorted((ROOT / "jobs").glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("job", JOBS, ids=lambda path: path.name)
 def test_a_sample_job_runs_offline(job: Path, workplace: Path) -> None:
     """Every job in jobs/ is ready to run as it stands, without a key."""
     allowed = "--allow-code" if "tools:" in job.read_text(encoding="utf-8") else ""
@@ -112,7 +113,14 @@ def test_a_sample_job_runs_offline(job: Path, workplace: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("job", sorted((ROOT / "jobs").glob("*.yaml")), ids=lambda path: path.name)
+def test_the_sample_estimate_is_made_offline(workplace: Path) -> None:
+    """It prices two tables for five models as it stands, without a key."""
+    done = pipeline("estimate jobs/estimate.yaml", workplace)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("Nothing was sent.\n")
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda path: path.name)
 def test_a_sample_job_names_the_schema(job: Path) -> None:
     """Editors find the JSON Schema through the first line of each sample."""
     assert job.read_text(encoding="utf-8").startswith("# yaml-language-server: $schema=job.schema.json\n")

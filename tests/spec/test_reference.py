@@ -11,17 +11,18 @@ import pytest
 import yaml
 
 from pipeline.spec.job import Job
-from pipeline.spec.reference import reference, schema
+from pipeline.spec.reference import SPECS, reference, schema
 from pipeline.spec.settings import paths
 
 ROOT = Path(__file__).parents[2]
 SMALL: dict[str, Any] = {"provider": "simulator", "model": "m", "input": "a.csv", "prompt": "hi", "output": "o.parquet"}
 
 
-def test_the_schema_file_is_fresh() -> None:
-    """`python -m pipeline.spec.reference > jobs/job.schema.json` refreshes it."""
-    stored = json.loads((ROOT / "jobs" / "job.schema.json").read_text(encoding="utf-8"))
-    assert stored == schema(), "stale; run: python -m pipeline.spec.reference > jobs/job.schema.json"
+@pytest.mark.parametrize("kind", list(SPECS))
+def test_the_schema_file_is_fresh(kind: str) -> None:
+    """`python -m pipeline.spec.reference > jobs/job.schema.json` refreshes it, with `estimate` the other."""
+    stored = json.loads((ROOT / "jobs" / f"{kind}.schema.json").read_text(encoding="utf-8"))
+    assert stored == schema(kind), f"stale; run: python -m pipeline.spec.reference {kind} > jobs/{kind}.schema.json"
 
 
 @pytest.mark.parametrize(
@@ -53,13 +54,14 @@ def test_mistakes_do_not_fit_the_schema(change: dict[str, Any]) -> None:
 
 
 def test_the_sample_jobs_fit_the_schema() -> None:
-    """Every spec in `jobs/` names the schema and fits it."""
+    """Every spec in `jobs/` names the schema of its kind and fits it."""
     specs = sorted((ROOT / "jobs").glob("*.yaml"))
     assert specs
     for path in specs:
         text = path.read_text(encoding="utf-8")
-        assert text.startswith("# yaml-language-server: $schema=job.schema.json\n")
-        jsonschema_rs.validate(schema(), yaml.safe_load(text))
+        kind = "estimate" if path.name == "estimate.yaml" else "job"
+        assert text.startswith(f"# yaml-language-server: $schema={kind}.schema.json\n")
+        jsonschema_rs.validate(schema(kind), yaml.safe_load(text))
 
 
 def test_every_setting_is_in_the_reference_with_its_meaning() -> None:

@@ -1,0 +1,137 @@
+"""What a job is expected to cost, as plain values: made by ``pipeline.engine.estimate``, shown by screens, files and pages.
+
+Tokens and money are intervals: ``low`` and ``high`` bound what is likely, ``mid`` is the best single guess. Money is in USD, as the nearest
+float of an exact sum. None is what nobody knows, never 0. Texts may come from strangers: whoever draws them escapes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+KINDS = ("text", "image", "video", "file", "tools", "schema")
+"""What input tokens are spent on, in the order in which it is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Something that is not known exactly, in whatever unit."""
+
+    low: float
+    mid: float
+    high: float
+
+    def __add__(self, other: Interval) -> Interval:
+        """Add bounds to bounds: what is uncertain about one side is taken to be uncertain in the same way about the other."""
+        return Interval(self.low + other.low, self.mid + other.mid, self.high + other.high)
+
+    def times(self, factor: float) -> Interval:
+        """Return so many times as much."""
+        return Interval(self.low * factor, self.mid * factor, self.high * factor)
+
+
+ZERO = Interval(0.0, 0.0, 0.0)
+
+
+def summed(intervals: Iterable[Interval]) -> Interval:
+    """Return the sum of intervals, bound by bound."""
+    return sum(intervals, ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What tokens of one model in one tier cost, in USD per million, as decimal text; where that is from and of which day.
+
+    ``missing`` says why there is no price; then the others are None. ``note`` is what should be known of the price.
+    """
+
+    model: str
+    tier: str | None
+    input: str | None = None
+    cached: str | None = None
+    output: str | None = None
+    source: str | None = None
+    as_of: str | None = None
+    note: str | None = None
+    missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What is to be sent costs this with one model, image detail and service tier.
+
+    ``model`` is a model's id, or in a job's ``total`` what the spec says, a template where it is one. ``detail`` and ``tier`` are None
+    where they are left as the job has them; so is a detail that changes nothing, for no row has a picture. ``group`` is a value of the
+    column ``Estimate.by`` as text, ``""`` an empty cell; None for all rows, or all values that are not listed: ``others`` counts those.
+
+    ``rows`` counts input rows, ``requests`` the answers to be asked for. ``calls`` are what leaves for them: more than one where functions
+    are called or answers are repaired. ``input`` has the tokens of all calls by kind (``KINDS``), ``output`` those that come back. ``cost``
+    is None where it is not known, and ``missing`` says why.
+    """
+
+    model: str
+    detail: str | None
+    tier: str | None
+    rows: int
+    requests: int
+    calls: Interval
+    input: Mapping[str, Interval]
+    output: Interval
+    cost: Interval | None
+    missing: str | None = None
+    group: str | None = None
+    others: int = 0
+
+    @property
+    def input_total(self) -> Interval:
+        """The input tokens of all kinds."""
+        return summed(self.input.values())
+
+
+def together(quotes: Sequence[Quote], *, model: str, detail: str | None = None, tier: str | None = None) -> Quote:
+    """Return what several quotes add up to, under another name. Where one of them has no cost, nobody knows the sum."""
+    costs = [quote.cost for quote in quotes if quote.cost is not None]
+    return Quote(
+        model=model,
+        detail=detail,
+        tier=tier,
+        rows=sum(quote.rows for quote in quotes),
+        requests=sum(quote.requests for quote in quotes),
+        calls=summed(quote.calls for quote in quotes),
+        input={kind: summed(quote.input[kind] for quote in quotes) for kind in KINDS},
+        output=summed(quote.output for quote in quotes),
+        cost=summed(costs) if len(costs) == len(quotes) else None,
+        missing="; ".join(dict.fromkeys(quote.missing for quote in quotes if quote.missing)) or None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One job, priced before it is sent.
+
+    Of ``rows`` x ``samples`` answers, ``silent`` rows ask nothing, ``known`` answers are in the journal, ``shared`` ones are those of
+    identical rows, and ``requests`` are left to send. ``total`` is the job as it stands. ``quotes`` has one quote for each model, detail
+    and tier; ``groups`` the same for each value of the column ``by``, those with the most tokens first.
+
+    ``duration_s`` is in seconds at the job's limits, None where it has none; ``duration_note`` says what it rests on. ``assumptions`` say
+    what the figures rest on, ``not_counted`` what they leave out. A ``simulated`` job costs nothing: it is priced as its model would be.
+    """
+
+    job: str
+    provider: str
+    simulated: bool
+    rows: int
+    samples: int
+    silent: int
+    known: int
+    shared: int
+    requests: int
+    total: Quote
+    quotes: Sequence[Quote]
+    groups: Sequence[Quote]
+    by: str | None
+    rates: Sequence[Rate]
+    duration_s: Interval | None
+    duration_note: str
+    assumptions: Sequence[str]
+    not_counted: Sequence[str]

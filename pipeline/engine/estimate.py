@@ -1,0 +1,285 @@
+"""What a job will cost, before a cent is spent: one pass over its rows, for the job as it stands and for whatever it is compared with.
+
+Nothing is sent, and no server is started. The pass renders every row and reads the headers of its media; what it keeps of a request is its
+fingerprint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import product
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from pipeline.checkpoint.known import known_answers
+from pipeline.cost.adding import Sum
+from pipeline.cost.estimate import ZERO, Estimate, Interval, Quote, Rate, together
+from pipeline.cost.output import TOKENS_PER_SECOND, Outputs
+from pipeline.cost.prices import Book
+from pipeline.cost.rates import Rates, Unpriced
+from pipeline.engine.feed import Question, everything, questions_of
+from pipeline.engine.survey import CACHED_FROM, OWN, Key, Survey, Variant
+from pipeline.errors import Problem, SpecError
+from pipeline.records import Row
+from pipeline.rows.columns import cells
+from pipeline.rows.table import TARGET_BYTES
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from pipeline.engine.check import Prepared
+    from pipeline.engine.feed import Selection
+
+MOST_LISTED = 20
+"""Values of a column that get quotes of their own: those with the most tokens."""
+
+_LONGEST = 100  # characters of a column's value
+_HOSTED = ("tools", "prompt")  # what may bring tools that the provider runs, and bills beside the tokens
+
+Batch = Sequence[tuple[Sequence[Question], "str | None"]]
+"""Rows by their questions, each with its value of a column, as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an estimate is asked for besides the job as it stands: other models, image details and tiers, and a column to split it by."""
+
+    models: Sequence[str] = ()
+    details: Sequence[str] = ()
+    tiers: Sequence[str] = ()
+    by: str | None = None
+
+    def variants(self) -> list[Variant]:
+        """Return the comparisons, none where nothing is compared."""
+        if not (self.models or self.details or self.tiers):
+            return []
+        models, details = self.models or (None,), self.details or (None,)
+        return [Variant(model, detail, tuple(self.tiers)) for model, detail in product(models, details)]
+
+
+def estimate(prepared: Prepared, wanted: Wanted, on: date) -> Estimate:
+    """Price a job by the rates of a day. Blocking. Raises ``SpecError`` for a column that the input lacks, ``DataError`` or
+    ``RunDirectoryError``.
+    """
+    job = prepared.job
+    if wanted.by is not None:
+        _check_column(prepared, wanted.by)
+    known = known_answers(job.run_path, prepared.start(), dedupe=prepared.dedupe)
+    fields = job.output.fields
+    outputs = Outputs(fields.columns if fields else None, known.observed)
+    survey = Survey(prepared, known.sort, outputs, Book.of(job), on, wanted.variants())
+    for batch in rows_of(prepared, everything(job.samples), wanted.by):
+        survey.see(batch)
+    return _told(prepared, survey, outputs, wanted)
+
+
+def rows_of(
+    prepared: Prepared, selection: Selection, by: str | None = None, target_bytes: int = TARGET_BYTES
+) -> Iterator[Batch]:
+    """Yield the selected rows' questions with their values of a column, in batches of about ``target_bytes`` of input. Blocking."""
+    span, samples = selection
+    builder = prepared.builder
+    columns = list(dict.fromkeys([*builder.columns, *([] if by is None else [by])]))
+    for batch in prepared.source.batches(columns, wanted=span, target_bytes=target_bytes):
+        yield [
+            (questions_of(Row(number, row), asked, builder), None if by is None else _label(row[by]))
+            for number, row in zip(batch.numbers, cells(batch.table), strict=True)
+            if (asked := samples(number))
+        ]
+
+
+def _label(value: object) -> str:
+    return "" if value is None else str(value)[:_LONGEST]
+
+
+def _check_column(prepared: Prepared, column: str) -> None:
+    names = prepared.source.schema.names
+    if column not in names:
+        close = get_close_matches(column, names, n=1)
+        message = f"the input of {prepared.job.name} has no column {column!r} (it has {', '.join(names[:20])})"
+        problem = Problem("by", message, suggestion=close[0] if close else None)
+        raise SpecError([problem], source=prepared.job.source)
+    kind = prepared.source.schema.field(column).type
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        problem = Problem(
+            "by", f"column {column!r} of {prepared.job.name} holds {kind}, which are no values to split by"
+        )
+        raise SpecError([problem], source=prepared.job.source)
+
+
+def _told(prepared: Prepared, survey: Survey, outputs: Outputs, wanted: Wanted) -> Estimate:
+    job, counts = prepared.job, survey.counts
+    shown = _shown(survey)
+    total = together(priced_by_model(survey), model=job.model)
+    duration, note = _duration(prepared, survey, outputs)
+    return Estimate(
+        job=job.name,
+        provider=job.provider.label,
+        simulated=job.provider.simulated,
+        rows=counts.rows,
+        samples=job.samples,
+        silent=counts.silent,
+        known=counts.known,
+        shared=counts.shared,
+        requests=total.requests,
+        total=total,
+        quotes=_quotes(survey, shown),
+        groups=_groups(survey, shown) if wanted.by is not None else (),
+        by=wanted.by,
+        rates=_rates(survey, shown),
+        duration_s=duration,
+        duration_note=note,
+        assumptions=_assumptions(survey, outputs, wanted),
+        not_counted=_not_counted(prepared),
+    )
+
+
+def _shown(survey: Survey) -> dict[Key, Sum]:
+    """Return what is compared, or the job as it stands. Of a job without pictures one detail stands for all, which change nothing."""
+    sums = {key: added for key, added in survey.sums.items() if key.variant != OWN} or survey.sums
+    if any(added.input["image"].high for added in sums.values()):
+        return sums
+    return {key._replace(variant=key.variant._replace(detail=None)): added for key, added in sums.items()}
+
+
+def _merged(survey: Survey, sums: Mapping[Key, Sum]) -> Sum:
+    """Return the sum of what one model in one tier, or several tiers priced alike, has in several groups."""
+    whole = Sum(survey.edges(next(iter(sums))))
+    for added in sums.values():
+        whole.join(added)
+    return whole
+
+
+def _quotes(survey: Survey, sums: Mapping[Key, Sum]) -> list[Quote]:
+    """Return one quote for each model, detail and tier."""
+    alike: dict[Key, dict[Key, Sum]] = {}
+    for key, added in sums.items():
+        alike.setdefault(key._replace(group=None), {})[key] = added
+    return [quote for key, group in alike.items() for quote in _priced(survey, key, _merged(survey, group))]
+
+
+def _groups(survey: Survey, sums: Mapping[Key, Sum]) -> list[Quote]:
+    """Return the same for each of the values with the most tokens, the others in one."""
+    tokens: dict[str, float] = {}
+    for key, added in sums.items():
+        if key.group is not None:
+            tokens[key.group] = tokens.get(key.group, 0.0) + added.tokens
+    listed: list[str | None] = [*sorted(tokens, key=lambda group: (-tokens[group], group))[:MOST_LISTED]]
+    alike: dict[Key, dict[Key, Sum]] = {}
+    for key, added in sums.items():
+        alike.setdefault(key if key.group in listed else key._replace(group=None), {})[key] = added
+    others = len(survey.values) - len(listed)
+    order = [*listed, None]
+    return [
+        quote
+        for key in sorted(alike, key=lambda key: order.index(key.group))
+        for quote in _priced(survey, key, _merged(survey, alike[key]), others=others if key.group is None else 0)
+    ]
+
+
+def _priced(survey: Survey, key: Key, added: Sum, *, others: int = 0) -> Iterator[Quote]:
+    for tier in key.variant.tiers or (key.tier,):
+        rates = survey.rates(key.model, tier)
+        unpriced = rates.reason if isinstance(rates, Unpriced) and added.requests else None
+        yield Quote(
+            model=key.model,
+            detail=key.variant.detail,
+            tier=tier,
+            rows=added.rows,
+            requests=added.requests,
+            calls=added.calls,
+            input=added.input,
+            output=added.output,
+            cost=ZERO if not added.requests else None if isinstance(rates, Unpriced) else added.cost(rates),
+            missing=unpriced,
+            group=key.group,
+            others=others,
+        )
+
+
+def priced_by_model(survey: Survey) -> list[Quote]:
+    """Return what the job as it stands comes to, for each model and tier that its rows ask."""
+    return _quotes(survey, {key: added for key, added in survey.sums.items() if key.variant == OWN})
+
+
+def _rates(survey: Survey, keys: Iterable[Key]) -> list[Rate]:
+    asked = dict.fromkeys((key.model, tier) for key in keys for tier in key.variant.tiers or (key.tier,))
+    return [_rate(model, tier, survey.rates(model, tier)) for model, tier in asked]
+
+
+def _rate(model: str, tier: str | None, rates: Rates | Unpriced) -> Rate:
+    if isinstance(rates, Unpriced):
+        return Rate(model, tier, missing=rates.reason)
+    return Rate(
+        model=model,
+        tier=tier,
+        input=f"{rates.input.normalize():f}",
+        cached=f"{rates.cached.normalize():f}",
+        output=f"{rates.output.normalize():f}",
+        source=rates.source,
+        as_of=None if rates.as_of is None else rates.as_of.isoformat(),
+        note="; ".join(filter(None, (rates.note, rates.doubt))) or None,
+    )
+
+
+def _duration(prepared: Prepared, survey: Survey, outputs: Outputs) -> tuple[Interval | None, str]:
+    """Return the seconds that the job takes at its limits, which hold for each model by itself, and what that rests on."""
+    limits = {name: value for name, value in prepared.job.limits.model_dump().items() if value is not None}
+    if not limits:
+        return None, "unknown: the job sets no limits"
+    slowest = ZERO
+    for part in priced_by_model(survey):
+        if part.requests:
+            took = _slowest(part, limits, outputs)
+            slowest = Interval(*map(max, _levels(slowest), took))
+    told = ", ".join(f"{name} {value:,.10g}" for name, value in limits.items())
+    each = "as long as this job's calls took" if outputs.timed else f"1 s and 1 s per {TOKENS_PER_SECOND} output tokens"
+    return slowest, f"at {told}; a call taken to last {each}"
+
+
+def _slowest(part: Quote, limits: Mapping[str, float], outputs: Outputs) -> tuple[float, float, float]:
+    """Return the seconds that the limit which binds most lets the calls of one model take, at each level."""
+    calls, tokens = _levels(part.calls), _levels(part.input_total + part.output)
+    lasting = _levels(outputs.latency_s(part.model, part.output.times(1 / part.calls.mid)))
+    low, mid, high = (max(_bounds(*level, limits)) for level in zip(calls, tokens, lasting, strict=True))
+    return low, mid, high
+
+
+def _bounds(calls: float, tokens: float, latency_s: float, limits: Mapping[str, float]) -> Iterator[float]:
+    """Yield the seconds that each limit by itself lets so many calls take."""
+    spans = {
+        "requests_per_minute": lambda limit: 60 * calls / limit + latency_s,
+        "tokens_per_minute": lambda limit: 60 * tokens / limit + latency_s,
+        "concurrency": lambda limit: latency_s * max(calls / limit, 1.0),
+    }
+    yield from (spans[name](limit) for name, limit in limits.items())
+
+
+def _levels(interval: Interval) -> tuple[float, float, float]:
+    return interval.low, interval.mid, interval.high
+
+
+def _assumptions(survey: Survey, outputs: Outputs, wanted: Wanted) -> list[str]:
+    """Return what the figures rest on, besides the rates."""
+    caching = (
+        f"caching: low takes the {survey.prefix:,.0f} tokens that all requests begin with from the cache; mid and high take none"
+        if survey.prefix
+        else f"caching: none, for the requests have less than {CACHED_FROM:,} tokens in common at their beginning"
+    )
+    calls = survey.calls
+    rounds = [f"rounds: {calls.mid:,.0f} calls an answer, up to {calls.high:,.0f} in high"] if calls.high > 1 else []
+    compared = wanted.models or wanted.details
+    known = ["compared: other models and details are priced for all answers, known ones too"]
+    return [*outputs.basis(), *rounds, caching, *survey.notes, *(known if compared and survey.counts.known else [])]
+
+
+def _not_counted(prepared: Prepared) -> list[str]:
+    job = prepared.job
+    hosted = any(body.get(name) for body in (job.request, job.extra_body) for name in _HOSTED)
+    told = ["attempts that are repeated because they failed"]
+    if job.tools.functions:
+        told.append("the calls and results of functions in the rounds after the first")
+    return [*told, *(["what the provider's own tools cost, and the text they bring into the prompt"] if hosted else [])]

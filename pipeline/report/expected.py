@@ -1,0 +1,33 @@
+"""Money for people: amounts of USD that read well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.report.text import visible
+
+if TYPE_CHECKING:
+    from pipeline.events import Expected
+
+
+def between(low: float, high: float) -> str:
+    """Return ``$12-15``, or one figure where both ends read the same."""
+    first, last = usd_text(low), usd_text(high)
+    return first if first == last else f"{first}-{last[1:]}"
+
+
+def expected_cost(expected: Expected) -> str:
+    """Return what a run is expected to cost, and what that rests on."""
+    if expected.low is None or expected.high is None:
+        return f"unknown: {visible(expected.note)}"
+    return f"{between(expected.low, expected.high)} {visible(expected.note)}"
+
+
+def usd_text(usd: float) -> str:
+    """Return an amount of USD with two digits that count below 100, and to the dollar above: ``$0.0042``, ``$3.70``, ``$140``."""
+    if usd >= 100:
+        return f"${usd:,.0f}"
+    if usd >= 1 or not usd:
+        return f"${usd:,.2f}"
+    digits = next(place for place in range(1, 20) if usd >= 10.0**-place) + 1
+    return f"${usd:.{digits}f}"
