@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.records import Result, Usage
+    from pipeline.records import Purse, Result, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
     """Sending begins. ``rows`` is the number of rows of the job, None while it is not known; ``known`` of them are finished already.
 
-    Where each row is asked for several ``samples``, ``known`` counts single answers. A retry asks for ``wanted`` of them.
+    Where each row is asked for several ``samples``, ``known`` counts single answers. A retry asks for ``wanted`` of them. ``purse`` is the
+    state of the job's budget, None where it has none.
     """
 
     name: str
@@ -29,6 +30,7 @@ class RunStarted:
     simulated: bool
     samples: int = 1
     wanted: int | None = None
+    purse: Purse | None = None
 
     @property
     def answers(self) -> int | None:
@@ -51,6 +53,14 @@ class AttemptFailed:
     kind: str
     message: str
     wait_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """An attempt that left has ended: ``picos`` is its price in picodollars, None where that is not known; ``purse`` is the budget."""
+
+    picos: int | None
+    purse: Purse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +207,7 @@ Event = (
     RunStarted
     | RowFinished
     | AttemptFailed
+    | Spent
     | FunctionCalled
     | Paused
     | Stuck

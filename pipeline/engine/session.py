@@ -25,8 +25,9 @@ from pipeline.engine.check import Prepared, check_key, prepare
 from pipeline.engine.feed import all_but, everything, only, questions
 from pipeline.engine.leaving import downloads
 from pipeline.engine.live import Secrets, ask_all, interrupted
+from pipeline.engine.purse import Till, larger, open_till
 from pipeline.engine.tokens import job_tokens
-from pipeline.errors import Interrupted, Problem, RunError, SpecError
+from pipeline.errors import BudgetReached, Interrupted, Problem, RunError, SpecError
 from pipeline.events import Calls, FunctionCalled, Notice, RunFinished, RunStarted
 from pipeline.records import STATUS_FACTS, Request, Status
 from pipeline.simulator import Simulator
@@ -151,6 +152,7 @@ class _Session:
     def __init__(self, prepared: Prepared, observe: Observer) -> None:
         self._prepared = prepared
         self._job = prepared.job
+        self._till: Till | None = None
         self._functions: dict[str | None, Calls] = {}
         self._observe = _counting(observe, self._functions)
         self._started = time.monotonic()
@@ -186,7 +188,8 @@ class _Session:
         if not job.provider.simulated or downloads(job):
             consent(lambda: self._offer(left, self._count_known() if left.known is None else left.known))
         journal.begin(start, plan, ambiguous=job.retry.ambiguous)
-        self._announce(plan, left)
+        self._till = open_till(job)
+        self._announce(plan, left, self._till)
         return left.selection
 
     def _left(self, plan: Plan, retry: Collection[Status]) -> _Left:
@@ -229,7 +232,7 @@ class _Session:
             simulated=job.provider.simulated,
         )
 
-    def _announce(self, plan: Plan, left: _Left) -> None:
+    def _announce(self, plan: Plan, left: _Left, till: Till) -> None:
         job = self._job
         started = RunStarted(
             name=job.name,
@@ -241,9 +244,10 @@ class _Session:
             simulated=job.provider.simulated,
             samples=job.samples,
             wanted=left.wanted,
+            purse=till.purse,
         )
         self._observe(started)
-        for note in self._prepared.notes:
+        for note in (*self._prepared.notes, *till.notes):
             self._observe(Notice(note))
         if plan.fresh and not plan.first:
             self._observe(
@@ -253,8 +257,9 @@ class _Session:
     def carry_out(self, selection: Selection, secrets: Secrets, brake: Brake) -> RunFinished:
         """Ask the rows, then write the table whatever came of that."""
         failure: RunError | None = None
+        assert self._till is not None  # since `begin`
         try:
-            ask = partial(ask_all, self._prepared, self._open(), secrets, self._observe, selection, brake)
+            ask = partial(ask_all, self._prepared, self._open(), secrets, self._till, self._observe, selection, brake)
             uvloop = importlib.util.find_spec("uvloop") is not None
             anyio.run(ask, backend_options={"use_uvloop": uvloop})
         except RunError as error:
@@ -274,6 +279,8 @@ class _Session:
             raise failure or error from error
         self._end(finished.exit_code)
         self._observe(finished)
+        if isinstance(failure, BudgetReached) and (purse := self._till.purse) is not None:
+            failure.hint = larger(failure, purse, finished)
         if isinstance(failure, Interrupted):
             failure.told = True
         if failure is not None:
