@@ -19,9 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_args
 
+from pydantic import ValidationError
+
 from pipeline import simulator
 from pipeline.checkpoint.columns import Columns
-from pipeline.checkpoint.reader import Totals, reading
+from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.cost.prices import Book
@@ -33,6 +35,7 @@ from pipeline.engine.first import FIRST_ROWS, first_requests
 from pipeline.engine.leaving import downloads
 from pipeline.engine.live import Brake
 from pipeline.engine.pricing import price_notes
+from pipeline.engine.purse import purse_of
 from pipeline.engine.session import Consent, Offer, metadata, run_job
 from pipeline.engine.silent import silent_notes
 from pipeline.engine.sizes import size_notes
@@ -40,7 +43,7 @@ from pipeline.engine.starter import starter
 from pipeline.engine.tokens import token_variables
 from pipeline.errors import DataError, Problem, RowError, SpecError
 from pipeline.events import Event, RunFinished
-from pipeline.records import STATUS_FACTS, Status
+from pipeline.records import STATUS_FACTS, Purse, Status
 from pipeline.rows.source import open_source
 from pipeline.spec.comparison import Asked, Tier
 from pipeline.spec.job import Job
@@ -74,6 +77,7 @@ class State:
     """How far a run is: its newest session, what its rows add up to, and which rows have an attempt that may have been paid for nothing.
 
     ``rows`` is the number of rows of the job where it was known when the session began, ``running`` whether a process holds the run now.
+    ``purse`` is where the job's budget stands, None where it has none; it is of the job as it was run last.
     """
 
     session: Mapping[str, object]
@@ -81,6 +85,7 @@ class State:
     running: bool
     rows: int | None
     maybe_paid_rows: Sequence[int]
+    purse: Purse | None = None
 
 
 def silent(event: Event) -> None:
@@ -197,8 +202,9 @@ def run(
 ) -> RunFinished:
     """Run a job to its end, or go on with it where an earlier run stopped, and write its table.
 
-    A provider other than the embedded simulator is asked only with ``yes``, or when ``confirm`` says so for the offer it is given; so is
-    any job with pictures that are downloaded from addresses which the spec itself writes.
+    A provider other than the embedded simulator is asked only with ``yes``, or when ``confirm`` says so for the offer it is given, or,
+    where nobody is there to be asked, when the job has a budget. Pictures are downloaded from addresses which the spec itself writes
+    only with a yes, too.
     ``retry`` names statuses (``failed``, ``truncated`` …): only rows that have one of them are asked, once more. A job that names Python
     functions runs only with ``allow_code``. Returns the closing figures, whose ``exit_code`` is 0 when every row is as wished and 1 when
     some are not. Raises a ``RunError`` when the run could not start or had to stop; what was finished by then is in the journal and in
@@ -227,7 +233,8 @@ def status(spec: str | Path, *, sets: Sequence[str] = ()) -> State:
         session, totals, rows = reader.session(), reader.totals(), reader.planned_rows
         if rows is None and session["exit_code"] in (0, 1):
             rows = totals.rows  # a finished run has counted them
-        return State(session, totals, is_held(run_dir), rows, reader.maybe_paid_rows())
+        purse = _purse(reader, run_dir)
+        return State(session, totals, is_held(run_dir), rows, reader.maybe_paid_rows(), purse)
 
 
 def show(spec: str | Path, row: int, *, sets: Sequence[str] = ()) -> Mapping[str, object]:
@@ -333,18 +340,29 @@ def _load(spec: str | Path, sets: Sequence[str]) -> Job:
 
 def _consent(job: Job, *, yes: bool, confirm: Callable[[Offer], bool] | None) -> Consent:
     """Return what decides whether an offer is carried out: it returns, or raises ``SpecError`` and nothing is sent."""
-    risk = None if job.provider.simulated else f"asking {job.provider.label} may cost money"
-    if risk is None and (places := downloads(job)):
+    hint = "pass --yes (in Python: yes=True)"
+    risk = None
+    if places := downloads(job):
         risk = f"{places[0]} is downloaded from addresses that the spec writes"
+    if not job.provider.simulated and not job.budget.is_set:
+        risk, hint = f"asking {job.provider.label} may cost money", f"{hint}, or set a budget in the spec"
     if risk is not None and not yes and confirm is None:
         problem = Problem("", f"{risk}, and nobody is here to say yes")
-        raise SpecError([problem], source=job.source, hint="pass --yes (in Python: yes=True)")
+        raise SpecError([problem], source=job.source, hint=hint)
 
     def decide(offer: Callable[[], Offer]) -> None:
         if not yes and confirm is not None and not confirm(offer()):
             raise SpecError([Problem("", "not started: nothing was sent")], source=job.source)
 
     return decide
+
+
+def _purse(reader: Reader, run_dir: Path) -> Purse | None:
+    try:
+        job = reader.job()
+    except ValidationError:  # written by a version that knew other settings: everything but money can be told
+        return None
+    return purse_of(job, run_dir)
 
 
 def _statuses(names: Sequence[str]) -> frozenset[Status]:

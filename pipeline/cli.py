@@ -28,7 +28,7 @@ Exit codes:
   0  every row is ok             1  finished, some rows are not ok
   2  the spec or the command line is wrong
   3  the data is wrong           4  the run directory is in use
-  6  the provider refuses everyone
+  5  the budget is reached       6  the provider refuses everyone
   7  the disk failed             8  functions of the job hang
   70  a mistake of the program's own
   130, 143  interrupted; the same command goes on
@@ -278,6 +278,7 @@ def status(spec: Path, sets: tuple[str, ...], *, as_json: bool) -> None:
         running=state.running,
         planned=state.rows,
         maybe_paid_rows=state.maybe_paid_rows,
+        purse=state.purse,
     )
     click.echo(screen)
 

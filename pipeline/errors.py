@@ -7,6 +7,7 @@
     │   ├── SpecError            exit 2   the job spec or the command line is wrong
     │   ├── DataError            exit 3   the input cannot be read, or misses what the job needs
     │   ├── RunDirectoryError    exit 4   the run directory is in use, or is not one of ours
+    │   ├── BudgetReached        exit 5   the next request could cost more than the budget has left
     │   ├── ProviderRefused      exit 6   key, quota, model or breaker: the provider refuses everyone
     │   ├── DiskFailed           exit 7   the journal or the output could not be made durable
     │   ├── FunctionsHang        exit 8   the job's functions hold every place and do not end
@@ -14,6 +15,7 @@
     │   └── Interrupted          exit 130 or 143, resumable
     └── RowError                 this row fails, its neighbours go on
         ├── PromptError          the row cannot be turned into a request
+        ├── Unbounded            nobody can say what the row's request costs at most, and the job has a budget
         ├── MediaError           a picture, video or file of the row cannot be sent
         ├── Unfetched            the provider has an answer that could not be fetched; the next run looks again
         └── AttemptError         one attempt ended without a usable reply
@@ -32,7 +34,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.records import Reply
+    from pipeline.records import Amount, Reply
 
 Scope = Literal["row", "run"]
 
@@ -113,6 +115,19 @@ class FunctionsHang(RunError):
     exit_code = 8
 
 
+class BudgetReached(RunError):
+    """The budget is used up: nothing that is on its way can give any of it back, and the next request does not fit into what is left.
+
+    ``wanted`` is what that request could cost at most.
+    """
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, wanted: Amount, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.wanted = wanted
+
+
 class ProviderRefused(RunError):
     """The provider refuses everyone: key, quota, unknown model, or nothing but failures (the breaker)."""
 
@@ -175,6 +190,19 @@ class NullCell(PromptError):
     def __init__(self, column: str) -> None:
         super().__init__(f"column {column!r} is null", hint="set on_null to skip or empty, or fill the cell")
         self.column = column
+
+
+class Unbounded(RowError):
+    """Nobody can say what the row's request could cost at most, so that a job with a budget does not send it.
+
+    ``place`` is where in the spec that could be mended.
+    """
+
+    kind = "unbounded"
+
+    def __init__(self, message: str, *, place: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.place = place
 
 
 class MediaError(RowError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.records import Result, Usage
+    from pipeline.records import Purse, Result, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class RunStarted:
     """Sending begins. ``rows`` is the number of rows of the job, None while it is not known; ``known`` of them are finished already.
 
     Where each row is asked for several ``samples``, ``known`` counts single answers. A retry asks for ``wanted`` of them.
-    ``expected`` is None where nothing is paid.
+    ``expected`` is None where nothing is paid. ``purse`` is the state of the job's budget, None where it has none.
     """
 
     name: str
@@ -40,6 +40,7 @@ class RunStarted:
     samples: int = 1
     wanted: int | None = None
     expected: Expected | None = None
+    purse: Purse | None = None
 
     @property
     def answers(self) -> int | None:
@@ -62,6 +63,14 @@ class AttemptFailed:
     kind: str
     message: str
     wait_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """An attempt that left has ended: ``picos`` is its price in picodollars, None where that is not known; ``purse`` is the budget."""
+
+    picos: int | None
+    purse: Purse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +218,7 @@ Event = (
     RunStarted
     | RowFinished
     | AttemptFailed
+    | Spent
     | FunctionCalled
     | Paused
     | Stuck

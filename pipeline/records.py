@@ -131,6 +131,34 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """What something costs: money in picodollars (10^-12 US dollars, so that sums are exact) and tokens, in and out."""
+
+    picos: int = 0
+    tokens: int = 0
+
+    def __add__(self, other: Amount) -> Amount:
+        """Return both together."""
+        return Amount(self.picos + other.picos, self.tokens + other.tokens)
+
+    def __sub__(self, other: Amount) -> Amount:
+        """Return what is left without the other."""
+        return Amount(self.picos - other.picos, self.tokens - other.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """Where a budget stands: its caps (``picos`` and ``tokens``, None where there is none), what all runs of the job have ``spent``, and
+    what is ``held``: the worst case of attempts that are on their way, or whose end or usage is not known.
+    """
+
+    picos: int | None
+    tokens: int | None
+    spent: Amount
+    held: Amount
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What a row asks, before it is put into a dialect.
 

@@ -113,7 +113,8 @@ def throttled(post: Post, throttle_of: Callable[[Request], Throttle]) -> Post:
         async with throttle.permit(request.weight) as permit:
             began = anyio.current_time()
             try:
-                reply = await post(replace(request, waited_s=round(began - asked, 3)))
+                waited_s = began - asked + (request.waited_s or 0.0)  # for money, too
+                reply = await post(replace(request, waited_s=round(waited_s, 3)))
             except RowError as error:
                 _account(error, permit, throttle)
                 raise

@@ -16,6 +16,7 @@ from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.gallery import folder_of
 from pipeline.checkpoint.store import Start
 from pipeline.engine import leaving
+from pipeline.engine.bounds import check_budget
 from pipeline.engine.first import check_first
 from pipeline.errors import DataError, Problem, SpecError
 from pipeline.prompt.build import RequestBuilder
@@ -126,6 +127,7 @@ def prepare(job: Job, base_url: str | None = None, *, allow_code: bool = False) 
         *_samples_notes(job),
         *_rounds_notes(job),
         *check_first(prepared),
+        *check_budget(prepared),
     )
     return replace(prepared, notes=notes)
 

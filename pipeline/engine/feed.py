@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from pipeline.cost.weigh import with_extents
 from pipeline.errors import Crashed, DataError, PromptError, RowError, RunError
 from pipeline.prompt.build import sampled
 from pipeline.records import Row
@@ -75,8 +76,13 @@ def only(places: set[tuple[int, int]]) -> Selection:
     return span, lambda row: samples.get(row, ())
 
 
-def questions(source: Source, builder: RequestBuilder, selection: Selection) -> Iterator[list[Question]]:
-    """Yield the selected rows' questions, batch by batch, in input order. Blocking. Raises ``DataError`` where the input is broken."""
+def questions(
+    source: Source, builder: RequestBuilder, selection: Selection, *, measured: bool = False
+) -> Iterator[list[Question]]:
+    """Yield the selected rows' questions, batch by batch, in input order. Blocking. Raises ``DataError`` where the input is broken.
+
+    With ``measured`` the headers of pictures, videos and files are read, so that their requests can be weighed.
+    """
     span, wanted = selection
     for batch in source.batches(builder.columns, wanted=span):
         numbers = list(batch.numbers)
@@ -84,14 +90,18 @@ def questions(source: Source, builder: RequestBuilder, selection: Selection) -> 
             question
             for number, row in zip(numbers, cells(batch.table), strict=True)
             if (samples := wanted(number))
-            for question in questions_of(Row(number, row), samples, builder)
+            for question in questions_of(Row(number, row), samples, builder, measured=measured)
         ]
 
 
-def questions_of(row: Row, samples: Sequence[int], builder: RequestBuilder) -> list[Question]:
-    """Return the questions of some samples of a row, which is rendered once."""
+def questions_of(
+    row: Row, samples: Sequence[int], builder: RequestBuilder, *, measured: bool = False
+) -> list[Question]:
+    """Return the questions of some samples of a row, which is rendered once; ``measured`` ones know the extents of their media."""
     try:
         request = builder.build(row)
+        if measured:
+            request = with_extents(request)
     except RowError as error:
         return [Question(row.number, error, len(samples))]
     except RecursionError:

@@ -27,10 +27,12 @@ _MEND = "mend the template, or the cells that it reads"
 _ELSEWHERE = "choose another provider, or say in provider.overrides that this server takes it nevertheless"
 
 
-def first_requests(prepared: Prepared, rows: int) -> Iterator[tuple[int, Request | RowError]]:
-    """Yield the requests of the first ``rows`` rows, or why a row has none. Blocking."""
+def first_requests(
+    prepared: Prepared, rows: int, *, measured: bool = False
+) -> Iterator[tuple[int, Request | RowError]]:
+    """Yield the requests of the first ``rows`` rows, or why a row has none; ``measured`` is as in ``questions``. Blocking."""
     left = rows
-    for batch in questions(prepared.source, prepared.builder, everything()):
+    for batch in questions(prepared.source, prepared.builder, everything(), measured=measured):
         for question in batch[:left]:
             yield question.row, question.built
         left -= len(batch)

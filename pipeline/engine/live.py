@@ -23,6 +23,7 @@ from pipeline.client.artifacts import illustrated
 from pipeline.client.background import CANCEL_S, fetching
 from pipeline.client.breaker import Breaker, guarded, watched
 from pipeline.client.gate import Gate
+from pipeline.client.held import held
 from pipeline.client.http import StockHttp
 from pipeline.client.loader import Loader
 from pipeline.client.retry import retrying, throttled
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from pipeline.client.send import Secret, Tokens
     from pipeline.engine.check import Prepared
     from pipeline.engine.feed import Question, Selection
+    from pipeline.engine.purse import Till
     from pipeline.events import Observer
     from pipeline.records import Journal, Post, Request
     from pipeline.spec.job import Job
@@ -128,7 +130,7 @@ class Stop:
         self._interrupts = 0
         self.gate = gate
         self._feed = feed
-        self._observe = observe
+        self.observe = observe
         self._in_background = in_background
 
     def request(self, reason: RunError) -> None:
@@ -136,7 +138,7 @@ class Stop:
         if self.reason is None:
             self.reason = reason
             cancels = self._in_background and self._interrupts > 0  # else one more interrupt is no abort yet
-            self._observe(Stopping(self.gate.in_flight, reason.message, DRAIN_S, cancels))
+            self.observe(Stopping(self.gate.in_flight, reason.message, DRAIN_S, cancels))
             self.gate.close()
             self._feed.close()
             self.requested.set()
@@ -165,17 +167,24 @@ class Stop:
 
 
 async def ask_all(
-    prepared: Prepared, journal: Journal, secrets: Secrets, observe: Observer, selection: Selection, brake: Brake
+    prepared: Prepared,
+    journal: Journal,
+    secrets: Secrets,
+    till: Till,
+    observe: Observer,
+    selection: Selection,
+    brake: Brake,
 ) -> None:
     """Ask the selected rows. Raises the ``RunError`` that ended the run early; the journal then holds all that was finished."""
     job = prepared.job
     gate = Gate()
-    with closing(Feed(questions(prepared.source, prepared.builder, selection))) as feed:
+    measured = till.budget is not None  # a picture's worst case depends on its size
+    with closing(Feed(questions(prepared.source, prepared.builder, selection, measured=measured))) as feed:
         stop = Stop(gate, feed, observe, in_background=job.delivery == "background")
         loop = asyncio.get_running_loop()
         brake.attach(partial(loop.call_soon_threadsafe, stop.interrupt, signal.SIGINT))
         async with StockHttp(job.deadlines) as http, Loader(job.media, prepared.endpoint.dialect) as loader:
-            client = client_of(prepared, journal, http, loader, secrets, stop, observe)
+            client = client_of(prepared, journal, http, loader, secrets, till, stop)
             run = Run(journal, client, job.on_null)
             async with anyio.create_task_group() as helpers:
                 helpers.start_soon(feed.read)
@@ -205,11 +214,11 @@ def client_of(
     http: Http,
     loader: Loader,
     secrets: Secrets,
+    till: Till,
     stop: Stop,
-    observe: Observer,
 ) -> Post:
     """Compose what a request passes on its way out, innermost first."""
-    job = prepared.job
+    job, observe = prepared.job, stop.observe
     throttles: dict[str, Throttle] = {}
 
     def throttle_of(model: str) -> Throttle:
@@ -240,6 +249,7 @@ def client_of(
     post = stop.gate.gated(post)
     post = fitting(post, Room(), loader)
     post = throttled(post, for_request)
+    post = held(post, till.book, till.keeper(observe, stop.request), observe)
     breaker = Breaker(job.stop_after)
     post = watched(post, breaker, job.retry.attempts)
     post = retrying(post, job.retry, announce=observe, rng=random.Random())  # noqa: S311 - jitter, not a secret

@@ -29,8 +29,9 @@ from pipeline.engine.forecast import look_ahead
 from pipeline.engine.hearing import counting, heard_once
 from pipeline.engine.leaving import downloads
 from pipeline.engine.live import Secrets, ask_all, interrupted
+from pipeline.engine.purse import Till, larger, open_till
 from pipeline.engine.ready import ready
-from pipeline.errors import Interrupted, Problem, RunError, SpecError
+from pipeline.errors import BudgetReached, Interrupted, Problem, RunError, SpecError
 from pipeline.events import Calls, Expected, Notice, RunFinished, RunStarted
 from pipeline.records import STATUS_FACTS, Request, Status
 
@@ -135,6 +136,7 @@ class _Session:
         self._prepared = prepared
         self._chosen = chosen
         self._job = prepared.job
+        self._till: Till | None = None
         self._functions: dict[str | None, Calls] = {}
         self._observe = counting(observe, self._functions)
         self._started = time.monotonic()
@@ -165,7 +167,8 @@ class _Session:
         if not job.provider.simulated or downloads(job):
             consent(lambda: self._offer(left, self._count_known() if left.known is None else left.known))
         journal.begin(start, plan, ambiguous=job.retry.ambiguous)
-        self._announce(plan, left)
+        self._till = open_till(job)
+        self._announce(plan, left, self._till)
         return left.selection
 
     def _left(self, plan: Plan, retry: Collection[Status]) -> _Left:
@@ -213,7 +216,7 @@ class _Session:
             expected=self._expected,
         )
 
-    def _announce(self, plan: Plan, left: _Left) -> None:
+    def _announce(self, plan: Plan, left: _Left, till: Till) -> None:
         job = self._job
         started = RunStarted(
             name=job.name,
@@ -226,9 +229,10 @@ class _Session:
             samples=job.samples,
             wanted=left.wanted,
             expected=self._expected,
+            purse=till.purse,
         )
         self._observe(started)
-        for note in self._prepared.notes:
+        for note in (*self._prepared.notes, *till.notes):
             self._observe(Notice(note))
         if plan.fresh and not plan.first:
             self._observe(
@@ -238,8 +242,9 @@ class _Session:
     def carry_out(self, selection: Selection, secrets: Secrets, brake: Brake) -> RunFinished:
         """Ask the rows, then write the table whatever came of that."""
         failure: RunError | None = None
+        assert self._till is not None  # since `begin`
         try:
-            ask = partial(ask_all, self._prepared, self._open(), secrets, self._observe, selection, brake)
+            ask = partial(ask_all, self._prepared, self._open(), secrets, self._till, self._observe, selection, brake)
             uvloop = importlib.util.find_spec("uvloop") is not None
             anyio.run(ask, backend_options={"use_uvloop": uvloop})
         except RunError as error:
@@ -261,6 +266,8 @@ class _Session:
         self._end(PILOT if pilot and failure is None else finished.exit_code)
         if not pilot:  # else no table is there to tell of
             self._observe(finished)
+        if isinstance(failure, BudgetReached) and (purse := self._till.purse) is not None:
+            failure.hint = larger(failure, purse, finished)
         if isinstance(failure, Interrupted) and not pilot:
             failure.told = True
         if failure is not None:

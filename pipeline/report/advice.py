@@ -16,6 +16,7 @@ _CHANGE = "{command} --retry failed, with what has to change in --set"
 _MENDS: Mapping[str, str] = {
     "null_cell": "fill the cells, or set on_null to skip or empty",
     "prompt": "mend the prompt or the column; changed rows are asked by themselves",
+    "unbounded": "say in the spec what a request may cost at most, then run the same command",
     "unfetched": "the same command looks for their answers again, which costs nothing",
     "media": "mend the pictures or files, then run the same command",
     **{kind: _WAIT for kind, facts in KINDS.items() if facts.transient},
@@ -34,6 +35,7 @@ _MENDABLE: Mapping[Status, tuple[str, str]] = {
 # How a run that ended before its rows did is called, by exit code, and what has to happen before it can go on. What refused or failed is
 # said by the error that ends such a run.
 _STOPPED: Mapping[int, tuple[str, str]] = {
+    5: ("stopped", "with a larger budget, "),
     6: ("stopped", "once the error is mended, "),
     7: ("stopped", "once the error is mended, "),
     8: ("stopped", "once the functions end in time, "),

@@ -15,10 +15,12 @@ from pipeline.events import (
     RowFinished,
     RunFinished,
     RunStarted,
+    Spent,
     Stopping,
     Stuck,
     Writing,
 )
+from pipeline.report.purse import projection, purse_figures, usd
 from pipeline.report.tally import Tally
 from pipeline.report.text import compact
 
@@ -57,14 +59,14 @@ class JsonLines:
             if now - self._told_at >= PROGRESS_S:
                 self._progress(now)
             return
-        if isinstance(event, FunctionCalled) and event.error is None:
+        if isinstance(event, Spent) or (isinstance(event, FunctionCalled) and event.error is None):
             return
         if isinstance(event, Writing | RunFinished) and self._told != self._tally.finished:
             self._progress(now)
         self._write(NAMES[type(event)], now, _values(event))
 
     def _progress(self, now: float) -> None:
-        tally = self._tally
+        tally, bill = self._tally, self._tally.bill
         self._told_at, self._told = now, tally.finished
         speed, left = tally.speed(now), tally.time_left(now)
         figures = {
@@ -74,6 +76,10 @@ class JsonLines:
             "finished": tally.finished,
             "by_status": tally.by_status,
             "usage": asdict(tally.usage),
+            "cost_usd": usd(bill.picos) if bill.ended > bill.unpriced else None,
+            "attempts_of_unknown_cost": bill.unpriced,
+            "projected_usd": usd(projection(tally)),
+            "budget": None if bill.purse is None else purse_figures(bill.purse),
             "problems": tally.problems,
             "rows_per_s": None if speed is None else round(speed[0], 3),
             "seconds_left": None if left is None else round(left, 1),
@@ -91,4 +97,6 @@ def _values(event: Event) -> dict[str, object]:
     values = asdict(event)
     if isinstance(event, RunFinished):
         values["money"] = None if event.money is None else event.money.figures()
+    if isinstance(event, RunStarted):
+        values["purse"] = None if event.purse is None else purse_figures(event.purse)
     return values

@@ -20,6 +20,7 @@ from pipeline.events import (
     Writing,
 )
 from pipeline.report.expected import expected_cost
+from pipeline.report.purse import money
 from pipeline.report.summary import closing
 from pipeline.report.tally import Tally
 from pipeline.report.text import awaiting, counted, duration, extent, figure, listed, percent, share, tally_of, visible
@@ -102,6 +103,7 @@ class Lines:
             return
         counts = {"known": tally.known, **tally.by_status} if tally.known else tally.by_status
         parts = [", ".join(f"{name} {count:,}" for name, count in counts.items()), _speed(tally, now), _tokens(tally)]
+        parts.append(", ".join(money(tally)))
         told = "; ".join(part for part in parts if part)
         yield f"{_position(tally)}: {told}" if told else _position(tally)
         if tally.problems != self._problems_told:

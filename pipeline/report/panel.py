@@ -23,6 +23,7 @@ from rich.text import Text
 from pipeline.events import Event, Notice, RunFinished, RunStarted
 from pipeline.records import Status
 from pipeline.report.expected import expected_cost
+from pipeline.report.purse import money
 from pipeline.report.summary import closing
 from pipeline.report.tally import Tally
 from pipeline.report.text import awaiting, duration, extent, figure, listed, percent, share, tally_of, visible
@@ -148,6 +149,7 @@ def _lines(tally: Tally, now: float) -> Iterator[tuple[str, RenderableType]]:
     yield "status", _statuses(tally)
     yield "time", _time(tally, now)
     yield "tokens", _tokens(tally, now)
+    yield "money", _money(tally)
     yield "problems", _problems(tally)
     yield "now", _state(tally, now)
 
@@ -197,6 +199,11 @@ def _tokens(tally: Tally, now: float) -> Text:
     if tally.known:
         parts.append(Text("since this start", style=_QUIET))
     return _dotted(parts)
+
+
+def _money(tally: Tally) -> Text:
+    parts = [*money(tally)]
+    return _dotted(map(Text, parts)) if parts else Text("none yet", style=_QUIET)
 
 
 def _problems(tally: Tally) -> Text:

@@ -9,11 +9,13 @@ from textwrap import indent
 
 from pipeline.checkpoint.reader import Totals
 from pipeline.checkpoint.schema import PILOT
-from pipeline.records import STATUS_FACTS, Status, Usage
+from pipeline.records import STATUS_FACTS, Purse, Status, Usage
 from pipeline.report.money import cost_lines
+from pipeline.report.purse import projected, purse_parts
 from pipeline.report.text import (
     block,
     counted,
+    dollars,
     extent,
     labelled,
     listed,
@@ -31,6 +33,7 @@ _ENDINGS: Mapping[int, str] = {
     1: "finished: some rows are not ok",
     2: "stopped: the spec is wrong, or nothing was sent",
     3: "stopped: the data is wrong",
+    5: "stopped: the budget is reached",
     6: "stopped: the provider refuses everyone",
     7: "stopped: the disk failed",
     8: "stopped: the job's functions hang",
@@ -46,12 +49,14 @@ def render_status(
     running: bool,
     planned: int | None,
     maybe_paid_rows: Sequence[int],
+    purse: Purse | None = None,
     zone: tzinfo = UTC,
 ) -> str:
     """Return how far a run is.
 
     ``session`` and ``totals`` are the journal's, ``planned`` is the number of rows of the job (None while it is not known), and
-    ``maybe_paid_rows`` are the first rows with an attempt whose end is not known. Times are shown in ``zone``.
+    ``maybe_paid_rows`` are the first rows with an attempt whose end is not known. ``purse`` is the state of the job's budget. Times are
+    shown in ``zone``.
     """
     lines = [
         _job_title(session),
@@ -66,6 +71,8 @@ def render_status(
     lines.append(labelled(f"{unit(totals.samples)}s", _position(totals, wanted)))
     lines += _counts(totals, wanted)
     lines += _spending(totals, maybe_paid_rows)
+    if purse is not None:
+        lines.append(labelled("budget", ", ".join(_budget(purse, _settled(totals), wanted))))
     return "\n".join(lines)
 
 
@@ -129,6 +136,13 @@ def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:
     if totals.maybe_paid:
         named = f": {listed(maybe_paid_rows)}" if maybe_paid_rows else ""
         yield labelled("unclear", f"{counted(totals.maybe_paid, 'attempt')} perhaps paid without an answer{named}")
+
+
+def _budget(purse: Purse, done: int, wanted: int | None) -> Iterator[str]:
+    yield from purse_parts(purse)
+    in_all = projected(purse.spent.picos, done, wanted) if purse.picos is not None else None
+    if in_all is not None and done != wanted:
+        yield f"about {dollars(in_all)} in all"
 
 
 def _is_spent(usage: Usage) -> bool:

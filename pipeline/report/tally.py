@@ -21,6 +21,7 @@ from pipeline.events import (
     Writing,
 )
 from pipeline.records import STATUS_FACTS, Result, Usage
+from pipeline.report.purse import Bill
 from pipeline.report.text import unit
 
 WINDOW_S = 30.0  # the span over which speed is measured: long enough to be calm, short enough to notice a stall
@@ -73,6 +74,7 @@ class Tally:
         self.finished = 0
         self.by_status: dict[str, int] = {}
         self.usage = Usage()
+        self.bill = Bill()
         self.problems: dict[str, int] = {}
         self.trouble: Trouble | None = None
         self.pause_ends = 0.0
@@ -106,9 +108,10 @@ class Tally:
                 self.writing = event
             case RunStarted():
                 self.run, self.began, self.unit = event, self._clock(), unit(event.samples)
+                self.bill.purse = event.purse
                 self.pace.note(self.began, 0, 0)
             case _:
-                pass
+                self.bill.hear(event)
 
     def _count(self, result: Result) -> None:
         if result.rows == 0:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from pipeline.errors import Problem
+from pipeline.spec.budget import Caps
 from pipeline.spec.fields import Fields
 from pipeline.spec.gold import check_gold, known_answers
 from pipeline.spec.group import NAME, Settings
@@ -103,6 +104,8 @@ class Job(Settings):
     """How answers come: whole, as a stream of events, or made in the `background` at the provider and fetched once they are there."""
     limits: Limits = Limits()
     """What the provider allows."""
+    budget: Caps = Caps()
+    """What the job may spend over all its runs. `budget: 5` is five US dollars."""
     retry: Retry = Retry()
     """When an attempt is repeated."""
     deadlines: Deadlines = Deadlines()

@@ -167,6 +167,14 @@ def test_a_run_that_may_cost_money_needs_a_yes(paid: Path) -> None:
     assert pipeline.run(paid, yes=True).attempts == 3
 
 
+def test_a_budget_lets_a_run_send_where_nobody_can_be_asked(paid: Path) -> None:
+    """It says what the run may cost; a person who is there is asked nevertheless."""
+    sets = ["budget.usd=1", "request.max_output_tokens=40"]
+    with pytest.raises(SpecError, match="not started"):
+        pipeline.run(paid, sets=sets, confirm=lambda _offer: False)
+    assert pipeline.run(paid, sets=sets).attempts == 3
+
+
 def test_a_spec_that_writes_addresses_needs_a_yes_for_the_simulator_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

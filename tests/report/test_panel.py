@@ -9,7 +9,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from pipeline.events import AttemptFailed, Notice, Paused, Stopping, Stuck, Writing
+from pipeline.events import AttemptFailed, Notice, Paused, Spent, Stopping, Stuck, Writing
 from pipeline.records import Status
 from pipeline.report import panel as panel_module
 from pipeline.report.panel import Bar, Panel, console_on, drawn
@@ -35,6 +35,7 @@ def tally(started, row, clock) -> Tally:
     tally.hear(started(200, 50))
     for number in range(60):
         clock.now += 0.25
+        tally.hear(Spent(3 * 10**9))
         tally.hear(row(number, *((Status.FAILED, "media", "a.jpg is no image") if number == 30 else ())))
     return tally
 
@@ -53,6 +54,7 @@ def test_the_panel_of_a_run_under_way(tally, clock) -> None:
         "│  status    ok 59   failed 1                                          │\n"
         "│  time      15 s · about 23 s left · 3.9 rows/s                       │\n"
         "│  tokens    35,400 in + 2,360 out · 149,053 per min · since this st…  │\n"
+        "│  money     $0.180 since this start                                   │\n"
         "│  problems  media 1, rate_limit 1 · Too many requests                 │\n"
         "│  now       the provider asks to wait 12 s: rate limit                │\n"
         "│                                                                      │\n"
@@ -139,7 +141,7 @@ def test_a_simulated_run_says_that_nothing_is_paid(started, clock) -> None:
 def test_the_panel_keeps_its_height_at_any_width(tally, width: int) -> None:
     """Lines are cut, never wrapped, and never wider than the terminal."""
     lines = screen(tally, width).splitlines()
-    assert len(lines) == 12
+    assert len(lines) == 13
     assert all(len(line) <= width for line in lines)
 
 

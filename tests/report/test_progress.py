@@ -19,11 +19,12 @@ from pipeline.events import (
     RowFinished,
     RunFinished,
     RunStarted,
+    Spent,
     Stopping,
     Stuck,
     Writing,
 )
-from pipeline.records import Status
+from pipeline.records import Amount, Purse, Status
 from pipeline.report.json_lines import NAMES
 from pipeline.report.progress import Kind, observer
 
@@ -226,9 +227,11 @@ def test_json_lines_parse_and_keep_their_names(started, row, finished, clock) ->
         observe(started(200, 50))
         for number in range(100):
             clock.now += 0.1
+            observe(Spent(1, Purse(10**6, None, Amount(51 + number), Amount())))
             observe(row(number))
         observe(Paused(1.5, "rate limit"))
         clock.now += 0.05
+        observe(Spent(1, Purse(10**6, None, Amount(151), Amount())))
         observe(row(100))
         observe(Writing(200, 200))
         observe(finished(ok=200))
@@ -254,6 +257,17 @@ def test_json_lines_parse_and_keep_their_names(started, row, finished, clock) ->
             "cache_write_tokens": None,
             "vendor_cost": None,
         },
+        "cost_usd": "0.000000000101",
+        "attempts_of_unknown_cost": 0,
+        "projected_usd": "0.0000000002",
+        "budget": {
+            "usd": "0.000001",
+            "tokens": None,
+            "spent_usd": "0.000000000151",
+            "spent_tokens": None,
+            "held_usd": "0",
+            "held_tokens": None,
+        },
         "problems": {},
         "rows_per_s": pytest.approx(10.05, abs=0.01),
         "seconds_left": pytest.approx(4.9, abs=0.1),
@@ -262,9 +276,9 @@ def test_json_lines_parse_and_keep_their_names(started, row, finished, clock) ->
     assert lines[-1]["usage"]["total_tokens"] == 13_579
 
 
-def test_every_event_but_the_finished_row_has_a_name() -> None:
-    """A new kind of event cannot be forgotten in the JSON."""
-    assert set(NAMES) == set(get_args(Event)) - {RowFinished}
+def test_every_event_has_a_name_but_those_of_every_row() -> None:
+    """A new kind of event cannot be forgotten in the JSON; what happens at every row is told together."""
+    assert set(NAMES) == set(get_args(Event)) - {RowFinished, Spent}
 
 
 def test_quiet_says_nothing_about_a_run_that_went_well(started, row, finished, clock) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.checkpoint.reader import Totals
-from pipeline.records import Usage
+from pipeline.records import Amount, Purse, Usage
 from pipeline.report.status import render_row, render_status
 
 SESSION = {
@@ -230,3 +230,23 @@ def test_a_row_with_samples_is_shown_sample_by_sample() -> None:
         "\n"
         "sample 2 of 2: pending - not finished; the next run goes on with it"
     )
+
+
+def test_a_budget_shows_what_is_spent_what_is_held_and_what_is_left() -> None:
+    """With what all rows will have cost, once enough of them are finished to say so."""
+    dollar = 10**12
+    purse = Purse(5 * dollar, 100_000, Amount(2 * dollar, 40_000), Amount(dollar // 2, 1_000))
+    screen = render_status(SESSION, totals(ok=500), running=True, planned=1000, maybe_paid_rows=[], purse=purse)
+    assert screen.splitlines()[-1] == (
+        "  budget     $2.00 spent, $0.500 held, $2.50 of $5.00 left, 40,000 tokens used, 1,000 held, "
+        "59,000 of 100,000 tokens left, about $4.00 in all"
+    )
+    early = render_status(SESSION, totals(ok=5), running=True, planned=1000, maybe_paid_rows=[], purse=purse)
+    assert "in all" not in early
+
+
+def test_a_run_that_reached_its_budget_says_so() -> None:
+    """By its exit code."""
+    session = {**SESSION, "ended_at": 1_795_000_065.5, "exit_code": 5}
+    screen = render_status(session, totals(ok=3), running=False, planned=4, maybe_paid_rows=[])
+    assert "  state      stopped: the budget is reached\n" in screen

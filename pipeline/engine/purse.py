@@ -1,0 +1,132 @@
+"""A job's budget over its runs: what the earlier ones have spent and still hold, and how large it would have to be for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline.checkpoint.past import past
+from pipeline.client.held import Keeper
+from pipeline.cost.budget import Budget, enough, used
+from pipeline.cost.prices import Book, Charge
+from pipeline.cost.worst import Worst, picos_of, today
+from pipeline.records import Amount, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from pipeline.checkpoint.past import Past
+    from pipeline.errors import BudgetReached
+    from pipeline.events import Notice, RunFinished
+    from pipeline.records import Purse
+    from pipeline.spec.job import Job
+
+
+@dataclass(slots=True)
+class Before:
+    """What the attempts of earlier runs have ``spent``, and what is ``kept`` for those without a known end or usage.
+
+    ``awaited`` is what of it is kept for each attempt that the provider still works on, by fingerprint; None where nothing could be held.
+    ``uncounted`` attempts have neither usage nor a bound: they ran without a budget, and nobody can say what they cost.
+    """
+
+    spent: Amount = field(default_factory=Amount)
+    kept: Amount = field(default_factory=Amount)
+    awaited: dict[bytes, Amount | None] = field(default_factory=dict)
+    uncounted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Till:
+    """What a run counts its money with: the prices, and where the job has one, its budget and what earlier runs have done to it."""
+
+    worst: Worst
+    budget: Budget | None
+    before: Before
+
+    @property
+    def book(self) -> Book:
+        """The job's prices."""
+        return self.worst.book
+
+    @property
+    def purse(self) -> Purse | None:
+        """Where the budget stands."""
+        return self.budget.purse if self.budget is not None else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the budget leaves out."""
+        if not self.before.uncounted:
+            return ()
+        attempts = f"{self.before.uncounted:,} earlier attempts that left without a budget"
+        return (f"the budget does not count {attempts}: the provider never said what they used",)
+
+    def keeper(self, announce: Callable[[Notice], None], exceeded: Callable[[BudgetReached], None]) -> Keeper | None:
+        """Return what holds each attempt's worst case, None where the job has no budget."""
+        if self.budget is None:
+            return None
+        return Keeper(self.budget, self.worst, dict(self.before.awaited), announce=announce, exceeded=exceeded)
+
+
+def open_till(job: Job) -> Till:
+    """Return the till of a job that is about to run. Blocking. Raises ``RunDirectoryError`` where it has no journal."""
+    book = Book.of(job)
+    book.rates(
+        job.model, None, today()
+    )  # reads the list of prices, which takes a second, where it is needed: not amid a run
+    return counted_till(job, job.run_path, book)
+
+
+def counted_till(job: Job, run_dir: Path, book: Book) -> Till:
+    """Return a job's till, its budget less what the journal in a run directory says is spent and kept. Blocking."""
+    worst = Worst(job, job.provider.facts, book)
+    if not job.budget.is_set:
+        return Till(worst, None, Before())
+    before = added_up(past(run_dir), worst)
+    budget = Budget(picos_of(job.budget.usd), job.budget.tokens, spent=before.spent, kept=before.kept)
+    return Till(worst, budget, before)
+
+
+def purse_of(job: Job, run_dir: Path) -> Purse | None:
+    """Return where a job's budget stands by the journal in a run directory, None where it has none. Blocking."""
+    return counted_till(job, run_dir, Book.of(job)).purse
+
+
+def added_up(attempts: Iterable[Past], worst: Worst) -> Before:
+    """Add up attempts, at the prices and caps of the job as it is now."""
+    before = Before()
+    for each in attempts:
+        picos, tokens = _cost(each, worst)
+        before.spent += Amount(picos or 0, tokens or 0)
+        if picos is not None and tokens is not None:
+            continue
+        kept = worst.kept(each.asked_model, each.asked_tier, each.bound)
+        if kept is None:
+            before.uncounted += 1
+        else:
+            kept = Amount(kept.picos if picos is None else 0, kept.tokens if tokens is None else 0)
+            before.kept += kept
+        if each.awaited is not None:
+            before.awaited[each.awaited] = kept
+    return before
+
+
+def _cost(each: Past, worst: Worst) -> tuple[int | None, int | None]:
+    """Return what an attempt has cost of each cap there is, None where that is not known."""
+    caps = worst.job.budget
+    charge = Charge(
+        each.asked_model, each.asked_tier, each.model, each.service_tier, each.usage, each.searches, each.sent_at
+    )
+    picos = worst.book.cost(charge) if caps.usd is not None else 0
+    return picos, used(each.usage) if caps.tokens is not None else 0
+
+
+def larger(reached: BudgetReached, purse: Purse, finished: RunFinished) -> str:
+    """Return how a run that reached its budget goes on: with which budget it would finish, by what its rows have cost so far."""
+    left = finished.by_status.get(Status.PENDING, 0)
+    answered = sum(finished.by_status.values()) - left
+    settings = enough(purse, reached.wanted, answered, left)
+    sets = " ".join(f"--set {each}" for each in settings)
+    return f"the same command with {sets} goes on, and should finish the {left:,} that are left"
