@@ -6,18 +6,17 @@ module nobody reads them.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shlex
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, get_args
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -26,39 +25,40 @@ from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.table import write_csv, write_table
+from pipeline.cost.estimate import Sampled
 from pipeline.cost.prices import Book
 from pipeline.engine.check import Prepared, prepare, replaces_input
+from pipeline.engine.consent import consent_of
 from pipeline.engine.details import detail_notes
-from pipeline.engine.estimate import Wanted
+from pipeline.engine.estimate import Wanted, check_choices
 from pipeline.engine.estimate import estimate as estimated
 from pipeline.engine.first import FIRST_ROWS, first_requests
-from pipeline.engine.leaving import downloads
-from pipeline.engine.live import Brake
+from pipeline.engine.outside import outside_loop
+from pipeline.engine.pilot import exact as counted_exactly
+from pipeline.engine.pilot import pilot as piloted
 from pipeline.engine.pricing import price_notes
 from pipeline.engine.purse import purse_of
-from pipeline.engine.session import Consent, Offer, metadata, run_job
+from pipeline.engine.session import metadata, run_job
 from pipeline.engine.silent import silent_notes
 from pipeline.engine.sizes import size_notes
 from pipeline.engine.starter import starter
 from pipeline.engine.tokens import token_variables
 from pipeline.errors import DataError, Problem, RowError, SpecError
-from pipeline.events import Event, RunFinished
+from pipeline.events import Event, Offer, RunFinished
 from pipeline.records import STATUS_FACTS, Purse, Status
 from pipeline.rows.source import open_source
-from pipeline.spec.comparison import Asked, Tier
+from pipeline.spec.comparison import Asked
 from pipeline.spec.job import Job
 from pipeline.spec.load import load_comparison, load_job
-from pipeline.spec.prompt import Detail
 from pipeline.wire.credentials import filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.cost.estimate import Estimate
+    from pipeline.engine.consent import Consent
     from pipeline.events import Observer
     from pipeline.report.story import Comparison, Story
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def preview(spec: str | Path, *, rows: int = 1, sets: Sequence[str] = (), allow_
     return previews
 
 
-def estimate(
+def estimate(  # noqa: PLR0913 - one parameter per option
     spec: str | Path,
     *,
     sets: Sequence[str] = (),
@@ -156,38 +156,62 @@ def estimate(
     details: Sequence[str] = (),
     tiers: Sequence[str] = (),
     by: str | None = None,
+    pilot: int = 0,
+    exact: int = 0,
+    yes: bool = False,
+    confirm: Callable[[Offer], bool] | None = None,
+    observe: Observer = silent,
+    target: str | Path | None = None,
     allow_code: bool = False,
 ) -> list[Estimate]:
-    """Say what a job will cost, without sending anything: one estimate, or one for each job of an estimate's spec.
+    """Say what a job will cost: one estimate, or one for each job of an estimate's spec. Without ``pilot`` and ``exact`` nothing is sent.
 
     ``models``, image ``details`` and service ``tiers`` (``batch`` among them) are compared with each other, every one with every other, in
     place of what the job has; ``by`` is an input column to split the figures by. They go before what an estimate's spec says, and ``sets``
     change each of its jobs. Every row is rendered and the headers of its media are read, which for a million short rows takes minutes.
-    Raises ``SpecError``, ``DataError`` or ``RunDirectoryError``.
+
+    A ``pilot`` asks so many requests, drawn at random, as a run does: with consent (``yes``, ``confirm``), and their answers are kept for
+    the run. ``exact`` has the provider count the input of so many. What they say of the whole table is in ``Estimate.sampled``.
+    ``target`` is a .parquet or .html file to write it all to.
+    Raises ``SpecError``, ``DataError`` or another ``RunError``.
     """
-    _check_choices(details, tiers)
+    from pipeline.report.estimate_files import writer_for  # draws pages, which few estimates need
+
+    check_choices(details, tiers)
+    title = Path(spec).stem
+    write = None
+    if target is not None:
+        write = writer_for(Path(target), title=title, version=version("responses-pipeline"), made_at=time.time())
     comparison = load_comparison(Path(spec), os.environ)
     asked = Asked(jobs=[str(spec)]) if comparison is None else comparison.estimate
     wanted = Wanted(models or asked.models, details or asked.details, tiers or asked.tiers, by or asked.by)
     today = datetime.now(UTC).date()
-    jobs = [Path(spec)] if comparison is None else comparison.jobs
-    every = [
-        prepare(_load(job, sets), allow_code=allow_code) for job in jobs
-    ]  # all mistakes before the first long pass
-    return [estimated(prepared, wanted, today) for prepared in every]
+    jobs = [_load(job, sets) for job in ([Path(spec)] if comparison is None else comparison.jobs)]
+    every = [prepare(job, allow_code=allow_code) for job in jobs]  # all mistakes before the first long pass
+    estimates = []
+    for prepared in every:
+        consent = consent_of(prepared.job, yes=yes, confirm=confirm) if pilot or exact else None
+        sampled = (
+            [] if consent is None else _sampled(prepared.job, pilot, exact, consent, observe, allow_code=allow_code)
+        )
+        estimates.append(replace(estimated(prepared, wanted, today), sampled=sampled))
+    if write is not None:
+        write(estimates)
+    return estimates
 
 
-def _check_choices(details: Sequence[str], tiers: Sequence[str]) -> None:
-    """Refuse details and tiers that there are not. Raises ``SpecError``."""
-    known = {"--details": (details, get_args(Detail)), "--tiers": (tiers, get_args(Tier))}
-    problems = [
-        Problem(option, f"{value!r} is none of {', '.join(choices)}")
-        for option, (values, choices) in known.items()
-        for value in values
-        if value not in choices
-    ]
-    if problems:
-        raise SpecError(problems, source="command line")
+def _sampled(
+    job: Job, pilot: int, exact: int, consent: Consent, observe: Observer, *, allow_code: bool
+) -> list[Sampled]:
+    """Have some requests counted, and some asked, and return what that says of all."""
+    found = []
+    if exact:
+        count = partial(counted_exactly, consent=consent, environ=os.environ, allow_code=allow_code)
+        found.append(Sampled.of_fit("exact", outside_loop(lambda _brake: count(job, exact))))
+    if pilot:
+        ask = partial(piloted, consent=consent, environ=os.environ, observe=observe, allow_code=allow_code)
+        found.append(Sampled.of_fit("pilot", outside_loop(lambda brake: ask(job, pilot, brake=brake))))
+    return found
 
 
 def run(
@@ -212,8 +236,8 @@ def run(
     """
     job = _load(spec, sets)
     statuses = _statuses(retry)
-    consent = _consent(job, yes=yes, confirm=confirm)
-    return _outside_loop(
+    consent = consent_of(job, yes=yes, confirm=confirm)
+    return outside_loop(
         lambda brake: run_job(
             job,
             retry=statuses,
@@ -338,25 +362,6 @@ def _load(spec: str | Path, sets: Sequence[str]) -> Job:
     return job
 
 
-def _consent(job: Job, *, yes: bool, confirm: Callable[[Offer], bool] | None) -> Consent:
-    """Return what decides whether an offer is carried out: it returns, or raises ``SpecError`` and nothing is sent."""
-    hint = "pass --yes (in Python: yes=True)"
-    risk = None
-    if places := downloads(job):
-        risk = f"{places[0]} is downloaded from addresses that the spec writes"
-    if not job.provider.simulated and not job.budget.is_set:
-        risk, hint = f"asking {job.provider.label} may cost money", f"{hint}, or set a budget in the spec"
-    if risk is not None and not yes and confirm is None:
-        problem = Problem("", f"{risk}, and nobody is here to say yes")
-        raise SpecError([problem], source=job.source, hint=hint)
-
-    def decide(offer: Callable[[], Offer]) -> None:
-        if not yes and confirm is not None and not confirm(offer()):
-            raise SpecError([Problem("", "not started: nothing was sent")], source=job.source)
-
-    return decide
-
-
 def _purse(reader: Reader, run_dir: Path) -> Purse | None:
     try:
         job = reader.job()
@@ -374,53 +379,6 @@ def _statuses(names: Sequence[str]) -> frozenset[Status]:
             source="command line",
         )
     return frozenset(Status(name) for name in names)
-
-
-def _outside_loop(work: Callable[[Brake], T]) -> T:
-    """Run work that starts its own event loop, in a thread of its own where this thread has a loop already.
-
-    An interrupted notebook cell pulls the brake: the run ends as it does on Ctrl-C, and the cell waits for that.
-    """
-    brake = Brake()
-    if not _has_loop():
-        return work(brake)
-    outcome: list[T] = []
-    failure: list[BaseException] = []
-
-    def carry() -> None:
-        try:
-            outcome.append(work(brake))
-        except BaseException as error:  # noqa: BLE001 - carried over to the caller's thread, where it is raised
-            failure.append(error)
-
-    thread = threading.Thread(target=carry, name="pipeline")
-    thread.start()
-    with _interrupts(brake.pull):
-        thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]
-
-
-@contextmanager
-def _interrupts(act: Callable[[], None]) -> Iterator[None]:
-    """While the block runs, let an interrupt act: neither a notebook's nor asyncio's own handler reaches a run in another thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, lambda _number, _frame: act())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _has_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _run(spec: str | Path, sets: Sequence[str]) -> tuple[Path, Book | None]:

@@ -8,18 +8,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import redirect_stdout
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from pipeline.cost.estimate import Estimate
-    from pipeline.engine.session import Offer
     from pipeline.report.progress import Kind
 
 EXIT_CODES = """
@@ -134,57 +128,62 @@ def preview(spec: Path, sets: tuple[str, ...], rows: int, *, allow_code: bool, a
 @click.option("--details", default="", metavar="DETAIL[,DETAIL]", help="And for these image details: low, high …")
 @click.option("--tiers", default="", metavar="TIER[,TIER]", help="And in these service tiers: default, batch, flex …")
 @click.option("--by", metavar="COLUMN", help="Split the figures by the values of an input column.")
+@click.option(
+    "--pilot", type=click.IntRange(1), metavar="N", help="Ask N requests now; a run later knows their answers."
+)
+@click.option("--exact", type=click.IntRange(1), metavar="N", help="Have the provider count the input of N requests.")
+@click.option("--yes", is_flag=True, help="Send the pilot without asking, also where it costs money.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per job.")
 @click.option(
     "-o", "--output", "target", type=click.Path(path_type=Path), help="Write it all to a .parquet or .html file, too."
 )
-def estimate(  # noqa: PLR0913 - one parameter per option
+def estimate(  # noqa: PLR0913, PLR0917 - one parameter per option
     spec: Path,
     sets: tuple[str, ...],
     models: str,
     details: str,
     tiers: str,
     by: str | None,
+    pilot: int | None,
+    exact: int | None,
     target: Path | None,
     *,
+    yes: bool,
     allow_code: bool,
     as_json: bool,
 ) -> None:
-    """Say what SPEC will cost, before a cent is spent; nothing is sent. SPEC may be one that lists several jobs under `estimate`."""
+    """Say what SPEC will cost, before a cent is spent. SPEC may be one that lists several jobs under `estimate`.
+
+    Nothing is sent, unless --pilot or --exact ask for it.
+    """
     from dataclasses import asdict
 
     from pipeline import api
     from pipeline.report.estimate import render_estimates
+    from pipeline.report.terminal import at_terminal
 
-    write = _estimate_writer(target)
-    estimates = api.estimate(
-        spec,
-        sets=sets,
-        models=_words(models),
-        details=_words(details),
-        tiers=_words(tiers),
-        by=by,
-        allow_code=allow_code,
-    )
+    with at_terminal("quiet" if as_json else "lines", spec, sets, allow_code=allow_code) as (observe, confirm):
+        estimates = api.estimate(
+            spec,
+            sets=sets,
+            models=_words(models),
+            details=_words(details),
+            tiers=_words(tiers),
+            by=by,
+            pilot=pilot or 0,
+            exact=exact or 0,
+            yes=yes,
+            confirm=None if as_json else confirm,
+            observe=observe,
+            target=target,
+            allow_code=allow_code,
+        )
     for each in estimates if as_json else ():
         _echo_json(asdict(each))
     if not as_json:
         click.echo(render_estimates(estimates))
     if target is not None:
-        write(estimates, target)
         click.echo(f"Wrote {target}", err=as_json)
-
-
-def _estimate_writer(target: Path | None) -> Callable[[Sequence[Estimate], Path], None]:
-    """Return what writes estimates to such a file; a wrong name is found out before the work."""
-    from pipeline.errors import Problem, SpecError
-    from pipeline.report.estimate_table import write_estimates
-
-    writers = {".parquet": write_estimates}
-    ending = ".parquet" if target is None else target.suffix
-    if ending not in writers:
-        raise SpecError([Problem("-o", f"{target} ends in none of {', '.join(writers)}")], source="command line")
-    return writers[ending]
 
 
 def _words(listed: str) -> list[str]:
@@ -210,17 +209,13 @@ def run(
     """Run SPEC, or go on with it where an earlier run stopped, and write its table."""
     from pipeline import api
     from pipeline.errors import Interrupted
-    from pipeline.report.progress import observer
+    from pipeline.report.terminal import at_terminal
 
-    stdout = sys.stdout
-    kind: Kind = "json" if as_json else "quiet" if quiet else "panel" if stdout.isatty() else "lines"
+    kind: Kind = "json" if as_json else "quiet" if quiet else "panel" if sys.stdout.isatty() else "lines"
     statuses = _words(retry)
-    confirm = partial(_confirm, shown=stdout) if sys.stdin.isatty() and not as_json else None
-    allowed = ["--allow-code"] if allow_code else []
-    again = shlex.join(["pipeline", "run", str(spec), *(word for each in sets for word in ("--set", each)), *allowed])
     try:
-        # What the job's functions print, in whichever thread, must not stand between our lines.
-        with redirect_stdout(sys.stderr), observer(kind, stdout, command=again) as observe:
+        with at_terminal(kind, spec, sets, allow_code=allow_code) as (observe, confirm):
+            confirm = None if as_json else confirm
             finished = api.run(
                 spec, sets=sets, yes=yes, retry=statuses, confirm=confirm, observe=observe, allow_code=allow_code
             )
@@ -229,32 +224,6 @@ def run(
             raise SystemExit(error.exit_code) from None  # the closing screen has said it
         raise
     raise SystemExit(finished.exit_code)
-
-
-def _confirm(offer: Offer, *, shown: TextIO) -> bool:
-    """Ask on ``shown``, the terminal, for standard output is the functions' own while a job runs."""
-    from pipeline.report.sending import render_offer
-
-    with redirect_stdout(shown):
-        click.echo(
-            render_offer(
-                name=offer.name,
-                provider=offer.provider,
-                url=offer.url,
-                model=offer.model,
-                rows=offer.rows,
-                known=offer.known,
-                output=offer.output,
-                limits=offer.limits,
-                notes=offer.notes,
-                samples=offer.samples,
-                wanted=offer.wanted,
-                secrets=offer.secrets,
-                simulated=offer.simulated,
-                expected=offer.expected,
-            )
-        )
-        return click.confirm("Send?", default=False)
 
 
 @cli.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,31 @@ class Expected:
     low: float | None
     high: float | None
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a run is about to send, shown before the first paid request.
+
+    ``rows`` is the number of rows of the job, None where it is not known without reading them. Each asks for ``samples`` answers, but in a
+    retry only ``wanted`` ones are asked in all; ``known`` of the answers need no asking. ``secrets`` says by name what goes to whom.
+    ``expected`` is the cost, None where nothing is paid.
+    """
+
+    name: str
+    provider: str
+    url: str
+    model: str
+    rows: int | None
+    known: int
+    output: Path
+    limits: Mapping[str, float | None] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    samples: int = 1
+    wanted: int | None = None
+    secrets: tuple[str, ...] = ()
+    simulated: bool = False
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True)

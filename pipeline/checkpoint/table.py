@@ -55,7 +55,7 @@ def write_table(
     """
     schema = columns.schema.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
     written = 0
-    with _published(target) as unfinished, pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
+    with published(target) as unfinished, pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
         for batch in batches(source, reader, columns):
             writer.write_batch(batch.replace_schema_metadata(schema.metadata))
             written += batch.num_rows
@@ -71,7 +71,7 @@ def write_csv(source: Source, reader: Reader, columns: Columns, target: Path) ->
     """
     written = 0
     schema = pa.schema([pa.field(_neutral(field.name), _csv_type(field.type)) for field in columns.schema])
-    with _published(target) as unfinished, pa_csv.CSVWriter(unfinished, schema) as writer:
+    with published(target) as unfinished, pa_csv.CSVWriter(unfinished, schema) as writer:
         for batch in batches(source, reader, columns):
             arrays = [_flat(column, field.type) for column, field in zip(batch.columns, schema, strict=True)]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
@@ -81,7 +81,7 @@ def write_csv(source: Source, reader: Reader, columns: Columns, target: Path) ->
 
 def write_text(target: Path, text: str) -> None:
     """Write a text file in one step: whoever looks sees the old one or the whole new one. Blocking. Raises ``DiskFailed``."""
-    with _published(target) as unfinished:
+    with published(target) as unfinished:
         unfinished.write_text(text, encoding="utf-8", errors="replace")
 
 
@@ -107,7 +107,7 @@ def batches(source: Source, reader: Reader, columns: Columns) -> Iterator[pa.Rec
 
 
 @contextmanager
-def _published(target: Path) -> Iterator[Path]:
+def published(target: Path) -> Iterator[Path]:
     """Give a temporary path; when the block ends well, make it durable and put it in the target's place in one step."""
     written = temporary(target)
     try:
@@ -118,7 +118,7 @@ def _published(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise DiskFailed(
             f"cannot write {target}: {error.strerror or error}",
-            hint="the answers are safe in the run directory: mend the disk, then run the same command or `pipeline export`",
+            hint="what was answered is safe in the run directory: mend the disk, then run the same command or `pipeline export`",
         ) from error
     finally:
         with suppress(OSError):  # gone into the target's place, or in a folder that is none

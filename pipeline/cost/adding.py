@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from pipeline.cost.estimate import KINDS, Interval
+from pipeline.cost.estimate import KINDS
+from pipeline.cost.interval import Interval
 
 if TYPE_CHECKING:
     from pipeline.cost.rates import Rates

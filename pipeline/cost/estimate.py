@@ -6,36 +6,18 @@ float of an exact sum. None is what nobody knows, never 0. Texts may come from s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pipeline.cost.interval import Interval, summed
+from pipeline.cost.rates import PICOS
+
+if TYPE_CHECKING:
+    from pipeline.cost.fit import Fit
 
 KINDS = ("text", "image", "video", "file", "tools", "schema")
 """What input tokens are spent on, in the order in which it is shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """Something that is not known exactly, in whatever unit."""
-
-    low: float
-    mid: float
-    high: float
-
-    def __add__(self, other: Interval) -> Interval:
-        """Add bounds to bounds: what is uncertain about one side is taken to be uncertain in the same way about the other."""
-        return Interval(self.low + other.low, self.mid + other.mid, self.high + other.high)
-
-    def times(self, factor: float) -> Interval:
-        """Return so many times as much."""
-        return Interval(self.low * factor, self.mid * factor, self.high * factor)
-
-
-ZERO = Interval(0.0, 0.0, 0.0)
-
-
-def summed(intervals: Iterable[Interval]) -> Interval:
-    """Return the sum of intervals, bound by bound."""
-    return sum(intervals, ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +88,45 @@ def together(quotes: Sequence[Quote], *, model: str, detail: str | None = None, 
 
 
 @dataclass(frozen=True, slots=True)
+class Sampled:
+    """What the provider's own figures for some requests, drawn at random, say of the whole table, what is answered already included.
+
+    A ``pilot`` asks the requests and keeps their answers, an ``exact`` count only has their input counted. ``requests`` of the ``of``
+    different ones were drawn. ``input``, ``output`` (tokens) and ``cost`` (USD) are those of all of them; the intervals hold nine times in
+    ten. ``spent`` is the part of the cost that the drawn ones have cost. ``input_ratio`` is what is billed for each input token that is
+    counted here. ``output_quantiles`` are the output tokens of a request by share of the requests. None is what the figures do not tell,
+    and ``notes`` say why.
+    """
+
+    how: Literal["pilot", "exact"]
+    requests: int
+    of: int
+    input_ratio: Interval | None
+    input: Interval | None
+    output: Interval | None
+    output_quantiles: Mapping[float, float]
+    cost: Interval | None
+    spent: float | None
+    notes: Sequence[str]
+
+    @staticmethod
+    def of_fit(how: Literal["pilot", "exact"], fit: Fit) -> Sampled:
+        """Return what a fit says, in dollars."""
+        return Sampled(
+            how=how,
+            requests=fit.requests,
+            of=fit.whole.requests,
+            input_ratio=fit.input_ratio,
+            input=fit.input_tokens,
+            output=fit.output_tokens,
+            output_quantiles=fit.output_quantiles,
+            cost=None if fit.cost is None else fit.cost.times(1 / PICOS),
+            spent=None if fit.spent is None else fit.spent / PICOS,
+            notes=fit.notes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """One job, priced before it is sent.
 
@@ -115,6 +136,7 @@ class Estimate:
 
     ``duration_s`` is in seconds at the job's limits, None where it has none; ``duration_note`` says what it rests on. ``assumptions`` say
     what the figures rest on, ``not_counted`` what they leave out. A ``simulated`` job costs nothing: it is priced as its model would be.
+    ``sampled`` is what a pilot or an exact count say of the same.
     """
 
     job: str
@@ -135,3 +157,4 @@ class Estimate:
     duration_note: str
     assumptions: Sequence[str]
     not_counted: Sequence[str]
+    sampled: Sequence[Sampled] = ()

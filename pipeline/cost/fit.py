@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.cost.sampling import LEAST, Interval, quantile, slopes, whole_of
+from pipeline.cost.interval import Interval
+from pipeline.cost.sampling import LEAST, quantile, slopes, whole_of
 
 WORDS = ("text", "tools", "schema")
 """The kinds that are counted by a tokenizer, and whose error is one."""

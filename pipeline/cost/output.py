@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from pipeline.cost.estimate import ZERO, Interval, summed
+from pipeline.cost.interval import ZERO, Interval, summed
 from pipeline.spec.columns import Column, Enum, FieldType, ListOf, Scalar, Struct
 
 PROSE = Interval(20.0, 150.0, 600.0)

@@ -11,24 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+
+from pipeline.cost.interval import Interval
 
 LEAST = 10
 """Fewer observations say too little about how far they lie apart."""
 
 _Z = 1.8119106729525978  # the normal distribution's quantile of 0.965: both tails of it leave 93 %
-
-
-class Interval(NamedTuple):
-    """Where something lies: most likely at ``mid``, and with 90 % between ``low`` and ``high``."""
-
-    low: float
-    mid: float
-    high: float
-
-    def times(self, factor: float) -> Interval:
-        """Return it in another unit."""
-        return Interval(self.low * factor, self.mid * factor, self.high * factor)
 
 
 def whole_of(

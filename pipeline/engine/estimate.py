@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pyarrow as pa
 
 from pipeline.checkpoint.known import known_answers
 from pipeline.cost.adding import Sum
-from pipeline.cost.estimate import ZERO, Estimate, Interval, Quote, Rate, together
+from pipeline.cost.estimate import Estimate, Quote, Rate, together
+from pipeline.cost.interval import ZERO, Interval
 from pipeline.cost.output import TOKENS_PER_SECOND, Outputs
 from pipeline.cost.prices import Book
 from pipeline.cost.rates import Rates, Unpriced
@@ -26,6 +27,8 @@ from pipeline.errors import Problem, SpecError
 from pipeline.records import Row
 from pipeline.rows.columns import cells
 from pipeline.rows.table import TARGET_BYTES
+from pipeline.spec.comparison import Tier
+from pipeline.spec.prompt import Detail
 
 if TYPE_CHECKING:
     from datetime import date
@@ -58,6 +61,19 @@ class Wanted:
             return []
         models, details = self.models or (None,), self.details or (None,)
         return [Variant(model, detail, tuple(self.tiers)) for model, detail in product(models, details)]
+
+
+def check_choices(details: Sequence[str], tiers: Sequence[str]) -> None:
+    """Refuse details and tiers that there are not. Raises ``SpecError``."""
+    known = {"--details": (details, get_args(Detail)), "--tiers": (tiers, get_args(Tier))}
+    problems = [
+        Problem(option, f"{value!r} is none of {', '.join(choices)}")
+        for option, (values, choices) in known.items()
+        for value in values
+        if value not in choices
+    ]
+    if problems:
+        raise SpecError(problems, source="command line")
 
 
 def estimate(prepared: Prepared, wanted: Wanted, on: date) -> Estimate:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pipeline.checkpoint.known import observed_calls
-from pipeline.cost.estimate import Interval, together
+from pipeline.cost.estimate import together
+from pipeline.cost.interval import Interval
 from pipeline.cost.output import Outputs
 from pipeline.cost.prices import PICOS, Book
 from pipeline.engine.estimate import priced_by_model, rows_of

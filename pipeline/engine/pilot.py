@@ -7,6 +7,7 @@ same rows again, so that nothing is paid twice, and a longer table keeps most of
 from __future__ import annotations
 
 import heapq
+import signal
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -18,13 +19,16 @@ from pipeline.checkpoint.observed import attempts_of
 from pipeline.client.counting import Counter
 from pipeline.client.http import StockHttp
 from pipeline.client.loader import Loader
+from pipeline.cost.estimate import KINDS
 from pipeline.cost.fit import Fit, Observation, Whole, fit
 from pipeline.cost.prices import Book, Charge
 from pipeline.cost.weigh import Scales, with_extents
 from pipeline.engine.feed import everything, questions
+from pipeline.engine.live import interrupted
 from pipeline.engine.ready import ready
 from pipeline.engine.session import run_job
 from pipeline.errors import MediaError, ProviderRefused, RowError, SpecError
+from pipeline.events import Offer
 from pipeline.records import Request, Usage
 
 if TYPE_CHECKING:
@@ -32,15 +36,14 @@ if TYPE_CHECKING:
 
     from pipeline.checkpoint.observed import Spent
     from pipeline.engine.check import Prepared
+    from pipeline.engine.consent import Consent
     from pipeline.engine.live import Brake, Secrets
-    from pipeline.engine.session import Consent
     from pipeline.events import Observer
     from pipeline.spec.job import Job
 
 AT_ONCE = 8
 """Requests whose tokens are counted at the same time, where the job does not set its own concurrency."""
 
-KINDS = ("text", "image", "video", "file", "tools", "schema")
 ZERO = Usage(0, 0, 0, 0, 0)
 
 
@@ -78,23 +81,51 @@ def pilot(
     return fit(observations, draw.whole)
 
 
-def exact(job: Job, count: int, *, environ: Mapping[str, str], allow_code: bool = False) -> Fit:
+def exact(job: Job, count: int, *, consent: Consent, environ: Mapping[str, str], allow_code: bool = False) -> Fit:
     """Have the provider count the input of ``count`` requests, drawn at random, and conclude to the whole table. Nothing is answered.
 
-    What comes out and what it costs stays unknown. Raises ``SpecError`` where the provider's dialect has no place to count,
-    ``ProviderRefused`` where none could be counted, or ``DataError``.
+    That is free, but rows leave: ``consent`` is asked. What comes out and what it costs stays unknown. Raises ``SpecError`` where the
+    provider's dialect has no place to count, ``ProviderRefused`` where none could be counted, ``Interrupted`` or ``DataError``.
     """
+    try:
+        return _exact(job, count, consent, environ, allow_code=allow_code)
+    except KeyboardInterrupt as error:
+        raise interrupted(signal.SIGINT) from error
+
+
+def _exact(job: Job, count: int, consent: Consent, environ: Mapping[str, str], *, allow_code: bool) -> Fit:
     with ready(job, environ, allow_code=allow_code) as (prepared, secrets):
         path = prepared.endpoint.dialect.input_tokens_path
         if path is None:
             message = f"{prepared.endpoint.dialect.name} has no place where input tokens are counted without an answer"
             hint = "use a pilot instead; if this server has one, name it in provider.overrides: {input_tokens_path: …}"
             raise SpecError([job.problem("provider", message)], source=job.source, hint=hint)
+        url = prepared.endpoint.url + path
         draw = Draw(count)
         draw.choose(prepared)
-        counts = anyio.run(partial(_counts, prepared, secrets, prepared.endpoint.url + path, draw.drawn))
+        if not job.provider.simulated:
+            consent(lambda: _offer(prepared, url, len(draw.drawn)))
+        counts = anyio.run(partial(_counts, prepared, secrets, url, draw.drawn))
     observations = [Observation(drawn.expected, counted) for drawn, counted in zip(draw.drawn, counts, strict=True)]
     return fit(observations, draw.whole, figures=("input",))
+
+
+def _offer(prepared: Prepared, url: str, count: int) -> Offer:
+    job = prepared.job
+    return Offer(
+        name=job.name,
+        provider=job.provider.label,
+        url=url,
+        model=job.model,
+        rows=prepared.rows,
+        known=0,
+        output=job.output_path,
+        limits=job.limits.model_dump(),
+        notes=("the provider only counts the input of these requests: nothing is answered, and no table is written",),
+        samples=job.samples,
+        wanted=count,
+        secrets=prepared.secrets,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -32,42 +31,18 @@ from pipeline.engine.live import Secrets, ask_all, interrupted
 from pipeline.engine.purse import Till, larger, open_till
 from pipeline.engine.ready import ready
 from pipeline.errors import BudgetReached, Interrupted, Problem, RunError, SpecError
-from pipeline.events import Calls, Expected, Notice, RunFinished, RunStarted
+from pipeline.events import Calls, Expected, Notice, Offer, RunFinished, RunStarted
 from pipeline.records import STATUS_FACTS, Request, Status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from pipeline.checkpoint.store import Plan
+    from pipeline.engine.consent import Consent
     from pipeline.engine.feed import Selection
     from pipeline.engine.live import Brake
     from pipeline.events import Observer
     from pipeline.spec.job import Job
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What a run is about to send, shown before the first paid request.
-
-    ``rows`` is the number of rows of the job, None where it is not known without reading them. Each asks for ``samples`` answers, but in a
-    retry only ``wanted`` ones are asked in all; ``known`` of the answers need no asking. ``secrets`` says by name what goes to whom.
-    ``expected`` is the cost, None where nothing is paid.
-    """
-
-    name: str
-    provider: str
-    url: str
-    model: str
-    rows: int | None
-    known: int
-    output: Path
-    limits: Mapping[str, float | None]
-    notes: tuple[str, ...]
-    samples: int = 1
-    wanted: int | None = None
-    secrets: tuple[str, ...] = ()
-    simulated: bool = False
-    expected: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +64,6 @@ class _Left:
 
 Choose = Callable[[Prepared], set[tuple[int, int]]]
 """Chooses the answers that a pilot asks for, each by its row and its sample."""
-
-Consent = Callable[[Callable[[], Offer]], None]
-"""Decides whether a run may send: it gets the offer's maker, for making one may take a pass over the table, and raises to say no."""
 
 
 def run_job(  # noqa: PLR0913 - what a run takes, each by its name

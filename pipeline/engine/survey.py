@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.cost.adding import Sum
-from pipeline.cost.estimate import Interval
+from pipeline.cost.interval import Interval
 from pipeline.cost.rates import Unpriced
 from pipeline.cost.tokens import count_tokens
 from pipeline.cost.weigh import Scales, with_extents

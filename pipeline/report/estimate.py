@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.cost.estimate import KINDS, Estimate, Interval, Quote, Rate, together
+from pipeline.cost.estimate import KINDS, Estimate, Quote, Rate, Sampled, together
+from pipeline.cost.interval import Interval
 from pipeline.report.expected import between, usd_text
 from pipeline.report.text import columns as width_of
 from pipeline.report.text import counted, duration, extent, labelled, visible
@@ -21,7 +22,8 @@ def render_estimates(estimates: Sequence[Estimate]) -> str:
     screens = [render_estimate(estimate) for estimate in estimates]
     if len(estimates) > 1:
         screens.append(_together(estimates))
-    return "\n\n".join([*screens, "Nothing was sent."])
+    sent = any(estimate.sampled for estimate in estimates)
+    return "\n\n".join([*screens, *([] if sent else ["Nothing was sent."])])
 
 
 def render_estimate(estimate: Estimate) -> str:
@@ -36,6 +38,7 @@ def render_estimate(estimate: Estimate) -> str:
         labelled("output", f"{amount(total.output)} tokens"),
         labelled("cost", _cost(total)),
         labelled("time", _time(estimate)),
+        *(line for sampled in estimate.sampled for line in _sampled(sampled)),
     ]
     if len(estimate.quotes) > 1 or any(quote.model != total.model for quote in estimate.quotes):
         lines += ["", *_table(_quote_columns(estimate.quotes), estimate.quotes), *_range(estimate.quotes)]
@@ -73,6 +76,29 @@ def _cost(quote: Quote) -> str:
         if quote.cost.high
         else usd_text(0.0)
     )
+
+
+def _sampled(sampled: Sampled) -> list[str]:
+    """Return what a pilot or an exact count says of the whole table, what is answered already included."""
+    done = {"pilot": "asked and kept", "exact": "counted by the provider"}[sampled.how]
+    spent = "" if sampled.spent is None else f" for {usd_text(sampled.spent)}"
+    lines = [
+        labelled(
+            sampled.how,
+            f"{sampled.requests:,} of {sampled.of:,} requests, {done}{spent}; of all of them, 9 times in 10:",
+        )
+    ]
+    if sampled.input is not None and sampled.input_ratio is not None:
+        ratio = f"{sampled.input_ratio.mid:.2f} for each that is counted here"
+        lines.append(f"    input   {amount(sampled.input)} tokens, {ratio}")
+    if sampled.output is not None:
+        each = ", ".join(f"{share:.0%} below {tokens:,.0f}" for share, tokens in sampled.output_quantiles.items())
+        lines.append(f"    output  {amount(sampled.output)} tokens; of the requests {each}")
+    if sampled.cost is not None:
+        cost = sampled.cost
+        left = "" if sampled.spent is None else f"; still to pay about {usd_text(max(cost.mid - sampled.spent, 0.0))}"
+        lines.append(f"    cost    {between(cost.low, cost.high)}, about {usd_text(cost.mid)}{left}")
+    return [*lines, *(f"    note    {visible(note)}" for note in sampled.notes)]
 
 
 def _time(estimate: Estimate) -> str:

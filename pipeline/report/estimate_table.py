@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.checkpoint.table import published
 from pipeline.cost.estimate import KINDS
-from pipeline.errors import DataError
 
 if TYPE_CHECKING:
-    from pipeline.cost.estimate import Estimate, Interval, Quote
+    from pipeline.cost.estimate import Estimate, Quote
+    from pipeline.cost.interval import Interval
 
 _LEVELS = ("low", "mid", "high")
 _INTERVALS = ("calls", *(f"{kind}_tokens" for kind in KINDS), "input_tokens", "output_tokens", "cost_usd")
@@ -36,14 +37,10 @@ SCHEMA = pa.schema(
 
 
 def write_estimates(estimates: Sequence[Estimate], target: Path) -> None:
-    """Write a Parquet file of everything that was priced. Raises ``DataError`` where it cannot be written."""
+    """Write a Parquet file of everything that was priced, in one step. Raises ``DiskFailed``."""
     rows = [_row(estimate, quote, by) for estimate in estimates for quote, by in _quotes(estimate)]
-    try:
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), target)
-    except OSError as error:
-        raise DataError(
-            f"{target} cannot be written: {error.strerror or error}", hint="choose another folder"
-        ) from error
+    with published(target) as unfinished:
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), unfinished)
 
 
 def _quotes(estimate: Estimate) -> Iterator[tuple[Quote, str | None]]:

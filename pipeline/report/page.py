@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from minijinja import Environment, safe
@@ -19,6 +19,9 @@ from minijinja import Environment, safe
 from pipeline.report import view
 from pipeline.report.figures import FILTERS, money, plain, seconds, short
 from pipeline.report.story import Card, Comparison, Story, Trial
+
+if TYPE_CHECKING:
+    from pipeline.cost.estimate import Estimate
 
 MOST_BYTES = 3_000_000  # of a page; the library that draws has 0.9 million of them
 _ROOM = 1_700_000  # bytes of cards, which leaves the rest of a page as much as it may need
@@ -57,8 +60,8 @@ def render_comparison(comparison: Comparison) -> str:
     return _page(f"{comparison.before.name} and {comparison.after.name} · compared", body, {}, [_read("page.js")])
 
 
-def render_estimate(estimates: Sequence[Any], *, title: str, version: str, made_at: float) -> str:
-    """Return the page of what jobs would cost: ``estimates`` are ``pipeline.cost.estimate.Estimate`` values, or dicts like them."""
+def render_estimate(estimates: Sequence[Estimate], *, title: str, version: str, made_at: float) -> str:
+    """Return the page of what jobs would cost, in the order of the jobs."""
     shown = [view.estimate(_plain(each, _LONGEST)) for each in estimates]
     body = _template("estimate.html", estimates=shown, title=plain(title), version=version, made_at=made_at)
     return _page(f"{title} · estimate", body, {}, [_read("page.js")])

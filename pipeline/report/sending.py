@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.events import Expected
+from pipeline.events import Offer
 from pipeline.records import Media
 from pipeline.report.expected import expected_cost
 from pipeline.report.text import columns as width_of
@@ -70,47 +70,31 @@ def with_pictures_named(value: object) -> object:
     return value
 
 
-def render_offer(  # noqa: PLR0913 - one value per line of the screen
-    *,
-    name: str,
-    provider: str,
-    url: str,
-    model: str,
-    rows: int | None,
-    known: int | None,
-    output: Path,
-    limits: Mapping[str, float | None] | None = None,
-    notes: Sequence[str] = (),
-    samples: int = 1,
-    wanted: int | None = None,
-    secrets: Sequence[str] = (),
-    simulated: bool = False,
-    expected: Expected | None = None,
-) -> str:
+def render_offer(offer: Offer) -> str:
     """Return what a run is about to send, for a person to agree to.
 
-    Each of the job's ``rows`` asks for ``samples`` answers; ``known`` of these are there already; None is shown as unknown. A retry asks
-    for ``wanted`` of them. ``limits`` are the job's, by their names in the spec; those that are None are left to what the provider allows.
-    ``secrets`` say, by name, which keys and tokens are sent to whom. What is ``simulated`` costs nothing, and is asked for its downloads.
-    ``expected`` is the cost of what is to be sent, None where nothing is paid.
+    None is shown as unknown, and limits that are not set are left out: those are left to what the provider allows. What is simulated
+    costs nothing, and is asked for its downloads.
     """
-    risk = "It downloads from addresses that the spec writes" if simulated else "This may cost money"
+    risk = "It downloads from addresses that the spec writes" if offer.simulated else "This may cost money"
+    rows, samples, wanted = offer.rows, offer.samples, offer.wanted
+    answers = rows * samples if wanted is None and rows is not None else wanted
     lines = [
-        f"{visible(name, 100)} is about to ask {visible(provider, 60)}. {risk}.",
-        labelled("endpoint", visible(url)),
-        *_secrets(secrets),
-        labelled("model", visible(model)),
+        f"{visible(offer.name, 100)} is about to ask {visible(offer.provider, 60)}. {risk}.",
+        labelled("endpoint", visible(offer.url)),
+        *_secrets(offer.secrets),
+        labelled("model", visible(offer.model)),
         labelled("rows", "unknown" if rows is None else _rows(rows, samples, wanted)),
-        labelled("known", f"{figure(known)}, not asked again" if known != 0 else "none"),
-        labelled("to send", _to_send(rows * samples if wanted is None and rows is not None else wanted, known)),
+        labelled("known", f"{figure(offer.known)}, not asked again" if offer.known else "none"),
+        labelled("to send", _to_send(answers, offer.known)),
     ]
-    if expected is not None:
-        lines.append(labelled("cost", expected_cost(expected)))
-    set_limits = {limit: value for limit, value in (limits or {}).items() if value is not None}
-    if set_limits:
-        lines.append(labelled("limits", ", ".join(f"{limit} {value:,.10g}" for limit, value in set_limits.items())))
-    lines.append(labelled("output", near(output)))
-    return "\n".join([*lines, *(labelled("note", visible(note)) for note in notes)])
+    if offer.expected is not None:
+        lines.append(labelled("cost", expected_cost(offer.expected)))
+    limits = [f"{limit} {value:,.10g}" for limit, value in offer.limits.items() if value is not None]
+    if limits:
+        lines.append(labelled("limits", ", ".join(limits)))
+    lines.append(labelled("output", near(offer.output)))
+    return "\n".join([*lines, *(labelled("note", visible(note)) for note in offer.notes)])
 
 
 def _secrets(secrets: Sequence[str]) -> list[str]:
@@ -121,7 +105,7 @@ def _rows(rows: int, samples: int, wanted: int | None = None) -> str:
     return f"{rows:,}" if samples == 1 else extent(rows, samples, wanted)
 
 
-def _to_send(answers: int | None, known: int | None) -> str:
-    if answers is None or known is None:
+def _to_send(answers: int | None, known: int) -> str:
+    if answers is None:
         return "unknown before the input is read"
     return f"at most {counted(max(answers - known, 0), 'request')}, and some again where they fail in passing"

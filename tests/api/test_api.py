@@ -19,9 +19,8 @@ import yaml
 
 import pipeline
 from pipeline import api
-from pipeline.engine.session import Offer
 from pipeline.errors import DataError, Interrupted, NullCell, RunDirectoryError, SpecError
-from pipeline.events import Event, RowFinished, RunFinished, RunStarted
+from pipeline.events import Event, Offer, RowFinished, RunFinished, RunStarted
 from pipeline.simulator import Simulator
 
 ROWS = ("Alien", "Brazil", "Casablanca")

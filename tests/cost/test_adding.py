@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cost.adding import Sum
-from pipeline.cost.estimate import Interval
+from pipeline.cost.interval import Interval
 from pipeline.cost.rates import PICOS, Rates, Step
 from pipeline.cost.weigh import Span, Weight
 from pipeline.records import Usage

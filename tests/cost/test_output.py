@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from pipeline.cost.estimate import Interval
+from pipeline.cost.interval import Interval
 from pipeline.cost.output import EFFORTS, PROSE, Observed, Outputs, effort_of
 from pipeline.cost.tokens import count_tokens
 from pipeline.spec.fields import Fields

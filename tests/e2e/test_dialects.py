@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
 DIALECTS = ("openai", "qingbo", "apimart")
 ASIDE = frozenset(
-    {"response_id", "latency_s", "finished_at", "service_tier", "cached_tokens", "reasoning_tokens", "vendor_cost"}
+    {
+        "response_id",
+        "latency_s",
+        "finished_at",
+        "service_tier",
+        "cached_tokens",
+        "reasoning_tokens",
+        "vendor_cost",
+        "cost_note",
+    }
 )
 """What may differ from one run to the next, or is said by some providers only."""
 

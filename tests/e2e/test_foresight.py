@@ -21,8 +21,8 @@ from PIL import Image
 
 from pipeline.client.loader import Loader
 from pipeline.client.send import serialized
+from pipeline.cost.interval import Interval
 from pipeline.cost.prices import Book, Rates
-from pipeline.cost.sampling import Interval
 from pipeline.engine.check import Prepared, prepare
 from pipeline.engine.feed import everything, questions
 from pipeline.engine.live import Brake

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from pipeline import api
-from pipeline.cost.estimate import Estimate, Interval
+from pipeline.cost.estimate import Estimate
+from pipeline.cost.interval import Interval
 from pipeline.cost.tokens import count_tokens
 from pipeline.engine.check import prepare
 from pipeline.engine.estimate import MOST_LISTED, Wanted, estimate

@@ -180,7 +180,7 @@ def test_the_provider_counts_without_answering(tmp_path: Path, play: Callable[..
     script = {"input_tokens": {"perturb": 0.1}, "faults": [{"on": "input_tokens", "nth": 2, "fault": "overloaded"}]}
     simulator = play(script)
     path = written(tmp_path, simulator, request={"max_output_tokens": 20, "temperature": 0})
-    counted = exact(loaded(path), 40, environ=os.environ)
+    counted = exact(loaded(path), 40, consent=lambda _offer: None, environ=os.environ)
     assert simulator.requests() == []
     assert (counted.output_tokens, counted.cost, counted.notes) == (None, None, ())
     api.run(path, yes=True)
@@ -193,7 +193,7 @@ def test_a_few_counts_say_how_far_the_whole_may_be_off(tmp_path: Path, play: Cal
     """From 20 of 200 rows on there is an interval, and the bill lies in it."""
     simulator = play({"input_tokens": {"perturb": 0.1}})
     path = written(tmp_path, simulator, rows=200)
-    counted = exact(loaded(path), 20, environ=os.environ)
+    counted = exact(loaded(path), 20, consent=lambda _offer: None, environ=os.environ)
     api.run(path, yes=True)
     billed = sum(record["usage"]["input_tokens"] for record in simulator.requests())
     assert counted.input_tokens is not None
@@ -206,8 +206,12 @@ def test_a_gateway_counts_nothing(tmp_path: Path, play: Callable[..., Simulator]
     simulator = play()
     provider = {"base_url": simulator.base_url("qingbo"), "name": "qingbo"}
     with pytest.raises(SpecError, match="no place where input tokens are counted") as error:
-        exact(loaded(written(tmp_path, simulator, provider=provider)), 5, environ=os.environ)
+        exact(
+            loaded(written(tmp_path, simulator, provider=provider)), 5, consent=lambda _offer: None, environ=os.environ
+        )
     assert "use a pilot" in str(error.value.hint)
     provider["overrides"] = {"input_tokens_path": "/input_tokens"}  # type: ignore[assignment]
     with pytest.raises(ProviderRefused, match="no input tokens could be counted"):
-        exact(loaded(written(tmp_path, simulator, provider=provider)), 5, environ=os.environ)
+        exact(
+            loaded(written(tmp_path, simulator, provider=provider)), 5, consent=lambda _offer: None, environ=os.environ
+        )

@@ -8,8 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline.cost.estimate import KINDS, ZERO, Estimate, Interval, Quote, Rate
-from pipeline.errors import DataError
+from pipeline.cost.estimate import KINDS, Estimate, Quote, Rate
+from pipeline.cost.interval import ZERO, Interval
+from pipeline.errors import DiskFailed
 from pipeline.events import Expected
 from pipeline.report.estimate import render_estimate, render_estimates
 from pipeline.report.estimate_table import SCHEMA, write_estimates
@@ -159,5 +160,6 @@ def test_the_file_has_a_row_for_each_quote(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     """With its name, and without a traceback."""
-    with pytest.raises(DataError, match="cannot be written"):
-        write_estimates([estimate()], tmp_path / "nowhere" / "e.parquet")
+    (tmp_path / "file").touch()
+    with pytest.raises(DiskFailed, match="cannot write .*e.parquet"):
+        write_estimates([estimate()], tmp_path / "file" / "e.parquet")

@@ -8,10 +8,16 @@ from typing import Any
 import pytest
 
 from pipeline.errors import PromptError
+from pipeline.events import Offer
 from pipeline.records import Media, MediaKind
 from pipeline.report.sending import render_check, render_offer, render_preview, with_pictures_named
 
 URL = "https://api.openai.com/v1/responses"
+
+
+def offered(**values: Any) -> str:
+    """Return the screen of an offer."""
+    return render_offer(Offer(**values))
 
 
 def test_a_checked_job_shows_the_columns_of_its_output() -> None:
@@ -88,7 +94,7 @@ def test_a_row_that_makes_no_request_says_why() -> None:
 
 def test_an_offer_says_what_will_be_sent_at_most() -> None:
     """Before money is spent, a person sees where, what and how much."""
-    screen = render_offer(
+    screen = offered(
         name="captions", provider="openai", url=URL, model="gpt-5.4-mini", rows=50_000, known=12_000, output=Path("out/captions.parquet"),
         limits={"requests_per_minute": 500.0, "tokens_per_minute": None, "concurrency": 8}, notes=("detail is not set",),
     )  # fmt: skip
@@ -112,14 +118,14 @@ def test_secrets_are_named_with_their_destinations() -> None:
         "  endpoint   https://api.openai.com/v1/responses\n  secrets    $A -> a.example, $B -> b\\x1b.example\n  model"
     )
     for screen in (render_check(**common, columns={}, secrets=["$A -> a.example", "$B -> b\x1b.example"]),
-                   render_offer(**common, known=0, secrets=["$A -> a.example", "$B -> b\x1b.example"])):  # fmt: skip
+                   offered(**common, known=0, secrets=["$A -> a.example", "$B -> b\x1b.example"])):  # fmt: skip
         assert line in screen
     assert "secrets" not in render_check(**common, columns={})
 
 
 def test_an_offer_of_the_simulators_names_another_risk() -> None:
     """It costs nothing, but may ask strangers' servers."""
-    screen = render_offer(
+    screen = offered(
         name="a", provider="simulator", url=URL, model="m", rows=1, known=0, output=Path("o"), simulated=True
     )
     assert screen.startswith("a is about to ask simulator. It downloads from addresses that the spec writes.\n")
@@ -127,7 +133,7 @@ def test_an_offer_of_the_simulators_names_another_risk() -> None:
 
 def test_an_offer_does_not_guess_what_is_not_known() -> None:
     """Rows that were not counted are unknown, not 0."""
-    screen = render_offer(name="a", provider="openai", url=URL, model="m", rows=None, known=0, output=Path("o.parquet"))
+    screen = offered(name="a", provider="openai", url=URL, model="m", rows=None, known=0, output=Path("o.parquet"))
     assert "  rows       unknown\n  known      none\n  to send    unknown before the input is read\n" in screen
 
 
@@ -136,10 +142,10 @@ def test_a_job_that_asks_several_times_says_how_many_requests_that_are() -> None
     whole = "  rows       1,000 rows x 5 samples = 5,000 requests\n"
     common: dict[str, Any] = {"name": "a", "provider": "openai", "url": URL, "model": "m", "output": Path("o.parquet")}
     assert whole in render_check(**common, rows=1000, columns={}, samples=5)
-    offer = render_offer(**common, rows=1000, known=2000, samples=5)
+    offer = offered(**common, rows=1000, known=2000, samples=5)
     assert whole in offer
     assert "  to send    at most 3,000 requests" in offer
-    retry = render_offer(**common, rows=3, known=0, samples=5, wanted=4)
+    retry = offered(**common, rows=3, known=0, samples=5, wanted=4)
     assert "  rows       4 requests for 3 rows\n" in retry
     assert "  to send    at most 4 requests" in retry
-    assert "unknown before the input is read" in render_offer(**common, rows=None, known=0, samples=5)
+    assert "unknown before the input is read" in offered(**common, rows=None, known=0, samples=5)
