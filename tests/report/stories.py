@@ -574,7 +574,7 @@ def estimate(job: str = "captions.yaml") -> dict[str, object]:
     }
 
 
-def sampled() -> dict[str, Any]:
+def sampled() -> dict[str, object]:
     """Return what a pilot says of all rows."""
     return {
         "how": "pilot",

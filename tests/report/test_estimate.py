@@ -161,5 +161,5 @@ def test_the_file_has_a_row_for_each_quote(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     """With its name, and without a traceback."""
     (tmp_path / "file").touch()
-    with pytest.raises(DiskFailed, match="cannot write .*e.parquet"):
+    with pytest.raises(DiskFailed, match=r"cannot write .*e\.parquet"):
         write_estimates([estimate()], tmp_path / "file" / "e.parquet")
