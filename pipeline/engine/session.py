@@ -135,7 +135,8 @@ class _Session:
         if not job.provider.simulated:
             ahead = look_ahead(prepared, left.selection, left.answers(job.samples), journal.knows)
             self._expected = ahead.expected()
-            start = replace(start, estimate=ahead.record())
+            if self._chosen is None:  # what is expected of a pilot says nothing of the whole run
+                start = replace(start, estimate=ahead.record())
         if not job.provider.simulated or downloads(job):
             consent(lambda: self._offer(left, self._count_known() if left.known is None else left.known))
         journal.begin(start, plan, ambiguous=job.retry.ambiguous)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.report.subject import Subject
 
 _HAS_ESTIMATES = "SELECT COUNT(*) FROM pragma_table_info('sessions') WHERE name = 'estimate'"
-_FIRST_ESTIMATE = "SELECT plan, estimate FROM sessions ORDER BY id LIMIT 1"
+_FIRST_ESTIMATE = "SELECT id, plan, estimate FROM sessions WHERE estimate IS NOT NULL ORDER BY id LIMIT 1"
 _PRICED_BY = ("asked_model", "asked_tier", "model", "service_tier")
 _USED = (
     *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens", "cache_write_tokens"),
@@ -60,10 +60,13 @@ def _text(rate: Decimal) -> str:
     return f"{rate.normalize():f}"
 
 
-def bill_of(subject: Subject, money: Money, rates: Sequence[Rate]) -> Bill:
-    """Return the bill of a run, by what its journal has cost, beside what was expected of it and what it may cost."""
+def bill_of(subject: Subject, money: Money, attempts: pl.DataFrame) -> Bill:
+    """Return the bill of a run, by what its journal has cost, beside what was expected of it and what it may cost.
+
+    ``attempts`` are those of the journal, as ``checkpoint.ledger`` has them.
+    """
     known = [part for part in (money.table, money.superseded) if part is not None]
-    expected = _expected(subject)
+    expected = _expected(subject, attempts)
     cap = _cap(subject.session)
     is_bounded = (
         cap is not None and known and not money.unknown
@@ -75,7 +78,7 @@ def bill_of(subject: Subject, money: Money, rates: Sequence[Rate]) -> Bill:
         maybe_paid=money.maybe_paid,
         unreported=money.unreported,
         unpriced=money.unpriced,
-        rates=rates,
+        rates=rates_of(subject.book, attempts),
         expected_low=in_dollars(expected.get("low")),
         expected=in_dollars(expected.get("mid")),
         expected_high=in_dollars(expected.get("high")),
@@ -84,13 +87,19 @@ def bill_of(subject: Subject, money: Money, rates: Sequence[Rate]) -> Bill:
     )
 
 
-def _expected(subject: Subject) -> Mapping[str, int]:
-    """Return what was expected of the whole run before it began; nothing where the job has changed since, or nobody reckoned."""
+def _expected(subject: Subject, attempts: pl.DataFrame) -> Mapping[str, int]:
+    """Return what was expected of the whole run before it began; nothing where the job has changed since, or nobody reckoned.
+
+    An estimate is of what is left to ask: what pilots had cost by then comes on top, as it stands in the bill, too.
+    """
     if not next(subject.reader.lines(_HAS_ESTIMATES))[0]:
         return {}
-    plan, estimate = next(subject.reader.lines(_FIRST_ESTIMATE))
-    cost = orjson.loads(estimate).get("cost") if estimate is not None and plan == subject.reader.plan else None
-    return cost if isinstance(cost, dict) else {}
+    for session, plan, estimate in subject.reader.lines(_FIRST_ESTIMATE):
+        found = orjson.loads(estimate)
+        if plan == subject.reader.plan and found.get("cost") is not None and found.get("requests") is not None:
+            paid = int(attempts.filter(pl.col("session") < session)["cost"].sum())
+            return {level: picos + paid for level, picos in found["cost"].items()}
+    return {}
 
 
 def _cap(session: Mapping[str, object]) -> float | None:

@@ -15,7 +15,7 @@ from pipeline.checkpoint.gold import tallied
 from pipeline.checkpoint.ledger import read_ledger
 from pipeline.errors import DataError, Problem, SpecError
 from pipeline.records import STATUS_FACTS, Status, Turn
-from pipeline.report.bill import bill_of, rates_of
+from pipeline.report.bill import bill_of
 from pipeline.report.cards import Gallery
 from pipeline.report.choosing import choose
 from pipeline.report.failures import failures
@@ -74,7 +74,7 @@ def story_of(
         by_status=_by_status(subject, totals),
         attempts=totals.attempts,
         tokens=_tokens(totals.usage),
-        bill=bill_of(subject, totals.money, rates_of(subject.book, ledger.attempts)),
+        bill=bill_of(subject, totals.money, ledger.attempts),
         models=models(ledger),
         columns=seen.columns,
         moments=course.moments,

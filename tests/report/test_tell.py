@@ -289,3 +289,20 @@ def test_rows_may_be_judged_by_their_vote(tmp_path: Path) -> None:
     table = pl.read_parquet(tmp_path / "out.parquet").drop_nulls(["meant", "label_vote"])
     right = table.filter(pl.col("meant") == pl.col("label_vote")).height
     assert closing.accuracy == (("label", right, table.height),)
+
+
+def test_a_pilot_is_not_taken_for_the_estimate_of_the_whole(tmp_path: Path) -> None:
+    """What was expected of all rows stands beside what all rows cost: the run's estimate, and what the pilot had cost by then."""
+    spec = write_job(tmp_path)
+    with pipeline.simulate() as server:
+        real = [f"provider={{name: gateway, base_url: '{server.base_url()}'}}", "simulator={}"]
+        pipeline.estimate(spec, sets=real, pilot=12, yes=True)
+        asked = told(tmp_path / "out.parquet.run").bill
+        pipeline.run(spec, sets=real, yes=True)
+    bill = told(tmp_path / "out.parquet.run").bill
+    assert asked.expected is None
+    assert asked.table is not None
+    assert bill.expected_low is not None
+    assert bill.expected is not None
+    assert bill.expected > 2 * asked.table
+    assert bill.expected_low > asked.table
