@@ -126,7 +126,10 @@ def _cost(each: Past, worst: Worst) -> tuple[int | None, int | None]:
 def larger(reached: BudgetReached, purse: Purse, finished: RunFinished) -> str:
     """Return how a run that reached its budget goes on: with which budget it would finish, by what its rows have cost so far."""
     left = finished.by_status.get(Status.PENDING, 0)
-    answered = sum(finished.by_status.values()) - left
-    settings = enough(purse, reached.wanted, answered, left)
+    ended = sum(finished.by_status.values()) - left
+    asked = min(
+        ended, finished.attempts
+    )  # a run that stops passes what asks nothing at once: what is left will be asked
+    settings = enough(purse, reached.wanted, asked, left)
     sets = " ".join(f"--set {each}" for each in settings)
     return f"the same command with {sets} goes on, and should finish the {left:,} that are left"

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 TELLING = 10  # rows whose mean cost says something about the others
 
 
-def projected(spent: int, done: int, rows: int | None) -> int | None:
-    """Return what all rows will have cost by what the ``done`` ones did; None where that says nothing."""
-    if rows is None or done < min(TELLING, rows) or not done:
+def projected(spent: int, done: int, rows: int | None, asked: int | None = None) -> int | None:
+    """Return what all rows will have cost by what the ``done`` ones did; None where that says nothing.
+
+    ``asked`` is how many of these were asked, where the others, which cost nothing, are done first.
+    """
+    telling = done if asked is None else min(asked, done)
+    if rows is None or telling < min(TELLING, rows) or not telling:
         return None
-    return spent * max(rows, done) // done
+    return spent + spent * max(rows - done, 0) // telling
 
 
 def purse_parts(purse: Purse) -> Iterator[str]:

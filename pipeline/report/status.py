@@ -9,6 +9,7 @@ from textwrap import indent
 
 from pipeline.checkpoint.reader import Totals
 from pipeline.checkpoint.schema import PILOT
+from pipeline.errors import BudgetReached
 from pipeline.records import STATUS_FACTS, Purse, Status, Usage
 from pipeline.report.money import cost_lines
 from pipeline.report.purse import projected, purse_parts
@@ -72,7 +73,8 @@ def render_status(
     lines += _counts(totals, wanted)
     lines += _spending(totals, maybe_paid_rows)
     if purse is not None:
-        lines.append(labelled("budget", ", ".join(_budget(purse, _settled(totals), wanted))))
+        asked = totals.attempts if session.get("exit_code") == BudgetReached.exit_code and not running else None
+        lines.append(labelled("budget", ", ".join(_budget(purse, _settled(totals), wanted, asked))))
     return "\n".join(lines)
 
 
@@ -138,9 +140,9 @@ def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:
         yield labelled("unclear", f"{counted(totals.maybe_paid, 'attempt')} perhaps paid without an answer{named}")
 
 
-def _budget(purse: Purse, done: int, wanted: int | None) -> Iterator[str]:
+def _budget(purse: Purse, done: int, wanted: int | None, asked: int | None) -> Iterator[str]:
     yield from purse_parts(purse)
-    in_all = projected(purse.spent.picos, done, wanted) if purse.picos is not None else None
+    in_all = projected(purse.spent.picos, done, wanted, asked) if purse.picos is not None else None
     if in_all is not None and done != wanted:
         yield f"about {dollars(in_all)} in all"
 

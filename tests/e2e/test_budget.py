@@ -84,6 +84,18 @@ def test_a_cap_is_not_exceeded_by_one_request_however_often_the_run_is_killed(
     assert bill(provider.ledger) > cap * PICOS
 
 
+def test_rows_that_ask_nothing_do_not_make_the_named_budget_too_small(
+    priced: Callable[..., Bench], provider: Provider
+) -> None:
+    """They are all passed by the time the run stops, and those that are left cost what those that were asked did."""
+    job = priced(provider, budget=0.005, on_null="skip")
+    job.fill([{**row, "text": row["text"] if number % 3 == 0 else None} for number, row in enumerate(heavy(120))])
+    with pytest.raises(BudgetReached) as raised:
+        job.run()
+    (named,) = re.findall(r"--set (budget\.usd=\S+)", raised.value.hint or "")
+    assert job.run(named).by_status == {"ok": 40, "skipped": 80}
+
+
 def test_a_run_that_reached_its_budget_finishes_with_the_one_it_names(
     priced: Callable[..., Bench], provider: Provider
 ) -> None:

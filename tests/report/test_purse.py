@@ -63,6 +63,12 @@ def test_a_projection_needs_some_rows_and_an_end(spent: int, done: int, rows: in
     assert projected(spent, done, rows) == whole
 
 
+@pytest.mark.parametrize(("asked", "whole"), [(20, 250), (9, None), (70, 160)])
+def test_rows_that_were_passed_for_nothing_make_the_others_no_cheaper(asked: int, whole: int | None) -> None:
+    """A run that stops passes what asks nothing at once: 50 of 80 rows are done, and those that are left will all be asked."""
+    assert projected(100, 50, 80, asked) == whole
+
+
 def test_what_earlier_starts_cost_has_to_be_known_for_a_projection() -> None:
     """Only a budget counts it; and a price that is unknown says nothing of the rest."""
     bill = Bill()
