@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pipeline.api import Preview as Preview
     from pipeline.api import check as check
+    from pipeline.api import compare as compare
+    from pipeline.api import estimate as estimate
     from pipeline.api import export as export
     from pipeline.api import preview as preview
     from pipeline.api import run as run
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 # Loaded on first use: `import pipeline` and `pipeline --help` cost nothing of Arrow, polars or HTTP.
 _HOMES = {
     **dict.fromkeys(
-        ("Preview", "check", "export", "init", "preview", "run", "show", "simulate", "status"), "pipeline.api"
+        ("Preview", "check", "compare", "estimate", "export", "init", "preview", "run", "show", "simulate", "status"),
+        "pipeline.api",
     ),
     **dict.fromkeys(("DataError", "PipelineError", "RunError", "SpecError"), "pipeline.errors"),
 }
