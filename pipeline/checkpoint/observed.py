@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _ATTEMPTS = f"""
 SELECT a.state, a.sent_at, a.asked_model, a.asked_tier, a.model, a.service_tier, a.searches,
   {", ".join(f"a.{name}" for name in schema.USAGE[:-1])}
-FROM rows AS r JOIN attempts AS a ON a.request = r.request
+FROM rows AS r JOIN requests AS q ON q.id = r.request JOIN attempts AS a ON a.request IN (q.id, q.answered_by)
 WHERE r.plan = (SELECT MAX(id) FROM plans) AND r.row = ? AND r.sample = ? ORDER BY a.id
 """  # noqa: S608 - our own names
 
@@ -43,7 +43,7 @@ class Spent:
 
 
 def attempts_of(run_dir: Path, places: Iterable[tuple[int, int]]) -> Iterator[list[Spent]]:
-    """Yield for each row and sample of the newest plan the attempts of its request, oldest first."""
+    """Yield for each row and sample of the newest plan the attempts of its request, and of the one that answers it, oldest first."""
     with opened(journal_path(run_dir), read_only=True) as connection:
         for place in places:
             yield [_spent(line) for line in connection.execute(_ATTEMPTS, place)]

@@ -196,9 +196,9 @@ class Reader:
     def _money(self, open_ended: int) -> Money:
         """Add up what the attempts cost; ``open_ended`` ones among those without an end will never have one."""
         found = {bool(line[0]): line[1:] for line in self._connection.execute(schema.MONEY, (self.plan,))}
-        nothing = (0, 0, 0, 0, 0)
+        nothing = (0, 0, 0, 0, 0, 0)
         table, superseded = found.get(True, nothing), found.get(False, nothing)
-        maybe_paid, unreported, unpriced = (one + other for one, other in zip(table[2:], superseded[2:], strict=True))
+        maybe_paid, unreported, unpriced = (one + other for one, other in zip(table[3:], superseded[3:], strict=True))
         return Money(
             table=_sum_known(table),
             superseded=_sum_known(superseded),
@@ -242,8 +242,8 @@ class Reader:
 
 def _sum_known(line: Sequence[int | None]) -> int | None:
     """Return the sum of a line of ``schema.MONEY``; None where it has attempts of unknown cost and no others."""
-    total, known, *unknown = line
-    return None if not known and any(unknown) else total or 0
+    parts, rest, known, *unknown = line
+    return None if not known and any(unknown) else (parts or 0) * schema.PART + (rest or 0)
 
 
 def _in_dollars(values: Mapping[str, Any]) -> dict[str, object]:

@@ -274,6 +274,9 @@ SELECT SUM(input_tokens), SUM(cached_tokens), SUM(output_tokens), SUM(reasoning_
 FROM requests
 """
 
+PART = 10**9
+"""Costs are added up in two parts, of so many picodollars and of one: SQLite's whole numbers end at nine million dollars."""
+
 # What all attempts have cost, apart for those that the plan's rows carry: their sum, how many have a known cost, and how many have none
 # because their end, their tokens or their price is not known. One that is not finished belongs to none of these.
 MONEY = f"""
@@ -284,7 +287,7 @@ priced AS MATERIALIZED (
   SELECT t.request IN (SELECT id FROM kept) AS carried, {_COST} AS cost, t.state = 'unknown' AS ended_unknown,
     t.input_tokens IS NOT NULL AND t.output_tokens IS NOT NULL AS reported
   FROM attempts AS t WHERE t.state <> 'sent')
-SELECT carried, SUM(cost), COUNT(cost), SUM(cost IS NULL AND ended_unknown), SUM(cost IS NULL AND NOT ended_unknown AND NOT reported),
-  SUM(cost IS NULL AND NOT ended_unknown AND reported)
+SELECT carried, SUM(cost / {PART}), SUM(cost % {PART}), COUNT(cost), SUM(cost IS NULL AND ended_unknown),
+  SUM(cost IS NULL AND NOT ended_unknown AND NOT reported), SUM(cost IS NULL AND NOT ended_unknown AND reported)
 FROM priced GROUP BY carried
 """  # noqa: S608 - our own names

@@ -145,7 +145,7 @@ def counted(tokens: int) -> str:
 
 
 def used(usage: Usage) -> int | None:
-    """Return the tokens of an attempt, in and out; None where they were not reported."""
-    if usage.total_tokens is not None or usage.input_tokens is None or usage.output_tokens is None:
+    """Return the tokens of an attempt, in and out; None where they were not reported. A total below its parts does not count."""
+    if usage.input_tokens is None or usage.output_tokens is None:
         return usage.total_tokens
-    return usage.input_tokens + usage.output_tokens
+    return max(usage.total_tokens or 0, usage.input_tokens + usage.output_tokens)

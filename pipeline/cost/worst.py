@@ -58,7 +58,7 @@ class Worst:
     def picos(self, model: str, tier: str | None, bound: Bound, on: date) -> int:
         """Return the most that an attempt within a bound can cost, in picodollars. Raises ``Unbounded`` where there is no price."""
         worst = 0
-        for served in (tier, None):  # a discount that was asked for may be without effect
+        for served in (self._tier(tier), None):  # a discount that was asked for may be without effect
             rates = self.book.rates(model, served, on)
             if isinstance(rates, Unpriced):
                 if (said := picos_of(self.job.budget.per_request_usd)) is None:
@@ -66,6 +66,11 @@ class Worst:
                 return said
             worst = max(worst, rates.most(bound))
         return worst
+
+    def _tier(self, asked: str | None) -> str | None:
+        """Return the tier that is asked of the provider: what is sent along verbatim wins."""
+        tier = self.job.extra_body.get("service_tier", asked)
+        return tier if isinstance(tier, str) else None
 
     def kept(self, model: str, tier: str | None, bound: Bound | None) -> Amount | None:
         """Return what stays held for an attempt of an earlier run, at today's prices; None where nobody can say what it could cost."""

@@ -74,10 +74,13 @@ def pilot(
         choose=draw.choose,
     )
     book = Book.of(job)
-    spent = attempts_of(job.run_path, [drawn.place for drawn in draw.drawn])
-    observations = [
-        _observed(drawn.expected, attempts, book) for drawn, attempts in zip(draw.drawn, spent, strict=True)
-    ]
+    spent = list(attempts_of(job.run_path, [drawn.place for drawn in draw.drawn]))
+    if all(each.free for attempts in spent for each in attempts):  # none was answered: they show nothing
+        observations = [Observation(drawn.expected, None) for drawn in draw.drawn]
+    else:
+        observations = [
+            _observed(drawn.expected, attempts, book) for drawn, attempts in zip(draw.drawn, spent, strict=True)
+        ]
     return fit(observations, draw.whole)
 
 

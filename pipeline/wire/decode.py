@@ -206,21 +206,24 @@ def _usage(answer: Body) -> Usage:
 
 
 def _figure(usage: Body, paths: tuple[tuple[str, ...], ...]) -> int | None:
+    """Return the figure under the first of its names. A 0 gives way to another name: gateways fill the shape they do not use with zeros."""
+    found: int | None = None
     for *parents, name in paths:
         source = usage
         for parent in parents:
             source = mapping_at(source, parent)
-        if (count := _count(source.get(name))) is not None:
-            return count
-    return None
+        if not found and (count := _count(source.get(name))) is not None:
+            found = count
+    return found
 
 
 def _count(value: object) -> int | None:
     """Return a count of tokens.
 
-    Fractions, text, negative and absurd numbers (2^53 on) are unknown rather than guessed at.
+    Fractions, text, negative and absurd numbers are unknown rather than guessed at: those from 2^40 on, a million of which no journal could
+    add up.
     """
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40 else None
 
 
 def _cost(value: float | None) -> float | None:

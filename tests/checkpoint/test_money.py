@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from pipeline.checkpoint.money import Facts, Pricer
-from pipeline.checkpoint.schema import FACTS
+from pipeline.checkpoint.reader import Reader
+from pipeline.checkpoint.schema import FACTS, TABLES
 from pipeline.cost.prices import Book
 from pipeline.spec.load import load_text
 
@@ -80,3 +83,13 @@ def test_prices_are_looked_for_only_when_there_is_something_to_price() -> None:
 def test_facts_come_in_the_order_of_the_query() -> None:
     """What SQL hands over is what is read."""
     assert Facts._fields == FACTS
+
+
+def test_a_bill_of_any_size_is_added_up_exactly() -> None:
+    """A provider that reports absurd tokens in every row leaves a journal that can be read, beyond what SQLite's numbers hold."""
+    book = Book.of(load_text(SPEC, folder=Path("/specs")))
+    add = f"INSERT INTO attempts(request, row, session, {', '.join(FACTS)}) VALUES (1, 0, 1{', ?' * len(FACTS)})"
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.executescript(TABLES)
+        connection.executemany(add, [attempt("answered", None, 9_999_000_001, 0)] * 2_000)
+        assert Reader(connection, abandoned=True, book=book).totals().money.superseded == 2_000 * 9_999_000_001 * 10**6

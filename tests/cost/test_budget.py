@@ -228,6 +228,8 @@ def test_a_larger_cap_is_what_the_rows_have_cost_so_far_and_room_for_the_last() 
         (Usage(input_tokens=3), None),
         (Usage(input_tokens=3, output_tokens=4), 7),
         (Usage(input_tokens=3, output_tokens=4, total_tokens=9), 9),
+        (Usage(input_tokens=3, output_tokens=4, total_tokens=1), 7),
+        (Usage(total_tokens=9), 9),
     ],
 )
 def test_tokens_are_used_as_they_were_reported(usage: Usage, tokens: int | None) -> None:

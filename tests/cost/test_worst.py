@@ -140,3 +140,12 @@ def test_what_stays_held_of_an_earlier_run_is_priced_today() -> None:
     assert worst_case().kept("m", None, None) is None
     assert worst_case(budget={"usd": 1, "per_request_usd": 0.5}).kept("m", None, None) == Amount(5 * 10**11)
     assert worst_case().kept("nobody-knows-1", None, Bound(5, 10)) is None
+
+
+def test_a_dearer_tier_that_is_sent_verbatim_counts() -> None:
+    """It wins over the request's own, also for attempts of earlier runs."""
+    scales = worst_case(prices={"m": {**PRICE, "priority": 2}}, extra_body={"service_tier": "priority"})
+    bound, amount = scales.of(request(service_tier="flex"), DAY)
+    assert bound is not None
+    assert amount.picos == 2 * (bound.input_tokens + 100) * MICRO
+    assert scales.kept("m", None, bound) == amount

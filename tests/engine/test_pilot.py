@@ -215,3 +215,22 @@ def test_a_gateway_counts_nothing(tmp_path: Path, play: Callable[..., Simulator]
         exact(
             loaded(written(tmp_path, simulator, provider=provider)), 5, consent=lambda _offer: None, environ=os.environ
         )
+
+
+def test_a_pilot_that_nobody_answered_says_nothing_of_the_cost(tmp_path: Path, play: Callable[..., Simulator]) -> None:
+    """Requests that were all turned away cost nothing, but that is no estimate: unknown, not $0."""
+    fitted = piloted(written(tmp_path, play({"faults": [{"fault": "bad_request"}]})), 12)
+    assert (fitted.cost, fitted.input_tokens, fitted.output_tokens) == (None, None, None)
+    assert "the cost of 12 of the 12 requests is not known; they are left out of it" in fitted.notes
+
+
+def test_answers_of_a_retry_with_changes_are_learned_from(tmp_path: Path, play: Callable[..., Simulator]) -> None:
+    """They stand for the requests that the pilot draws, and cost what they did."""
+    simulator = play({"faults": [{"fault": "bad_request", "nth": [*range(1, 13)]}]})
+    path = written(tmp_path, simulator, rows=12)
+    api.run(path, yes=True)
+    api.run(path, sets=["request.temperature=0.5"], retry=["failed"], yes=True)
+    fitted = piloted(path, 12)
+    assert fitted.cost is not None
+    assert fitted.cost.mid == api.status(path).totals.money.table
+    assert len(simulator.requests()) == 24

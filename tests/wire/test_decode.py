@@ -609,6 +609,11 @@ def test_chat_style_calls_have_the_same_form() -> None:
         ({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 9}, Usage(1, None, 2, None, 9)),
         ({"input_tokens": 1, "prompt_tokens": 5}, Usage(input_tokens=1)),
         (
+            {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11, "input_tokens": 0, "output_tokens": 0},
+            Usage(9, None, 2, None, 11),
+        ),
+        ({"input_tokens": 9, "output_tokens": 2, "prompt_tokens": 0}, Usage(9, None, 2, None, 11)),
+        (
             {
                 "prompt_tokens": 10,
                 "prompt_tokens_details": {"cached_tokens": 4},
@@ -621,8 +626,8 @@ def test_chat_style_calls_have_the_same_form() -> None:
         ({"input_tokens": 10, "input_tokens_details": {"cached_tokens": None}}, Usage(10)),
         ({"input_tokens": 0, "output_tokens": 0}, Usage(0, None, 0, None, 0)),
         ({"input_tokens": 2**70}, Usage()),
-        ({"input_tokens": 2**53}, Usage()),
-        ({"input_tokens": 2**53 - 1}, Usage(2**53 - 1)),
+        ({"input_tokens": 2**40}, Usage()),
+        ({"input_tokens": 2**40 - 1}, Usage(2**40 - 1)),
         ({"input_tokens": -1}, Usage()),
         ({"input_tokens": 12.0}, Usage()),
         ({"input_tokens": "12"}, Usage()),
