@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from pipeline.cost.rates import PICOS, Unpriced
+from pipeline.cost.rates import PICOS, Rates, Unpriced
 from pipeline.cost.weigh import bound_of
 from pipeline.errors import PromptError, Unbounded
 from pipeline.records import Amount, Bound, Request
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.wire.dialect import Dialect
 
 _UNKNOWN = "nobody can say what a request costs at most, and the job has a budget"
+_AUTO, _DEAREST = "auto", "priority"  # without a tier of its own a request gets what the project is set to
 _CAP = "add request.max_output_tokens, the most tokens of one answer"
 _PRICE = "write it under prices, with what a million tokens cost: {input: …, output: …}; or set budget.per_request_usd"
 
@@ -65,6 +66,8 @@ class Worst:
                     raise Unbounded(f"{rates.reason}: {_UNKNOWN}", place="model", hint=_PRICE)
                 return said
             worst = max(worst, rates.most(bound))
+        if (self._tier(tier) or _AUTO) == _AUTO and isinstance(dearer := self.book.rates(model, _DEAREST, on), Rates):
+            return max(worst, dearer.most(bound))  # where that has no price, what it costs stays held
         return worst
 
     def _tier(self, asked: str | None) -> str | None:

@@ -149,3 +149,12 @@ def test_a_dearer_tier_that_is_sent_verbatim_counts() -> None:
     assert bound is not None
     assert amount.picos == 2 * (bound.input_tokens + 100) * MICRO
     assert scales.kept("m", None, bound) == amount
+
+
+@pytest.mark.parametrize(("tier", "times"), [(None, 2), ("auto", 2), ("default", 1)])
+def test_a_request_without_a_tier_may_get_the_dearest(tier: str | None, times: int) -> None:
+    """The provider's project may be set to priority; a request that asks for the default gets that."""
+    scales = worst_case(prices={"m": {**PRICE, "priority": 2}})
+    bound, amount = scales.of(request(service_tier=tier), DAY)
+    assert bound is not None
+    assert amount.picos == times * (bound.input_tokens + 100) * MICRO
