@@ -51,14 +51,18 @@ _STATES = {Sent.NEVER: "never", Sent.MAYBE: "unknown", Sent.ANSWERED: "refused"}
 class Journal:
     """The journal of one run directory, open for one run. Everything it knows of finished requests is also in memory, by fingerprint."""
 
-    def __init__(self, path: Path, *, label: str, dedupe: bool = True) -> None:
-        """Open or create the journal at ``path``; ``label`` is what the ``provider`` column says. Raises ``RunDirectoryError``."""
+    def __init__(self, path: Path, *, label: str, dedupe: bool = True, tier: str | None = None) -> None:
+        """Open or create the journal at ``path``; ``label`` is what the ``provider`` column says. Raises ``RunDirectoryError``.
+
+        ``tier`` is the service tier that is sent along with every request, whatever that asks for.
+        """
         prepare(path)
         with opened(path, read_only=True) as connection:
             self._index = Index(connection, dedupe=dedupe)
             self._attempts: int = connection.execute("SELECT COALESCE(MAX(id), 0) FROM attempts").fetchone()[0]
         self._path = path
         self._label = label
+        self._tier = tier
         self._plan = self._session = 0
         self._samples = 1
         self._ambiguous = True
@@ -189,7 +193,7 @@ class Journal:
             return submitted
         self._attempts += 1
         place = (self._attempts, number, request.row, self._session, time.time(), request.waited_s)
-        intent = (schema.INTEND, (*place, *_asked_values(request)))
+        intent = (schema.INTEND, (*place, *_asked_values(request, self._tier)))
         attempt = Attempt(self._attempts)
         await self._writer.write(intent, (schema.COUNT_ATTEMPT, (number,)))
         return attempt
@@ -264,9 +268,9 @@ def _call_values(call: ToolCall) -> dict[str, str | None]:
     return {"id": call.call_id, "name": call.name, "arguments": call.arguments, **output}
 
 
-def _asked_values(request: Request) -> tuple[object, ...]:
+def _asked_values(request: Request, sent_along: str | None) -> tuple[object, ...]:
     """What an attempt's price depends on before it has an answer, and what its round is for."""
-    tier = request.body.get("service_tier")
+    tier = sent_along or request.body.get("service_tier")
     bound = request.bound
     held = (None, None) if bound is None else (bound.input_tokens, bound.output_tokens)
     turn = request.turns[-1] if request.turns else None

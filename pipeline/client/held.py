@@ -151,7 +151,7 @@ def _of_reply(reply: Reply, request: Request, book: Book, sent_at: float) -> Cos
     tier = request.body.get("service_tier")
     charge = Charge(
         request.model,
-        tier if isinstance(tier, str) else None,
+        book.tier or (tier if isinstance(tier, str) else None),
         reply.model,
         reply.service_tier,
         reply.usage,

@@ -54,6 +54,7 @@ class Book:
         """Sell at these prices; a ``closed`` book has none, and says why."""
         self._prices = prices
         self._seller = seller
+        self.tier = seller.tier  # what the job asks of every request, whatever that asks for itself
         self._closed = closed
         self._found: dict[tuple[str, str | None, date], Rates | Unpriced] = {}
         self._charged: dict[tuple[str, str | None, str | None, str | None, int], Rates | Unpriced] = {}
@@ -85,8 +86,7 @@ class Book:
         key = (asked_model, asked_tier, model, tier, int(sent_at // _DAY_S))
         if (found := self._charged.get(key)) is None:
             on = datetime.fromtimestamp(sent_at, UTC).date()
-            wanted = tier or self._seller.tier or asked_tier
-            found = self._charged[key] = self._billed(asked_model, model or asked_model, wanted, on)
+            found = self._charged[key] = self._billed(asked_model, model or asked_model, tier or asked_tier, on)
         return found
 
     def cost(self, charge: Charge) -> int | None:

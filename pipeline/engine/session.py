@@ -113,10 +113,12 @@ class _Session:
         self._observe = counting(observe, self._functions)
         self._started = time.monotonic()
         self._expected: Expected | None = None
+        tier = self._job.extra_body.get("service_tier")
         self._journal: Journal | None = Journal(
             journal_path(self._job.run_path),
             label=self._job.provider.label,
             dedupe=prepared.dedupe,
+            tier=tier if isinstance(tier, str) else None,
         )
 
     def close(self) -> None:

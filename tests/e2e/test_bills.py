@@ -251,3 +251,15 @@ def test_a_model_without_a_price_costs_an_unknown_amount(case: Callable[..., Cas
     pipeline.run(case_.job.job, yes=True)
     case_.adds_up()
     assert len(case_.truth) == 2
+
+
+def test_a_tier_that_is_sent_along_stays_with_its_attempts(case: Callable[..., Case]) -> None:
+    """Where the provider does not say what served, an old bill is not priced by what the job asks today."""
+    prices = {"gpt-5.4-mini": {"input": 2, "output": 10, "priority": 2}}
+    case_ = case({"faults": [{"fault": "chat_shape"}]}, prices=prices, extra_body={"service_tier": "priority"})
+    case_.rates = lambda _line: ("4", "4", "20")
+    case_.job.run()
+    before = api.status(case_.job.job).totals.money
+    assert before.table == sum(case_.truth.values())
+    del case_.job.spec["extra_body"]
+    assert api.status(case_.job.job).totals.money == before
