@@ -58,18 +58,20 @@ def models(ledger: Ledger) -> list[Group]:
 
 def breakdown(ledger: Ledger, column: str, values: pl.DataFrame) -> Breakdown:
     """Return what the rows of the table cost by an input column; ``values`` has each row's number and the cell as text (``group``)."""
-    rows = ledger.rows.join(values, on="row", how="inner")
-    carried = rows.filter(pl.col("carries")).select("request", "group")
-    groups = _groups(ledger.attempts.select(_NEEDED).join(carried, on="request", how="inner"), rows)
+    groups = _grouped(ledger, values)
     if len(groups) <= MOST_GROUPS:
         return Breakdown(column, groups)
     kept = [group.name for group in groups[:MOST_GROUPS]]
-    merged = values.with_columns(
-        pl.when(pl.col("group").is_in(kept)).then("group").otherwise(pl.lit(OTHERS)).alias("group")
-    )
-    listed = breakdown(ledger, column, merged).groups if OTHERS not in kept else groups[:MOST_GROUPS]
-    rest = [group for group in listed if group.name == OTHERS]
-    return Breakdown(column, [*(group for group in listed if group.name != OTHERS), *rest], len(groups) - len(kept))
+    others = len(groups) - len(kept)
+    is_kept = pl.col("group").is_in(kept)
+    rest = _grouped(ledger, values.filter(~is_kept).with_columns(pl.lit(OTHERS).alias("group")))
+    return Breakdown(column, [*groups[:MOST_GROUPS], *rest], others)
+
+
+def _grouped(ledger: Ledger, values: pl.DataFrame) -> list[Group]:
+    rows = ledger.rows.join(values, on="row", how="inner")
+    carried = rows.filter(pl.col("carries")).select("request", "group")
+    return _groups(ledger.attempts.select(_NEEDED).join(carried, on="request", how="inner"), rows)
 
 
 def _groups(attempts: pl.DataFrame, rows: pl.DataFrame) -> list[Group]:

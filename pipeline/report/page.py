@@ -41,11 +41,16 @@ def render_story(story: Story) -> str:
     from pipeline.report import charts  # altair and its library take a second and 100 MB
 
     drawn = charts.charts_of(story)
-    cards, pictures = _fitting(story.cards, _ROOM)
+    special_first = sorted(story.cards, key=lambda card: list(card.tags) == ["sampled"])
+    cards, pictures = _fitting(special_first, _ROOM)
+    cards.sort(key=lambda card: (card["row"], card["sample"]))
+    there = {(card["row"], card["sample"]) for card in cards}
     data = {"cards": cards, "pictures": pictures, "samples": story.samples, "charts": drawn}
     notes = [*story.notes, *_left_out(len(story.cards) - len(cards))]
     known = [card["row"] for card in cards]
-    body = _template("story.html", **view.told(story, _shown(story, notes)), charts=list(drawn), known=known)
+    drawn_story = replace(story, cards=[card for card in story.cards if (card.row, card.sample) in there])
+    told = view.told(drawn_story, _shown(story, notes))
+    body = _template("story.html", **told, charts=list(drawn), known=known)
     scripts = [*([charts.library()] if drawn else []), _read("page.js") + "\n" + _read("gallery.js")]
     return _page(f"{story.name} · run report", body, data, scripts)
 

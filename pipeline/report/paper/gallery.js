@@ -101,7 +101,7 @@ function sheetOf(card) {
 }
 
 const dialog = find("row");
-const openKey = () => decodeURIComponent(location.hash.slice(1));
+const openKey = () => location.hash.slice(1); // keys have nothing that an address would encode
 
 function open() {
   const card = data.cards.find((each) => keyOf(each) === openKey()) ?? data.cards.find((each) => `row-${each.row}` === openKey());
