@@ -176,7 +176,7 @@ class Money:
     made and the cost of none of them is known. Beside both stand the attempts whose cost is not known: ``maybe_paid`` left and have no
     known end, of ``unreported`` ones the provider did not tell the tokens, of ``unpriced`` ones nobody knows the price. Together they are
     the provider's bill. ``prices`` says of each model whose price was used where it is from, ``gaps`` what prices were lacking, or the
-    costs by them lack.
+    costs by them lack. What a ``simulated`` run cost is what a real one would have: nothing was paid.
     """
 
     table: int | None = 0
@@ -186,6 +186,7 @@ class Money:
     unpriced: int = 0
     prices: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
+    simulated: bool = False
 
     @property
     def unknown(self) -> int:

@@ -107,12 +107,13 @@ class Reader:
         )  # finds whatever is asked of the tables in `schema`, for sums that only a report needs
         self._pricer = install(connection, lambda: book if book is not None else self._book())
         self._abandoned = abandoned
-        query = "SELECT id, rows, input_signature, samples FROM plans ORDER BY id DESC LIMIT 1"
-        newest = connection.execute(query).fetchone() or (0, None, None, 1)
+        query = "SELECT id, rows, input_signature, samples, simulated FROM plans ORDER BY id DESC LIMIT 1"
+        newest = connection.execute(query).fetchone() or (0, None, None, 1, 0)
         self.plan: int = newest[0]
         self.planned_rows: int | None = newest[1]
         self.input_signature: str | None = newest[2]
         self.samples: int = newest[3]
+        self._simulated = bool(newest[4])
 
     def session(self) -> Mapping[str, object]:
         """Return the newest session: the job as it was run (``job``, ``folder``), when it started and ended, and its exit code."""
@@ -207,6 +208,7 @@ class Reader:
             unpriced=unpriced,
             prices=self._pricer.prices,
             gaps=tuple(self._pricer.gaps),
+            simulated=self._simulated,
         )
 
     def maybe_paid_rows(self, limit: int = 20) -> list[int]:

@@ -8,11 +8,12 @@ from pipeline.events import Money
 from pipeline.report.text import counted, dollars, labelled, visible
 
 MOST = 5  # lines on prices, and on gaps
+UNPAID = " if it were real"  # after what simulated answers cost
 
 
 def cost_lines(money: Money) -> Iterator[str]:
     """Yield what a run has cost; nothing where it made no attempt that could cost anything."""
-    if money == Money():
+    if money == Money(simulated=money.simulated):
         return
     yield labelled("cost", "; ".join(_parts(money)))
     yield from _listed("price", money.prices)
@@ -20,7 +21,7 @@ def cost_lines(money: Money) -> Iterator[str]:
 
 
 def _parts(money: Money) -> Iterator[str]:
-    yield dollars(money.table)
+    yield dollars(money.table) + (UNPAID if money.simulated and money.table is not None else "")
     if money.superseded != 0:
         yield f"superseded {dollars(money.superseded)}"
     if money.unknown:

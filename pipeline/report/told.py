@@ -7,7 +7,8 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from pipeline.cost.rates import PICOS
-from pipeline.report.story import Bill, Comparison, Story, Tokens, Verdicts
+from pipeline.report.money import UNPAID
+from pipeline.report.story import Comparison, Story, Tokens, Verdicts
 from pipeline.report.text import counted, dollars, figure, labelled, unit, visible
 
 _ROWS = ("cards", "changes", "moments")
@@ -39,7 +40,7 @@ def render_story_text(story: Story) -> str:
             f"{unit(story.samples)}s", ", ".join(f"{status} {count:,}" for status, count, _, _ in story.by_status)
         ),
         labelled("tokens", _tokens(story.tokens)),
-        *(labelled("cost", line) for line in _cost(story.bill)),
+        *(labelled("cost", line) for line in _cost(story)),
         labelled(
             "attempts", figure(story.attempts) + (f", {story.repaired:,} answers repaired" if story.repaired else "")
         ),
@@ -77,11 +78,10 @@ def _dollars(usd: float | None) -> str:
     return dollars(None if usd is None else round(usd * PICOS))
 
 
-def _cost(bill: Bill) -> Iterator[str]:
-    simulated = any(rate.note and "simulated" in rate.note for rate in bill.rates)
-    yield _dollars(bill.table) + (
-        f" + {_dollars(bill.superseded)} for answers that no row uses" if bill.superseded else ""
-    )
+def _cost(story: Story) -> Iterator[str]:
+    bill = story.bill
+    besides = f" + {_dollars(bill.superseded)} for answers that no row uses" if bill.superseded else ""
+    yield _dollars(bill.table) + besides + (UNPAID if story.simulated and bill.table is not None else "")
     unknown: Mapping[str, int] = {
         "perhaps paid": bill.maybe_paid,
         "without usage": bill.unreported,
@@ -92,8 +92,6 @@ def _cost(bill: Bill) -> Iterator[str]:
         yield f"not in it: {', '.join(parts)}"
     if bill.expected is not None:
         yield f"expected {_dollars(bill.expected_low)} to {_dollars(bill.expected_high)}"
-    if simulated:
-        yield "as if it were real: simulated answers cost nothing"
 
 
 def _tokens(tokens: Tokens) -> str:

@@ -46,6 +46,15 @@ def test_a_bill_of_which_nothing_is_known_is_not_zero() -> None:
     assert [*cost_lines(Money())] == []
 
 
+def test_a_simulated_bill_says_that_it_was_not_paid() -> None:
+    """The amount is what a real provider would have charged; an unknown one needs no such word, and no attempt has no line."""
+    assert [*cost_lines(Money(PICOS, PICOS // 2, simulated=True))] == [
+        "  cost       $1.00 if it were real; superseded $0.500"
+    ]
+    assert [*cost_lines(Money(None, 0, 0, 2, 0, simulated=True))] == [*cost_lines(Money(None, 0, 0, 2, 0))]
+    assert [*cost_lines(Money(simulated=True))] == []
+
+
 def test_many_prices_are_cut_short() -> None:
     """After five the rest is a number."""
     lines = [*cost_lines(Money(1, prices=tuple(map(str, range(8)))))]
