@@ -15,6 +15,8 @@ import click
 
 from pipeline.checkpoint.columns import OURS
 from pipeline.cli import cli
+from pipeline.cost.families import FAMILIES, UNKNOWN
+from pipeline.cost.media_tokens import Crops, Fixed, ImageRule, Limit, Patches, Tiles, image_tokens
 from pipeline.records import STATUS_FACTS
 from pipeline.spec.reference import reference as settings
 from pipeline.wire.dialect import DIALECTS
@@ -25,14 +27,9 @@ ROOT = Path(__file__).parents[2]
 
 def command_line() -> str:
     """Every command's help, as `pipeline COMMAND --help` prints it."""
-    parts = [_help(cli, "pipeline")]
-    parts += [_help(command, f"pipeline {name}") for name, command in cli.commands.items()]
-    return "\n\n".join(f"```text\n{part}\n```" for part in parts)
-
-
-def _help(command: click.Command, path: str) -> str:
-    context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
-    return command.get_help(context).rstrip()
+    whole = click.Context(cli, info_name="pipeline", max_content_width=100, terminal_width=100, **cli.context_settings)
+    parts = [whole, *(click.Context(command, whole, name) for name, command in cli.commands.items())]
+    return "\n\n".join(f"```text\n{part.get_help().rstrip()}\n```" for part in parts)
 
 
 def spec() -> str:
@@ -97,6 +94,51 @@ def dialects() -> str:
     return _table(("fact", *DIALECTS), rows)
 
 
+PHOTO = (4000, 3000)
+"""Width and height in pixels of the picture by which the families of models are compared."""
+
+
+def families() -> str:
+    """How each family of models counts pictures, and where that is from."""
+    rows = (
+        (
+            " ".join(f"`{pattern}`" for pattern in family.patterns),
+            _rule(family.image),
+            *(f"{image_tokens(family, *PHOTO, detail):,.0f}" for detail in ("low", "high", None)),
+            _error(round(100 * (family.low - 1)), round(100 * (family.high - 1))),
+            f"{family.source}; {family.as_of}",
+        )
+        for family in (*FAMILIES, UNKNOWN)
+    )
+    return _table(("models", "a picture", "`low`", "`high`", "left out", "error", "source; read"), rows)
+
+
+def _rule(rule: ImageRule) -> str:
+    match rule:
+        case Tiles(base, tile):
+            return f"{base:,} + {tile:,} for each tile of 512 pixels"
+        case Patches(limits, _, factor):
+            return f"patches of 32 pixels{'' if factor == 1 else f' x {factor}'}; {_limits(limits)}"
+        case Fixed(by_detail):
+            return ", ".join(f"{detail} {tokens:,}" for detail, tokens in by_detail.items())
+        case Crops(square, whole):
+            return ", ".join(
+                [f"{square} for each square", *(f"{detail} {tokens:,}" for detail, tokens in whole.items())]
+            )
+    raise TypeError(f"a rule for pictures that is not described: {rule}")
+
+
+def _error(low: int, high: int) -> str:
+    return f"±{high} %" if low == -high else f"{low} to +{high} %"
+
+
+def _limits(limits: Mapping[str, Limit]) -> str:
+    return ", ".join(
+        f"{detail} {'no limit' if limit.patches is None else f'{limit.patches:,} at most'}"
+        for detail, limit in limits.items()
+    )
+
+
 def modules() -> str:
     """Every module's first sentence, which says what it owns."""
     lines = []
@@ -126,6 +168,7 @@ PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "statuses": statuses,
         "columns": columns,
         "dialects": dialects,
+        "families": families,
         "parameters": request_parameters,
     },
     "CONTRIBUTING.md": {"modules": modules},
