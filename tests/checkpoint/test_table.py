@@ -172,7 +172,7 @@ def test_a_target_that_cannot_be_written_is_a_failure_of_the_disk(table: Callabl
     (table.folder / "file").touch()
     with pytest.raises(DiskFailed, match="cannot write") as failed:
         table.parquet("file/out.parquet")
-    assert "answers are safe" in str(failed.value.hint)
+    assert "what was answered is safe" in str(failed.value.hint)
 
 
 def test_rows_never_meet_strangers(table: Callable[..., Table]) -> None:
