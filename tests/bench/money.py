@@ -45,7 +45,16 @@ LENGTH = 300
 
 _AT_ONCE = 10_000  # rows of a table that are written together
 _DAY = date(2026, 11, 1)
-_WORDS = ("the parcel", "came late again", "and nobody", "could say where", "my refund", "for this broken", "blue lamp", "has been sent")
+_WORDS = (
+    "the parcel",
+    "came late again",
+    "and nobody",
+    "could say where",
+    "my refund",
+    "for this broken",
+    "blue lamp",
+    "has been sent",
+)
 _TEXT, _PICTURE = "To which kind does this belong?\n{{ text }}", [{"text": "Describe this."}, {"image": "image"}]
 _LABELS = ("billing", "delivery", "praise")
 _MODEL = "gpt-5.4-mini"
