@@ -135,7 +135,7 @@ class Scales:
             file=media["file"],
             tools=_tools(sum(self._shared[tool] for tool in held.tools), len(held.hosted)),
             schema=_schema(self._shared[held.schema]),
-            notes=frozenset(_notes(held, vocabulary, family, self._dialect, detail)),
+            notes=_notes(held, vocabulary, family, self._dialect, detail),
         )
 
 
@@ -169,11 +169,22 @@ def _media(held: Contents, showing: Showing, detail: str | None) -> dict[MediaKi
 
 def _notes(
     held: Contents, vocabulary: Vocabulary, family: Family, dialect: Dialect, detail: str | None
-) -> Iterator[str]:
-    """Yield what makes the bands of a weight as wide as they are."""
-    if vocabulary.note is not None:
-        yield vocabulary.note
-    yield from (_NOTES[name] for name in ("tools", "schema", "hosted") if getattr(held, name))
+) -> frozenset[str]:
+    """Return what makes the bands of a weight as wide as they are."""
+    usual = _usual_notes(vocabulary.note, bool(held.tools), bool(held.schema), bool(held.hosted))
+    if not (held.shown or held.elsewhere):
+        return usual
+    return usual.union(_notes_on_media(held, family, dialect, detail))
+
+
+@lru_cache(maxsize=64)
+def _usual_notes(vocabulary: str | None, *brings: bool) -> frozenset[str]:
+    """Return what is to be said of a text, and of tools, a schema and tools of the provider's where a request ``brings`` them."""
+    notes = [_NOTES[name] for name, is_there in zip(("tools", "schema", "hosted"), brings, strict=True) if is_there]
+    return frozenset(notes if vocabulary is None else [vocabulary, *notes])
+
+
+def _notes_on_media(held: Contents, family: Family, dialect: Dialect, detail: str | None) -> Iterator[str]:
     yield from (f"not counted: {what}" for what in held.elsewhere)
     for shown in held.shown:
         if not _measured(shown):

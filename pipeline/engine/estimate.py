@@ -21,7 +21,7 @@ from pipeline.cost.interval import ZERO, Interval
 from pipeline.cost.output import TOKENS_PER_SECOND, Outputs
 from pipeline.cost.prices import Book
 from pipeline.cost.rates import Rates, Unpriced
-from pipeline.engine.feed import Question, everything, questions_of
+from pipeline.engine.feed import AT_ONCE, Question, everything, questions_of
 from pipeline.engine.survey import CACHED_FROM, OWN, Key, Survey, Variant
 from pipeline.errors import Problem, SpecError
 from pipeline.records import Row
@@ -99,7 +99,7 @@ def rows_of(
     span, samples = selection
     builder = prepared.builder
     columns = list(dict.fromkeys([*builder.columns, *([] if by is None else [by])]))
-    for batch in prepared.source.batches(columns, wanted=span, target_bytes=target_bytes):
+    for batch in prepared.source.batches(columns, wanted=span, target_bytes=target_bytes, most=AT_ONCE):
         yield [
             (questions_of(Row(number, row), asked, builder), None if by is None else _label(row[by]))
             for number, row in zip(batch.numbers, cells(batch.table), strict=True)

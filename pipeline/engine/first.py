@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from pipeline.engine.feed import everything, questions
+from pipeline.engine.feed import questions_of
 from pipeline.errors import NullCell, Problem, PromptError, RowError, SpecError
+from pipeline.records import Row
+from pipeline.rows.columns import cells
 from pipeline.wire.encode import cautions, refused
 
 if TYPE_CHECKING:
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 FIRST_ROWS = 20
 """Looked at before the run; enough to tell a mistake of the job from one of a row."""
 
+_LOOKED_BYTES = 1024 * 1024  # of input that are read at a time for that
+_PLAIN = (0,)  # samples of a row: its plain request
+
 First = Sequence[tuple[int, "Request | RowError"]]
 """The requests of the first rows by their numbers, or why a row has none."""
 
@@ -31,13 +37,13 @@ def first_requests(
     prepared: Prepared, rows: int, *, measured: bool = False
 ) -> Iterator[tuple[int, Request | RowError]]:
     """Yield the requests of the first ``rows`` rows, or why a row has none; ``measured`` is as in ``questions``. Blocking."""
-    left = rows
-    for batch in questions(prepared.source, prepared.builder, everything(), measured=measured):
-        for question in batch[:left]:
-            yield question.row, question.built
-        left -= len(batch)
-        if left <= 0:
-            return
+    batches = prepared.source.batches(prepared.builder.columns, target_bytes=_LOOKED_BYTES)
+    found = (
+        Row(number, row) for batch in batches for number, row in zip(batch.numbers, cells(batch.table), strict=True)
+    )
+    for row in islice(found, rows):  # no other row is rendered: each may hold pictures, or name them
+        (question,) = questions_of(row, _PLAIN, prepared.builder, measured=measured)
+        yield row.number, question.built
 
 
 def check_first(prepared: Prepared) -> tuple[str, ...]:

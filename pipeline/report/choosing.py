@@ -48,7 +48,9 @@ def choose(
 
 def _tagged(rows: pl.DataFrame, attempts: pl.DataFrame, outliers: Sequence[int], wrong: Sequence[int]) -> pl.DataFrame:
     """Return the rows that are finished, with a column for each tag."""
-    of_request = attempts.group_by("request").agg(
+    telling = pl.col("error_kind").is_not_null() | (pl.col("turn") == Turn.REPAIR.value)
+    few = attempts.join(attempts.filter(telling).select("request").unique(), on="request", how="semi")
+    of_request = few.group_by("request").agg(
         ((pl.len() > 1) & pl.col("error_kind").is_not_null().any()).alias("retried"),
         (pl.col("turn") == Turn.REPAIR.value).fill_null(value=False).any().alias("repaired"),
     )

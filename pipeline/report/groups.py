@@ -106,6 +106,6 @@ def _group(line: dict[str, Any]) -> Group:
 
 def retried(ledger: Ledger) -> Sequence[tuple[int, int]]:
     """Return how many requests took how many attempts."""
-    taken = ledger.attempts.filter(LEFT).group_by("request").len("attempts")
-    counts = taken.group_by("attempts").len("requests").sort("attempts")
+    runs = ledger.attempts.filter(LEFT).select(pl.col("request").sort().rle().struct.field("len").alias("attempts"))
+    counts = runs.group_by("attempts").len("requests").sort("attempts")
     return [(int(attempts), int(requests)) for attempts, requests in counts.iter_rows()]

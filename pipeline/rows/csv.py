@@ -66,7 +66,7 @@ class CsvReader:
         """Yield the rows; those nobody wants are parsed, as only that tells where a row ends, but not converted."""
         with closing(_records(self.path, self._delimiter)) as records:
             next(records, None)
-            for chunk in chunked(records, _weight, reading.target_bytes):
+            for chunk in chunked(records, _weight, reading.target_bytes, reading.most):
                 table = None
                 if reading.wanted(first, len(chunk)):
                     columns = {name: self._column(name, chunk, first) for name in reading.columns}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from pipeline.rows.door import translated
-from pipeline.rows.table import MAX_ROWS, Reading, Span, record_batch
+from pipeline.rows.table import Reading, Span, record_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,8 +32,8 @@ class ImageFolder:
 
     def spans(self, reading: Reading, first: int) -> Iterator[Span]:
         """Yield the files in their order."""
-        for start in range(0, self.count, MAX_ROWS):
-            files = self._files[start : start + MAX_ROWS]
+        for start in range(0, self.count, reading.most):
+            files = self._files[start : start + reading.most]
             table = self._table(files, reading) if reading.wanted(first + start, len(files)) else None
             yield Span(first + start, len(files), table)
 

@@ -51,7 +51,7 @@ class JsonlReader:
     def spans(self, reading: Reading, first: int) -> Iterator[Span]:
         """Yield the rows; lines that nobody wants are not parsed."""
         with closing(_lines(self.path)) as lines:
-            for chunk in chunked(lines, _weight, reading.target_bytes):
+            for chunk in chunked(lines, _weight, reading.target_bytes, reading.most):
                 table = self._table(chunk, reading) if reading.wanted(first, len(chunk)) else None
                 yield Span(first, len(chunk), table)
                 first += len(chunk)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import DataError
 from pipeline.rows.door import translated
-from pipeline.rows.table import MAX_ROWS, Reading, Span, reject_duplicates
+from pipeline.rows.table import Reading, Span, reject_duplicates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ class ParquetReader:
     def _group(self, file: pq.ParquetFile, group: int, reading: Reading, first: int) -> Iterator[Span]:
         end = first + file.metadata.row_group(group).num_rows
         weight = _weight(file, group, reading.columns)
-        size = max(1, min(MAX_ROWS, int(reading.target_bytes / max(weight, 1))))
+        size = max(1, min(reading.most, int(reading.target_bytes / max(weight, 1))))
         for table in _batches(file, group, reading.columns, size):
             wanted = reading.wanted(first, table.num_rows)
             yield Span(first, table.num_rows, _verified(table.select(reading.columns)) if wanted else None)

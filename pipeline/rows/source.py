@@ -130,8 +130,9 @@ class Source:
         *,
         wanted: Wanted | None = None,
         target_bytes: int = TARGET_BYTES,
+        most: int = MAX_ROWS,
     ) -> Iterator[Batch]:
-        """Yield the job's rows in order, in batches of about ``target_bytes``, with only ``columns`` (None: all).
+        """Yield the job's rows in order, in batches of about ``target_bytes`` and ``most`` rows, with only ``columns`` (None: all).
 
         ``wanted(first, count)`` says whether any of ``count`` rows from number ``first`` is needed; spans without one
         are left out, and a Parquet row group without one is not read. Raises ``DataError``.
@@ -140,7 +141,7 @@ class Source:
         require_columns("the input", names, self.schema.names)
         chosen, where = self._chosen, self._filter
         needed = tuple(dict.fromkeys((*names, *(where.columns if where else ()))))
-        for span in self._spans(Reading(needed, self._needed(wanted), target_bytes)):
+        for span in self._spans(Reading(needed, self._needed(wanted), target_bytes, most)):
             if span.table is not None:
                 batch = _filtered(_picked(span.first, span.table, chosen), where)
                 if batch.numbers:

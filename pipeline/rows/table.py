@@ -25,11 +25,12 @@ Wanted = Callable[[int, int], bool]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one pass over the table asks for: the columns, the rows, and how many bytes a span should weigh."""
+    """What one pass over the table asks for: the columns, the rows, how many bytes a span should weigh, and its rows at most."""
 
     columns: Sequence[str]
     wanted: Wanted
     target_bytes: int
+    most: int = MAX_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +98,16 @@ def at_line(path: Path, line: int, message: str, hint: str) -> DataError:
     return DataError(f"{path}:{line}: {message}", hint=hint)
 
 
-def chunked(items: Iterable[Item], weigh: Callable[[Item], int], target_bytes: int) -> Iterator[list[Item]]:
-    """Yield the items in lists of about ``target_bytes``, and of ``MAX_ROWS`` at most."""
+def chunked(
+    items: Iterable[Item], weigh: Callable[[Item], int], target_bytes: int, most: int = MAX_ROWS
+) -> Iterator[list[Item]]:
+    """Yield the items in lists of about ``target_bytes``, and of ``most`` at most."""
     chunk: list[Item] = []
     weight = 0
     for item in items:
         chunk.append(item)
         weight += weigh(item)
-        if weight >= target_bytes or len(chunk) == MAX_ROWS:
+        if weight >= target_bytes or len(chunk) == most:
             yield chunk
             chunk, weight = [], 0
     if chunk:
