@@ -265,7 +265,7 @@ def test_pictures_count_with_the_most_that_their_size_allows(
     attempts = list(past(job.folder / "out.parquet.run"))
     bounds = [each.bound.input_tokens for each in attempts if each.bound is not None]
     assert len(set(bounds)) == 3
-    assert all(bound >= (each.usage.input_tokens or 0) for each, bound in zip(attempts, bounds, strict=True))
+    assert all(bound >= (each.charge.usage.input_tokens or 0) for each, bound in zip(attempts, bounds, strict=True))
 
 
 def test_check_says_what_a_budget_means(priced: Callable[..., Bench]) -> None:
