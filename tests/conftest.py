@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import util
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
+import httpx
 import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
@@ -90,6 +92,16 @@ def virtual_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
 def _no_blocking_calls() -> Iterator[None]:
     """A blocking call of ours inside an event loop fails the test."""
     with blockbuster_ctx("pipeline", excluded_modules=["pipeline.simulator"]):  # a stranger, with a loop of its own
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_tls_context() -> Iterator[None]:
+    """Every run reads all authorities' certificates, which takes 20 ms: here they are read once, but where a test names its own."""
+    made = httpx.create_ssl_context
+    shared = cache(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx, "create_ssl_context", lambda: made() if "SSL_CERT_FILE" in os.environ else shared())
         yield
 
 
