@@ -125,6 +125,12 @@ def _no_threads_left() -> Iterator[None]:
 
 
 @pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is made in the background is looked at every 10 ms, where it is no matter how long a run leaves it alone."""
+    monkeypatch.setattr("pipeline.client.background.between_polls", lambda _looks, _dice: 0.01)
+
+
+@pytest.fixture
 def simulator() -> Iterator[Simulator]:
     """A provider on loopback, without latency or faults."""
     from pipeline.simulator import Simulator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.events import Money
-from pipeline.report.money import cost_lines
+from pipeline.report.cost_lines import cost_lines
 
 PICOS = 10**12
 
