@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from pipeline.cost.rates import PICOS, dollars
-from pipeline.report.money import UNPAID
+from pipeline.report.cost_lines import UNPAID
 from pipeline.report.story import Comparison, Story, Tokens, Verdicts
 from pipeline.report.text import counted, figure, labelled, unit, visible
 
