@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import util
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
+import httpx
 import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
@@ -93,6 +95,16 @@ def _no_blocking_calls() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _one_tls_context() -> Iterator[None]:
+    """Every run reads all authorities' certificates, which takes 20 ms: here they are read once, but where a test names its own."""
+    made = httpx.create_ssl_context
+    shared = cache(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx, "create_ssl_context", lambda: made() if "SSL_CERT_FILE" in os.environ else shared())
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys and proxies of the person who runs the tests reach none of them."""
@@ -110,6 +122,12 @@ def _no_threads_left() -> Iterator[None]:
     for thread in left:
         thread.join(timeout=1.0)
     assert not [thread.name for thread in left if thread.is_alive()]
+
+
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is made in the background is looked at every 10 ms, where it is no matter how long a run leaves it alone."""
+    monkeypatch.setattr("pipeline.client.background.between_polls", lambda _looks, _dice: 0.01)
 
 
 @pytest.fixture

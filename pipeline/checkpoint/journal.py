@@ -34,6 +34,7 @@ from pipeline.checkpoint.store import (
     unpack,
 )
 from pipeline.checkpoint.writer import Writer
+from pipeline.cost.tiers import tier_of
 from pipeline.errors import RowError, Sent
 from pipeline.records import STATUS_FACTS, Attempt, Claim, Outcome, Reply, Request, Status, ToolCall
 from pipeline.wire.decode import slim
@@ -270,11 +271,10 @@ def _call_values(call: ToolCall) -> dict[str, str | None]:
 
 def _asked_values(request: Request, sent_along: str | None) -> tuple[object, ...]:
     """What an attempt's price depends on before it has an answer, and what its round is for."""
-    tier = sent_along or request.body.get("service_tier")
     bound = request.bound
     held = (None, None) if bound is None else (bound.input_tokens, bound.output_tokens)
     turn = request.turns[-1] if request.turns else None
-    return (request.model, tier if isinstance(tier, str) else None, *held, turn)
+    return (request.model, sent_along or tier_of(request.body), *held, turn)
 
 
 def _attempt_values(outcome: Outcome) -> tuple[object, ...]:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipeline.checkpoint.rundir import journal_path
 from pipeline.checkpoint.schema import USAGE
 from pipeline.checkpoint.store import opened
+from pipeline.cost.prices import Charge
 from pipeline.records import Bound, Usage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _PAST = f"""
-SELECT a.asked_model, a.asked_tier, a.model, a.service_tier, a.searches, a.sent_at, a.held_input, a.held_output,
-  CASE WHEN a.state = 'sent' AND a.response_id IS NOT NULL THEN q.fingerprint END, {", ".join(f"a.{name}" for name in USAGE[:-1])}
+SELECT a.held_input, a.held_output, CASE WHEN a.state = 'sent' AND a.response_id IS NOT NULL THEN q.fingerprint END,
+  a.searches, a.sent_at, a.asked_model, a.asked_tier, a.model, a.service_tier, {", ".join(f"a.{name}" for name in USAGE[:-1])}
 FROM attempts AS a JOIN requests AS q ON q.id = a.request WHERE a.state <> 'never'
 """  # noqa: S608 - our own names
 
@@ -25,21 +26,15 @@ class Past(NamedTuple):
     the provider works on it, so that its answer will be fetched.
     """
 
-    asked_model: str
-    asked_tier: str | None
-    model: str | None
-    service_tier: str | None
-    searches: int | None
-    sent_at: float
+    charge: Charge
     bound: Bound | None
     awaited: bytes | None
-    usage: Usage
 
 
 def past(run_dir: Path) -> Iterator[Past]:
     """Yield every attempt that left, of all runs into this directory, whatever became of it. Raises ``RunDirectoryError``."""
     with opened(journal_path(run_dir), read_only=True) as connection:
         for line in connection.execute(_PAST):
-            *facts, held_input, held_output, awaited = line[:9]
+            held_input, held_output, awaited, searches, sent_at, model, tier, served, served_tier, *used = line
             bound = None if held_input is None or held_output is None else Bound(held_input, held_output)
-            yield Past._make((*facts, bound, awaited, Usage(*line[9:])))
+            yield Past(Charge(model, tier, served, served_tier, Usage(*used), searches, sent_at), bound, awaited)

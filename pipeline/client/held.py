@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pipeline.cost.budget import dollars, reached, used
+from pipeline.cost.budget import reached, used
 from pipeline.cost.prices import Charge
+from pipeline.cost.rates import dollars
+from pipeline.cost.tiers import tier_of
 from pipeline.cost.worst import today
 from pipeline.errors import AttemptError, BudgetReached, RowError, Sent, Unfetched
 from pipeline.events import Notice, Spent
@@ -103,10 +105,9 @@ class Keeper:
 
 
 def _beyond(request: Request, worst: Amount, cost: Cost) -> str:
-    said = "unknown" if cost.picos is None else dollars(cost.picos)
     return (
-        f"the provider billed row {request.row} beyond its worst case: {cost.tokens} tokens, {said}, where {worst.tokens} tokens, "
-        f"{dollars(worst.picos)}, were held; the real figures count"
+        f"the provider billed row {request.row} beyond its worst case: {cost.tokens} tokens, {dollars(cost.picos)}, where "
+        f"{worst.tokens} tokens, {dollars(worst.picos)}, were held; the real figures count"
     )
 
 
@@ -148,14 +149,6 @@ def _of_error(error: RowError, request: Request, book: Book, sent_at: float) -> 
 
 
 def _of_reply(reply: Reply, request: Request, book: Book, sent_at: float) -> Cost:
-    tier = request.body.get("service_tier")
-    charge = Charge(
-        request.model,
-        book.tier or (tier if isinstance(tier, str) else None),
-        reply.model,
-        reply.service_tier,
-        reply.usage,
-        reply.searches,
-        sent_at,
-    )
+    asked = (request.model, book.tier or tier_of(request.body))
+    charge = Charge(*asked, reply.model, reply.service_tier, reply.usage, reply.searches, sent_at)
     return Cost(book.cost(charge), used(reply.usage))

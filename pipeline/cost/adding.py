@@ -40,12 +40,12 @@ class Sum:
         low figure counts on.
         """
         self.requests += requests
-        kinds = (weight.text, weight.image, weight.video, weight.file, weight.tools, weight.schema)
-        made = (calls.low * requests, calls.mid * requests, calls.high * requests)
-        for level, written in enumerate((output.low, output.mid, output.high)):
+        weights = (weight.text, weight.image, weight.video, weight.file, weight.tools, weight.schema)
+        kinds, made = [each.levels for each in weights], calls.times(requests).levels
+        for level, written in enumerate(output.levels):
             times, whole = made[level], 0.0
-            for sums, span in zip(self._kinds, kinds, strict=True):
-                if tokens := span[level]:
+            for sums, levels in zip(self._kinds, kinds, strict=True):
+                if tokens := levels[level]:
                     whole += tokens
                     sums[level] += tokens * times
             self._calls[level] += times

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pipeline.cost.rates import PICOS
+from pipeline.cost.rates import PICOS, dollars
 from pipeline.errors import BudgetReached
 from pipeline.records import Amount, Purse
 
@@ -130,13 +130,6 @@ def enough(purse: Purse, wanted: Amount, answers: int, left: int) -> list[str]:
 def rounded_up(number: Decimal) -> str:
     """Return the next larger number of two digits that count: ``0.013`` for 0.01234, ``1300`` for 1234."""
     return f"{Context(prec=2, rounding=ROUND_CEILING).plus(number).normalize():f}"
-
-
-def dollars(picos: int) -> str:
-    """Return an amount of money that reads well: cents from a dollar on, else the first three digits."""
-    amount = Decimal(picos) / PICOS
-    places = 2 if not picos or picos >= PICOS else 2 - amount.adjusted()
-    return f"${amount:,.{places}f}"
 
 
 def counted(tokens: int) -> str:

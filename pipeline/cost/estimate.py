@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.cost.interval import Interval, summed
-from pipeline.cost.rates import PICOS
+from pipeline.cost.rates import PICOS, Rates, Unpriced
 
 if TYPE_CHECKING:
     from pipeline.cost.fit import Fit
@@ -36,6 +36,22 @@ class Rate:
     as_of: str | None = None
     note: str | None = None
     missing: str | None = None
+
+    @staticmethod
+    def of(model: str, tier: str | None, found: Rates | Unpriced) -> Rate:
+        """Return what was found of a model in a tier."""
+        if isinstance(found, Unpriced):
+            return Rate(model, tier, missing=found.reason)
+        return Rate(
+            model=model,
+            tier=tier,
+            input=f"{found.input.normalize():f}",
+            cached=f"{found.cached.normalize():f}",
+            output=f"{found.output.normalize():f}",
+            source=found.source,
+            as_of=None if found.as_of is None else found.as_of.isoformat(),
+            note="; ".join(filter(None, (found.note, found.doubt))) or None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Something that is not known exactly, in whatever unit."""
+    """Something that is not known exactly, in whatever unit: not below ``low``, about ``mid``, not above ``high``."""
 
-    low: float
-    mid: float
-    high: float
+    low: float = 0.0
+    mid: float = 0.0
+    high: float = 0.0
+
+    @staticmethod
+    def exactly(value: float) -> Interval:
+        """Return what is known."""
+        return Interval(value, value, value)
+
+    @property
+    def levels(self) -> tuple[float, float, float]:
+        """The three figures in ascending order."""
+        return self.low, self.mid, self.high
 
     def __add__(self, other: Interval) -> Interval:
         """Add bounds to bounds: what is uncertain about one side is taken to be uncertain in the same way about the other."""
@@ -22,12 +32,16 @@ class Interval:
         """Return so many times as much."""
         return Interval(self.low * factor, self.mid * factor, self.high * factor)
 
-    def less(self, known: float) -> Interval:
-        """Return what is left of it once so much is known of it."""
-        return Interval(*(max(bound - known, 0.0) for bound in (self.low, self.mid, self.high)))
+    def within(self, low: float, high: float) -> Interval:
+        """Return it with an error: ``low`` and ``high`` are factors around it."""
+        return Interval(self.low * low, self.mid, self.high * high)
+
+    def at_most(self, most: float) -> Interval:
+        """Return it where no more than ``most`` is possible."""
+        return Interval(min(self.low, most), min(self.mid, most), min(self.high, most))
 
 
-ZERO = Interval(0.0, 0.0, 0.0)
+ZERO = Interval()
 
 
 def summed(intervals: Iterable[Interval]) -> Interval:

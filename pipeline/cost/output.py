@@ -17,7 +17,7 @@ PROSE = Interval(20.0, 150.0, 600.0)
 """An answer in words: from a caption to some paragraphs."""
 
 _SCALARS: Mapping[str, Interval] = {
-    "bool": Interval(1.0, 1.0, 1.0),
+    "bool": Interval.exactly(1.0),
     "int": Interval(1.0, 1.0, 3.0),
     "float": Interval(2.0, 3.0, 6.0),
     "string": Interval(4.0, 20.0, 80.0),
@@ -95,14 +95,14 @@ class Outputs:
             error = _NINETY * seen.deviation / seen.calls**0.5
             return Interval(max(seen.output - error, 0.0), seen.output, seen.output + error)
         whole = self._visible + EFFORTS[effort]
-        return whole if cap is None else Interval(min(whole.low, cap), min(whole.mid, cap), min(whole.high, cap))
+        return whole if cap is None else whole.at_most(cap)
 
     def latency_s(self, model: str, output: Interval) -> Interval:
         """Return the seconds that one call takes."""
         seen = self._observed.get(model)
         if seen is not None and seen.latency_s is not None:
-            return Interval(seen.latency_s, seen.latency_s, seen.latency_s)
-        return Interval(1.0, 1.0, 1.0) + output.times(1 / TOKENS_PER_SECOND)
+            return Interval.exactly(seen.latency_s)
+        return Interval.exactly(1.0) + output.times(1 / TOKENS_PER_SECOND)
 
     @property
     def timed(self) -> bool:
@@ -144,7 +144,7 @@ def _full(type_: FieldType) -> Interval:
             lengths = [1.0 + len(value.encode()) / _BYTES_PER_TOKEN for value in values]
             return Interval(min(lengths) * _ROUGH.low, sum(lengths) / len(lengths), max(lengths) * _ROUGH.high)
         case ListOf(item):
-            each = _tokens(item) + Interval(1.0, 1.0, 1.0)
+            each = _tokens(item) + Interval.exactly(1.0)
             return Interval(each.low * _ITEMS.low, each.mid * _ITEMS.mid, each.high * _ITEMS.high)
         case Struct(fields):
             names = sum(2.0 + len(field.name.encode()) / _BYTES_PER_TOKEN for field in fields)

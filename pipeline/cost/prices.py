@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.cost.listed import listed
 from pipeline.cost.rates import PICOS, Rates, Step, Unpriced, product
-from pipeline.cost.tiers import STANDARD, TIERS
+from pipeline.cost.tiers import STANDARD, TIERS, tier_of
 from pipeline.spec.asked import may_draw, may_run_code
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Seller:
     @staticmethod
     def of(job: Job) -> Seller:
         """Return who sells to a job."""
-        provider, facts, tier = job.provider, job.provider.facts, job.extra_body.get("service_tier")
+        provider, facts = job.provider, job.provider.facts
         names = {provider.name, provider.label} | ({facts.name} if provider.simulated else set())
         beside = [
             tool for uses, tool in ((may_draw, "generated pictures"), (may_run_code, "code that it runs")) if uses(job)
@@ -167,7 +167,7 @@ class Seller:
             vendor=_VENDORS.get(provider.name) if provider.base_url is None else None,
             label=provider.label,
             simulated=provider.simulated,
-            tier=tier if isinstance(tier, str) else None,
+            tier=tier_of(job.extra_body),
             beside=f"without what the provider may charge for {' and '.join(beside)}" if beside else None,
         )
 

@@ -33,6 +33,15 @@ def in_dollars(picos: int | None) -> float | None:
     return None if picos is None else picos / PICOS
 
 
+def dollars(picos: int | None) -> str:
+    """Return picodollars as an amount that reads well: cents from a dollar on, else the first three digits."""
+    if picos is None:
+        return "unknown"
+    amount = Decimal(picos) / PICOS
+    places = 2 if not picos or picos >= PICOS else 2 - amount.adjusted()
+    return f"${amount:,.{places}f}"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """What a million tokens cost, in dollars, in requests with more than ``above`` tokens of input."""

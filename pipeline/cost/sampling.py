@@ -30,7 +30,7 @@ def whole_of(
     """
     observed, known = len(values), sum(values)
     if observed >= count:
-        return Interval(known, known, known)
+        return Interval.exactly(known)
     if observed < LEAST:
         return None
     mean, deviations, lost = _regression(sizes, values, [each / count for each in sums])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.cost.interval import ZERO, Interval
 from pipeline.cost.media_tokens import given, page_tokens, video_tokens
-from pipeline.cost.span import NOTHING, Span
 from pipeline.errors import PromptError
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ Size = tuple[int, int]
 
 _THUMBNAIL, _USUAL, _CAMERA = (256, 256), (1024, 1024), (6000, 4000)  # pixels of a picture of unknown size
 _UNKNOWN_SECONDS = (5.0, 40.0)  # and the longest that the dialect takes
-_UNKNOWN_FILE = Span(500, 5_000, 100_000)  # tokens: a letter, some pages, a book
+_UNKNOWN_FILE = Interval(500, 5_000, 100_000)  # tokens: a letter, some pages, a book
 _DRAWN = ((612, 792), (1275, 1650), (2550, 3300))  # pixels of a page: a letter at 72, 150 and 300 dpi
-_PAGE_TEXT = Span(0, 500, 1_500)  # tokens: a scan, a page of prose, a page of small print
+_PAGE_TEXT = Interval(0, 500, 1_500)  # tokens: a scan, a page of prose, a page of small print
 _MOST_PAGE_TEXT = 4_000  # tokens: a page of nothing but figures
 _BYTES_PER_TOKEN = (6, 4, 2)  # of a text file, which is not read
 MEND = "set budget.per_request_tokens, the most that you allow for one request"
@@ -39,10 +39,10 @@ class Showing:
     rules: MediaRules
     dialect: Dialect
 
-    def span(self, shown: Shown, detail: str | None) -> Span:
+    def span(self, shown: Shown, detail: str | None) -> Interval:
         """Return what media cost; where the vendor's page does not list ``detail``, it may be ignored, which widens the band."""
         spans = [_SPANS[shown.kind](self, shown, each) for each in self._details(detail)]
-        return Span(min(s.low for s in spans), spans[0].mid, max(s.high for s in spans))
+        return Interval(min(s.low for s in spans), spans[0].mid, max(s.high for s in spans))
 
     def most(self, shown: Shown, detail: str | None) -> float:
         """Return the most that media can cost. Raises ``PromptError`` where nothing limits it."""
@@ -77,15 +77,15 @@ def fitted(size: Size, side: int | None) -> Size:
     return max(1, round(width * side / longest)), max(1, round(height * side / longest))
 
 
-def _image(showing: Showing, shown: Shown, detail: str | None) -> Span:
+def _image(showing: Showing, shown: Shown, detail: str | None) -> Interval:
     family, meant = showing.family, showing.family.detail(detail)
     size = showing.size(shown)
     if size is not None:
-        return Span.exactly(family.image.tokens(*size, meant)).within(family.low, family.high)
+        return Interval.exactly(family.image.tokens(*size, meant)).within(family.low, family.high)
     side = showing.side(shown)
     low, mid, high = (family.image.tokens(*fitted(each, side), meant) for each in (_THUMBNAIL, _USUAL, _CAMERA))
     cap = family.image.cap(meant, side) or high
-    return Span(min(low, mid, cap), min(mid, cap), cap).within(family.low, family.high)
+    return Interval(min(low, mid, cap), min(mid, cap), cap).within(family.low, family.high)
 
 
 def _most_image(showing: Showing, shown: Shown, detail: str | None) -> float:
@@ -109,22 +109,22 @@ def _stored(shown: Shown) -> Size | None:
     return None if width is None or height is None else (width, height)
 
 
-def _video(showing: Showing, shown: Shown, detail: str | None) -> Span:
+def _video(showing: Showing, shown: Shown, detail: str | None) -> Interval:
     family, rule = showing.family, showing.family.video
     if (seconds := shown.extent.seconds) is not None:
-        return Span.exactly(video_tokens(family, seconds, detail)).within(rule.low, rule.high)
+        return Interval.exactly(video_tokens(family, seconds, detail)).within(rule.low, rule.high)
     lengths = (*_UNKNOWN_SECONDS, float(showing.dialect.max_video_s))
-    return Span(*sorted(video_tokens(family, length, detail) for length in lengths)).within(rule.low, rule.high)
+    return Interval(*sorted(video_tokens(family, length, detail) for length in lengths)).within(rule.low, rule.high)
 
 
 def _most_video(showing: Showing, shown: Shown, detail: str | None) -> float:
     return _video(showing, shown, detail).high
 
 
-def _file(showing: Showing, shown: Shown, detail: str | None) -> Span:
+def _file(showing: Showing, shown: Shown, detail: str | None) -> Interval:
     extent = shown.extent
     if extent.text_bytes is not None:
-        return Span(*(extent.text_bytes / each for each in _BYTES_PER_TOKEN))
+        return Interval(*(extent.text_bytes / each for each in _BYTES_PER_TOKEN))
     if extent.pages is None:
         return _UNKNOWN_FILE
     return _pages(showing.family, extent.pages, detail, _PAGE_TEXT)
@@ -136,22 +136,22 @@ def _most_file(showing: Showing, shown: Shown, detail: str | None) -> float:
         return float(extent.text_bytes)  # no token is shorter than a byte
     if extent.pages is None:
         raise PromptError("how much a file holds is unknown, so what it costs has no limit", hint=MEND)
-    return _pages(showing.family, extent.pages, detail, Span.exactly(_MOST_PAGE_TEXT)).high
+    return _pages(showing.family, extent.pages, detail, Interval.exactly(_MOST_PAGE_TEXT)).high
 
 
-def _pages(family: Family, pages: int, detail: str | None, text: Span) -> Span:
+def _pages(family: Family, pages: int, detail: str | None, text: Interval) -> Interval:
     rule, picture = family.page, page_tokens(family, detail)
     if picture is None:
         meant = family.detail(detail)
         low, mid, high = sorted(family.image.tokens(*size, meant) for size in _DRAWN)
-        page = Span(low, mid, max(high, family.image.cap(meant) or high)).within(family.low, family.high)
+        page = Interval(low, mid, max(high, family.image.cap(meant) or high)).within(family.low, family.high)
     else:
-        page = Span.exactly(picture)
-    page += text if rule.picture is None or given(detail) in rule.texts else NOTHING
-    return (page.times(pages) + Span.exactly(rule.once)).within(rule.low, rule.high)
+        page = Interval.exactly(picture)
+    page += text if rule.picture is None or given(detail) in rule.texts else ZERO
+    return (page.times(pages) + Interval.exactly(rule.once)).within(rule.low, rule.high)
 
 
-_SPANS: Mapping[MediaKind, Callable[[Showing, Shown, str | None], Span]] = {
+_SPANS: Mapping[MediaKind, Callable[[Showing, Shown, str | None], Interval]] = {
     "image": _image,
     "video": _video,
     "file": _file,

@@ -25,3 +25,9 @@ TIERS: Mapping[str, Tier] = {
     "priority": Tier("priority", {"service_tier": "priority"}, saves=False),
     "fast": Tier("priority", {"service_tier": "fast"}, saves=False),
 }
+
+
+def tier_of(body: Mapping[str, object]) -> str | None:
+    """Return the tier that a request's body asks for, None where it leaves that to the provider."""
+    tier = body.get("service_tier")
+    return tier if isinstance(tier, str) else None

@@ -100,8 +100,3 @@ _OTHER = Vocabulary(
 def vocabulary_of(model: str) -> Vocabulary:
     """Return how well the count of a text stands for what a model bills."""
     return next((each for each in _VOCABULARIES if matches(model, each.patterns)), _OTHER)
-
-
-def vocabulary_note(model: str) -> str | None:
-    """Return a sentence on the error of text counts for a model, or None where they are exact."""
-    return vocabulary_of(model).note

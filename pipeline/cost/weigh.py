@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.cost.contents import contents_of, rest_of
 from pipeline.cost.families import family_of
+from pipeline.cost.interval import ZERO, Interval
 from pipeline.cost.showing import MEND, Showing
-from pipeline.cost.span import NOTHING, Span
 from pipeline.cost.tokens import count_tokens, vocabulary_of
 from pipeline.errors import PromptError
 from pipeline.media.extent import extent_of
@@ -32,20 +32,18 @@ if TYPE_CHECKING:
     from pipeline.spec.rules import MediaRules
     from pipeline.wire.dialect import Dialect
 
-__all__ = ["Scales", "Span", "Weight", "bound_of", "with_extents"]
-
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _LARGEST = 256 * 1024 * 1024  # bytes of a file that is looked at; no vendor takes a larger one inline
 
 # What frames a message and begins the answer: OpenAI, cookbook "How to count tokens with tiktoken" (read 2026-11). Newer models
 # add a little.
-_MESSAGE = Span(3, 4, 5)
-_FRAME = Span(0, 3, 8)
+_MESSAGE = Interval(3, 4, 5)
+_FRAME = Interval(0, 3, 8)
 _FRAME_MOST = 64  # tokens: at worst
 # How providers write tools and schemas into the prompt is not published: their JSON is counted, within these factors, and some words.
-_TOOL, _TOOL_FACTORS, _TOOLS = 0.8, (0.5, 1.8), Span(0, 12, 200)
-_SCHEMA_FACTORS, _SCHEMA = (0.5, 1.5), Span(0, 10, 100)
-_HOSTED = Span(0, 4_000, 30_000)  # tokens: nothing is searched for, one search, several with long pages
+_TOOL, _TOOL_FACTORS, _TOOLS = 0.8, (0.5, 1.8), Interval(0, 12, 200)
+_SCHEMA_FACTORS, _SCHEMA = (0.5, 1.5), Interval(0, 10, 100)
+_HOSTED = Interval(0, 4_000, 30_000)  # tokens: nothing is searched for, one search, several with long pages
 _MEDIA_MOST = 1.15  # vendors change their figures before their pages
 _JSON_MOST = 2  # tokens for a byte of JSON at most: each may be written anew with as much around it
 
@@ -64,18 +62,18 @@ _NOTES: Mapping[str, str] = {
 class Weight:
     """The input tokens of one request by kind, and ``notes``: what makes the bands as wide as they are."""
 
-    text: Span = NOTHING
-    image: Span = NOTHING
-    video: Span = NOTHING
-    file: Span = NOTHING
-    tools: Span = NOTHING
-    schema: Span = NOTHING
+    text: Interval = ZERO
+    image: Interval = ZERO
+    video: Interval = ZERO
+    file: Interval = ZERO
+    tools: Interval = ZERO
+    schema: Interval = ZERO
     notes: frozenset[str] = frozenset()
 
     @property
-    def total(self) -> Span:
+    def total(self) -> Interval:
         """All of it."""
-        return sum((self.text, self.image, self.video, self.file, self.tools, self.schema), NOTHING)
+        return sum((self.text, self.image, self.video, self.file, self.tools, self.schema), ZERO)
 
 
 class Scales:
@@ -124,7 +122,7 @@ class Scales:
 
     def _weight(self, held: Contents, own: int, model: str, detail: str | None) -> Weight:
         vocabulary, family = vocabulary_of(model), family_of(model)
-        said = Span.exactly(own + self._shared[held.instructions])
+        said = Interval.exactly(own + self._shared[held.instructions])
         if vocabulary.note is not None:
             said = said.within(vocabulary.low, vocabulary.high).at_most(_bytes([held.instructions, *held.texts]))
         media = _media(held, Showing(family, self._rules, self._dialect), detail)
@@ -147,21 +145,21 @@ def _bytes(texts: Iterable[str]) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _tools(tokens: int, hosted: int) -> Span:
+def _tools(tokens: int, hosted: int) -> Interval:
     """Return what the definitions of tools cost, by the tokens of their JSON, and what so many tools of the provider's find."""
     if not tokens:
-        return NOTHING
-    return Span.exactly(tokens * _TOOL).within(*_TOOL_FACTORS) + _TOOLS + _HOSTED.times(hosted)
+        return ZERO
+    return Interval.exactly(tokens * _TOOL).within(*_TOOL_FACTORS) + _TOOLS + _HOSTED.times(hosted)
 
 
 @lru_cache(maxsize=1024)
-def _schema(tokens: int) -> Span:
+def _schema(tokens: int) -> Interval:
     """Return what a schema costs, by the tokens of its JSON."""
-    return Span.exactly(tokens).within(*_SCHEMA_FACTORS) + _SCHEMA if tokens else NOTHING
+    return Interval.exactly(tokens).within(*_SCHEMA_FACTORS) + _SCHEMA if tokens else ZERO
 
 
-def _media(held: Contents, showing: Showing, detail: str | None) -> dict[MediaKind, Span]:
-    spans: dict[MediaKind, Span] = {"image": NOTHING, "video": NOTHING, "file": NOTHING}
+def _media(held: Contents, showing: Showing, detail: str | None) -> dict[MediaKind, Interval]:
+    spans: dict[MediaKind, Interval] = {"image": ZERO, "video": ZERO, "file": ZERO}
     for shown in held.shown:
         spans[shown.kind] += showing.span(shown, detail or shown.detail)
     return spans

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from pipeline.cost.rates import PICOS, Rates, Unpriced
+from pipeline.cost.tiers import tier_of
 from pipeline.cost.weigh import bound_of
 from pipeline.errors import PromptError, Unbounded
 from pipeline.records import Amount, Bound, Request
@@ -47,13 +48,12 @@ class Worst:
 
         Raises ``Unbounded`` where neither we nor the job can say what that is.
         """
-        caps, tier = self.job.budget, request.body.get("service_tier")
-        bound = self._bound(request)
+        caps, bound = self.job.budget, self._bound(request)
         if isinstance(bound, Unbounded):
             return None, self._said(bound)
         picos = 0
         if caps.usd is not None:
-            picos = self.picos(request.model, tier if isinstance(tier, str) else None, bound, on)
+            picos = self.picos(request.model, tier_of(request.body), bound, on)
         return bound, Amount(picos, bound.input_tokens + bound.output_tokens)
 
     def picos(self, model: str, tier: str | None, bound: Bound, on: date) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.cost.budget import counted, dollars
+from pipeline.cost.budget import counted
 from pipeline.cost.prices import Book
+from pipeline.cost.rates import dollars
 from pipeline.cost.worst import Worst, picos_of, today
 from pipeline.engine.first import FIRST_ROWS, first_requests
 from pipeline.errors import Problem, RowError, SpecError, Unbounded

@@ -20,7 +20,7 @@ from pipeline.cost.estimate import Estimate, Quote, Rate, together
 from pipeline.cost.interval import ZERO, Interval
 from pipeline.cost.output import TOKENS_PER_SECOND, Outputs
 from pipeline.cost.prices import Book
-from pipeline.cost.rates import Rates, Unpriced
+from pipeline.cost.rates import Unpriced
 from pipeline.engine.feed import AT_ONCE, Question, everything, questions_of
 from pipeline.engine.survey import CACHED_FROM, OWN, Key, Survey, Variant
 from pipeline.errors import Problem, SpecError
@@ -223,22 +223,7 @@ def priced_by_model(survey: Survey) -> list[Quote]:
 
 def _rates(survey: Survey, keys: Iterable[Key]) -> list[Rate]:
     asked = dict.fromkeys((key.model, tier) for key in keys for tier in key.variant.tiers or (key.tier,))
-    return [_rate(model, tier, survey.rates(model, tier)) for model, tier in asked]
-
-
-def _rate(model: str, tier: str | None, rates: Rates | Unpriced) -> Rate:
-    if isinstance(rates, Unpriced):
-        return Rate(model, tier, missing=rates.reason)
-    return Rate(
-        model=model,
-        tier=tier,
-        input=f"{rates.input.normalize():f}",
-        cached=f"{rates.cached.normalize():f}",
-        output=f"{rates.output.normalize():f}",
-        source=rates.source,
-        as_of=None if rates.as_of is None else rates.as_of.isoformat(),
-        note="; ".join(filter(None, (rates.note, rates.doubt))) or None,
-    )
+    return [Rate.of(model, tier, survey.rates(model, tier)) for model, tier in asked]
 
 
 def _duration(prepared: Prepared, survey: Survey, outputs: Outputs) -> tuple[Interval | None, str]:
@@ -250,7 +235,7 @@ def _duration(prepared: Prepared, survey: Survey, outputs: Outputs) -> tuple[Int
     for part in priced_by_model(survey):
         if part.requests:
             took = _slowest(part, limits, outputs)
-            slowest = Interval(*map(max, _levels(slowest), took))
+            slowest = Interval(*map(max, slowest.levels, took))
     told = ", ".join(f"{name} {value:,.10g}" for name, value in limits.items())
     each = "as long as this job's calls took" if outputs.timed else f"1 s and 1 s per {TOKENS_PER_SECOND} output tokens"
     return slowest, f"at {told}; a call taken to last {each}"
@@ -258,8 +243,8 @@ def _duration(prepared: Prepared, survey: Survey, outputs: Outputs) -> tuple[Int
 
 def _slowest(part: Quote, limits: Mapping[str, float], outputs: Outputs) -> tuple[float, float, float]:
     """Return the seconds that the limit which binds most lets the calls of one model take, at each level."""
-    calls, tokens = _levels(part.calls), _levels(part.input_total + part.output)
-    lasting = _levels(outputs.latency_s(part.model, part.output.times(1 / part.calls.mid)))
+    calls, tokens = part.calls.levels, (part.input_total + part.output).levels
+    lasting = outputs.latency_s(part.model, part.output.times(1 / part.calls.mid)).levels
     low, mid, high = (max(_bounds(*level, limits)) for level in zip(calls, tokens, lasting, strict=True))
     return low, mid, high
 
@@ -272,10 +257,6 @@ def _bounds(calls: float, tokens: float, latency_s: float, limits: Mapping[str, 
         "concurrency": lambda limit: latency_s * max(calls / limit, 1.0),
     }
     yield from (spans[name](limit) for name, limit in limits.items())
-
-
-def _levels(interval: Interval) -> tuple[float, float, float]:
-    return interval.low, interval.mid, interval.high
 
 
 def _assumptions(survey: Survey, outputs: Outputs, wanted: Wanted) -> list[str]:

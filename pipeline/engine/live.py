@@ -193,19 +193,19 @@ async def ask_all(
                     helpers.start_soon(_listen, stop)
                 async with anyio.create_task_group() as workers:
                     helpers.start_soon(stop.carry_out, workers.cancel_scope)
-                    for _ in range(_held_at_once(job)):
+                    for _ in range(_held_at_once(prepared)):
                         workers.start_soon(_work, feed, run, stop, observe)
                 helpers.cancel_scope.cancel()
     if (reason := stop.reason or feed.broken) is not None:
         raise reason
 
 
-def _held_at_once(job: Job) -> int:
+def _held_at_once(prepared: Prepared) -> int:
     """As many rows as may be out. Where each row names its model, more: those of one that has to wait must not hold up the others."""
-    concurrency = job.limits.concurrency
-    if concurrency is None or is_template(job.model):
-        return max(WORKERS, concurrency or 0)
-    return concurrency
+    job, most = prepared.job, prepared.job.limits.concurrency
+    if most is None or is_template(job.model):
+        most = max(WORKERS, most or 0)
+    return most if prepared.rows is None else max(min(most, prepared.rows * job.samples), 1)
 
 
 def client_of(

@@ -21,7 +21,7 @@ from pipeline.client.http import StockHttp
 from pipeline.client.loader import Loader
 from pipeline.cost.estimate import KINDS
 from pipeline.cost.fit import Fit, Observation, Whole, fit
-from pipeline.cost.prices import Book, Charge
+from pipeline.cost.prices import Book
 from pipeline.cost.weigh import Scales, with_extents
 from pipeline.engine.feed import everything, questions
 from pipeline.engine.live import interrupted
@@ -29,12 +29,12 @@ from pipeline.engine.ready import ready
 from pipeline.engine.session import run_job
 from pipeline.errors import MediaError, ProviderRefused, RowError, SpecError
 from pipeline.events import Offer
-from pipeline.records import Request, Usage
+from pipeline.records import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pipeline.checkpoint.observed import Spent
+    from pipeline.checkpoint.observed import Used
     from pipeline.engine.check import Prepared
     from pipeline.engine.consent import Consent
     from pipeline.engine.live import Brake, Secrets
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 8
 """Requests whose tokens are counted at the same time, where the job does not set its own concurrency."""
-
-ZERO = Usage(0, 0, 0, 0, 0)
 
 
 def pilot(
@@ -73,14 +71,11 @@ def pilot(
         allow_code=allow_code,
         choose=draw.choose,
     )
-    book = Book.of(job)
-    spent = list(attempts_of(job.run_path, [drawn.place for drawn in draw.drawn]))
-    if all(each.free for attempts in spent for each in attempts):  # none was answered: they show nothing
+    used = list(attempts_of(job.run_path, [drawn.place for drawn in draw.drawn], Book.of(job)))
+    if all(each.free for attempts in used for each in attempts):  # none was answered: they show nothing
         observations = [Observation(drawn.expected, None) for drawn in draw.drawn]
     else:
-        observations = [
-            _observed(drawn.expected, attempts, book) for drawn, attempts in zip(draw.drawn, spent, strict=True)
-        ]
+        observations = [_observed(drawn.expected, attempts) for drawn, attempts in zip(draw.drawn, used, strict=True)]
     return fit(observations, draw.whole)
 
 
@@ -199,28 +194,22 @@ def _measured(request: Request) -> Request:
         return request
 
 
-def _observed(expected: Mapping[str, float], attempts: Sequence[Spent], book: Book) -> Observation:
+def _observed(expected: Mapping[str, float], attempts: Sequence[Used]) -> Observation:
     """What a request used over all its attempts; those that left and came to nothing make it unknown."""
-    used = [ZERO if each.free else each.usage for each in attempts]
-    costs = [0 if each.free else book.cost(_charge(each)) for each in attempts]
+    used = [each.usage for each in attempts]
     return Observation(
         expected=expected,
         input_tokens=_sum(each.input_tokens for each in used),
         output_tokens=_sum(each.output_tokens for each in used),
         cached_tokens=_sum(each.cached_tokens for each in used),
         reasoning_tokens=_sum(each.reasoning_tokens for each in used),
-        cost=_sum(costs),
+        cost=_sum(each.cost for each in attempts),
     )
 
 
 def _sum(figures: Iterable[int | None]) -> int | None:
     known = list(figures)
     return None if None in known else sum(figure for figure in known if figure is not None)
-
-
-def _charge(spent: Spent) -> Charge:
-    served = (spent.model, spent.service_tier)
-    return Charge(spent.asked_model, spent.asked_tier, *served, spent.usage, spent.searches, spent.sent_at)
 
 
 async def _counts(prepared: Prepared, secrets: Secrets, url: str, drawn: Sequence[Drawn]) -> list[int | None]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.cost.prices import Book, Rates, Unpriced
-from pipeline.cost.tiers import STANDARD, TIERS
+from pipeline.cost.tiers import STANDARD, TIERS, tier_of
 from pipeline.records import Request
 from pipeline.spec.asked import may_search
 from pipeline.wire.shape import is_template
@@ -31,8 +31,8 @@ def price_notes(prepared: Prepared, first: Sequence[tuple[int, Request | RowErro
 
 
 def _asked(prepared: Prepared, request: Request) -> tuple[str, str | None]:
-    tier = prepared.body(request).get("service_tier")
-    return request.model, tier if isinstance(tier, str) and tier not in STANDARD else None
+    tier = tier_of(prepared.body(request))
+    return request.model, None if tier in STANDARD else tier
 
 
 def _notes(job: Job, model: str, tier: str | None, found: Rates | Unpriced) -> Iterator[str]:

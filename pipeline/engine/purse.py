@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.checkpoint.past import past
 from pipeline.client.held import Keeper
 from pipeline.cost.budget import Budget, enough, used
-from pipeline.cost.prices import Book, Charge
+from pipeline.cost.prices import Book
 from pipeline.cost.worst import Worst, picos_of, today
 from pipeline.records import Amount, Status
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.checkpoint.past import Past
+    from pipeline.cost.prices import Charge
     from pipeline.errors import BudgetReached
     from pipeline.events import Notice, RunFinished
     from pipeline.records import Purse
@@ -98,11 +99,11 @@ def added_up(attempts: Iterable[Past], worst: Worst) -> Before:
     """Add up attempts, at the prices and caps of the job as it is now."""
     before = Before()
     for each in attempts:
-        picos, tokens = _cost(each, worst)
+        picos, tokens = _cost(each.charge, worst)
         before.spent += Amount(picos or 0, tokens or 0)
         if picos is not None and tokens is not None:
             continue
-        kept = worst.kept(each.asked_model, each.asked_tier, each.bound)
+        kept = worst.kept(each.charge.asked_model, each.charge.asked_tier, each.bound)
         if kept is None:
             before.uncounted += 1
         else:
@@ -113,14 +114,11 @@ def added_up(attempts: Iterable[Past], worst: Worst) -> Before:
     return before
 
 
-def _cost(each: Past, worst: Worst) -> tuple[int | None, int | None]:
+def _cost(charge: Charge, worst: Worst) -> tuple[int | None, int | None]:
     """Return what an attempt has cost of each cap there is, None where that is not known."""
     caps = worst.job.budget
-    charge = Charge(
-        each.asked_model, each.asked_tier, each.model, each.service_tier, each.usage, each.searches, each.sent_at
-    )
     picos = worst.book.cost(charge) if caps.usd is not None else 0
-    return picos, used(each.usage) if caps.tokens is not None else 0
+    return picos, used(charge.usage) if caps.tokens is not None else 0
 
 
 def larger(reached: BudgetReached, purse: Purse, finished: RunFinished) -> str:

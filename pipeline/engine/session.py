@@ -22,6 +22,7 @@ from pipeline.checkpoint.schema import PILOT
 from pipeline.checkpoint.store import end_session
 from pipeline.checkpoint.table import write_table
 from pipeline.cost.prices import Book
+from pipeline.cost.tiers import tier_of
 from pipeline.engine.check import Prepared
 from pipeline.engine.feed import all_but, everything, only, questions
 from pipeline.engine.forecast import look_ahead
@@ -113,12 +114,11 @@ class _Session:
         self._observe = counting(observe, self._functions)
         self._started = time.monotonic()
         self._expected: Expected | None = None
-        tier = self._job.extra_body.get("service_tier")
         self._journal: Journal | None = Journal(
             journal_path(self._job.run_path),
             label=self._job.provider.label,
             dedupe=prepared.dedupe,
-            tier=tier if isinstance(tier, str) else None,
+            tier=tier_of(self._job.extra_body),
         )
 
     def close(self) -> None:

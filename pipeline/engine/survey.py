@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipeline.cost.adding import Sum
 from pipeline.cost.interval import Interval
 from pipeline.cost.rates import Unpriced
+from pipeline.cost.tiers import tier_of
 from pipeline.cost.tokens import count_tokens
 from pipeline.cost.weigh import Scales, with_extents
 from pipeline.errors import RowError
@@ -172,8 +173,8 @@ class Survey:
 
     def _sum(self, variant: Variant, asked: Asked) -> Sum:
         model = variant.model or asked.request.model
-        tier = None if variant.tiers else self._body(asked.request).get("service_tier")
-        key = Key(variant, model, tier if isinstance(tier, str) else None, asked.group)
+        tier = None if variant.tiers else tier_of(self._body(asked.request))
+        key = Key(variant, model, tier, asked.group)
         found = self.sums.get(key)
         if found is None:
             found = self.sums[key] = Sum(self.edges(key))

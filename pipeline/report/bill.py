@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 import polars as pl
 
-from pipeline.cost.prices import Charge, Unpriced
+from pipeline.cost.estimate import Rate
 from pipeline.cost.rates import PICOS, in_dollars
 from pipeline.events import exact_usd
-from pipeline.records import Usage
-from pipeline.report.story import Bill, Rate
+from pipeline.report.story import Bill
 
 if TYPE_CHECKING:
     from pipeline.cost.prices import Book
@@ -23,41 +21,19 @@ if TYPE_CHECKING:
 _HAS_ESTIMATES = "SELECT COUNT(*) FROM pragma_table_info('sessions') WHERE name = 'estimate'"
 _FIRST_ESTIMATE = "SELECT id, plan, estimate FROM sessions WHERE estimate IS NOT NULL ORDER BY id LIMIT 1"
 _PRICED_BY = ("asked_model", "asked_tier", "model", "service_tier")
-_USED = (
-    *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens", "cache_write_tokens"),
-    *("searches", "sent_at"),
-)
 
 
 def rates_of(book: Book, attempts: pl.DataFrame) -> list[Rate]:
     """Return the rates of all that was used, each once, in the order in which it was first used; what has none says why."""
-    facts = attempts.select(*_PRICED_BY, *_USED)
-    used = facts.filter(pl.col("input_tokens").is_not_null())
+    used = attempts.filter(pl.col("input_tokens").is_not_null()).select(*_PRICED_BY, "sent_at")
     day = (pl.col("sent_at") // 86_400).alias("day")
     first = used.group_by(*_PRICED_BY, day, maintain_order=True).first()
     rates: dict[Rate, None] = {}
     for attempt in first.iter_rows(named=True):
-        found = book.priced(_charge(attempt))
+        found = book.served(*(attempt[name] for name in (*_PRICED_BY, "sent_at")))
         model, tier = attempt["model"] or attempt["asked_model"], attempt["service_tier"] or attempt["asked_tier"]
-        if isinstance(found, Unpriced):
-            rates[Rate(model, tier, None, None, None, None, None, missing=found.reason)] = None
-            continue
-        note = "; ".join(text for text in (found.note, found.doubt) if text) or None
-        as_of = None if found.as_of is None else found.as_of.isoformat()
-        figures = (_text(found.input), _text(found.cached), _text(found.output))
-        rates[Rate(model, tier, *figures, found.source, as_of, note)] = None
+        rates[Rate.of(model, tier, found)] = None
     return list(rates)
-
-
-def _charge(attempt: Mapping[str, Any]) -> Charge:
-    """Return the facts of an attempt that its price depends on."""
-    usage = Usage(*(attempt[name] for name in _USED[:6]))
-    by = {name: attempt[name] for name in (*_PRICED_BY, "searches", "sent_at")}
-    return Charge(**by, usage=usage)
-
-
-def _text(rate: Decimal) -> str:
-    return f"{rate.normalize():f}"
 
 
 def bill_of(subject: Subject, money: Money, attempts: pl.DataFrame) -> Bill:

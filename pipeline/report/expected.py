@@ -1,4 +1,4 @@
-"""Money for people: amounts of USD that read well."""
+"""What is expected, for people: amounts of USD with as many digits as an estimate has, fewer than a bill (``cost.rates.dollars``)."""
 
 from __future__ import annotations
 

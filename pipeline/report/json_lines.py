@@ -19,8 +19,9 @@ from pipeline.events import (
     Stopping,
     Stuck,
     Writing,
+    exact_usd,
 )
-from pipeline.report.purse import projection, purse_figures, usd
+from pipeline.report.purse import projection, purse_figures
 from pipeline.report.tally import Tally
 from pipeline.report.text import compact
 
@@ -76,9 +77,9 @@ class JsonLines:
             "finished": tally.finished,
             "by_status": tally.by_status,
             "usage": asdict(tally.usage),
-            "cost_usd": usd(bill.picos) if bill.ended > bill.unpriced else None,
+            "cost_usd": exact_usd(bill.picos) if bill.ended > bill.unpriced else None,
             "attempts_of_unknown_cost": bill.unpriced,
-            "projected_usd": usd(projection(tally)),
+            "projected_usd": exact_usd(projection(tally)),
             "budget": None if bill.purse is None else purse_figures(bill.purse),
             "problems": tally.problems,
             "rows_per_s": None if speed is None else round(speed[0], 3),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from pipeline.events import Spent
-from pipeline.report.text import counted, dollars
+from pipeline.cost.rates import dollars
+from pipeline.events import Spent, exact_usd
+from pipeline.report.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,18 +47,13 @@ def purse_parts(purse: Purse) -> Iterator[str]:
 def purse_figures(purse: Purse) -> dict[str, object]:
     """Return where a budget stands for machines: dollars as exact decimals in texts, tokens as numbers."""
     return {
-        "usd": usd(purse.picos),
+        "usd": exact_usd(purse.picos),
         "tokens": purse.tokens,
-        "spent_usd": usd(purse.spent.picos if purse.picos is not None else None),
+        "spent_usd": exact_usd(purse.spent.picos if purse.picos is not None else None),
         "spent_tokens": purse.spent.tokens if purse.tokens is not None else None,
-        "held_usd": usd(purse.held.picos if purse.picos is not None else None),
+        "held_usd": exact_usd(purse.held.picos if purse.picos is not None else None),
         "held_tokens": purse.held.tokens if purse.tokens is not None else None,
     }
-
-
-def usd(picos: int | None) -> str | None:
-    """Return picodollars as dollars, to the last digit."""
-    return None if picos is None else f"{Decimal(picos).scaleb(-12).normalize():f}"
 
 
 class Bill:

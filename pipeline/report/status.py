@@ -9,14 +9,14 @@ from textwrap import indent
 
 from pipeline.checkpoint.reader import Totals
 from pipeline.checkpoint.schema import PILOT
+from pipeline.cost.rates import dollars
 from pipeline.errors import BudgetReached
 from pipeline.records import STATUS_FACTS, Purse, Status, Usage
-from pipeline.report.money import cost_lines
+from pipeline.report.cost_lines import cost_lines
 from pipeline.report.purse import projected, purse_parts
 from pipeline.report.text import (
     block,
     counted,
-    dollars,
     extent,
     labelled,
     listed,

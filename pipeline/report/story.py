@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.cost.estimate import Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,24 +24,6 @@ class Tokens:
     output: int | None
     reasoning: int | None
     total: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """What tokens of one model in one tier cost, in USD per million, as decimal text; where that is from and of which day.
-
-    ``missing`` says why there is no price; then the others are None.
-    """
-
-    model: str
-    tier: str | None
-    input: str | None
-    cached: str | None
-    output: str | None
-    source: str | None
-    as_of: str | None
-    note: str | None = None
-    missing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

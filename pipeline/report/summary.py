@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pipeline.events import RunFinished
 from pipeline.records import Status
 from pipeline.report.advice import advice
-from pipeline.report.money import cost_lines
+from pipeline.report.cost_lines import cost_lines
 from pipeline.report.text import counted, duration, labelled, near, tally_of, tokens, unit, visible
 
 COMMAND = "pipeline run SPEC"

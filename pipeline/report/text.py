@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from pathlib import Path
 
 from pipeline.records import Usage
@@ -112,15 +111,6 @@ def extent(rows: int, samples: int, wanted: int | None = None) -> str:
 def figure(number: int | None) -> str:
     """Return a number with thousands separators, or the word for one that is not known."""
     return "unknown" if number is None else f"{number:,}"
-
-
-def dollars(picos: int | None) -> str:
-    """Return picodollars as an amount that reads well: cents from a dollar on, else the first three digits."""
-    if picos is None:
-        return "unknown"
-    amount = Decimal(picos).scaleb(-12)
-    places = 2 if not picos or picos >= 10**12 else 2 - amount.adjusted()
-    return f"${amount:,.{places}f}"
 
 
 def duration(seconds: float) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from pipeline.cost.rates import PICOS
-from pipeline.report.money import UNPAID
+from pipeline.cost.rates import PICOS, dollars
+from pipeline.report.cost_lines import UNPAID
 from pipeline.report.story import Comparison, Story, Tokens, Verdicts
-from pipeline.report.text import counted, dollars, figure, labelled, unit, visible
+from pipeline.report.text import counted, figure, labelled, unit, visible
 
 _ROWS = ("cards", "changes", "moments")
 _MOST_NOTES = 6

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.cost.adding import Sum
 from pipeline.cost.interval import Interval
 from pipeline.cost.rates import PICOS, Rates, Step
-from pipeline.cost.weigh import Span, Weight
+from pipeline.cost.weigh import Weight
 from pipeline.records import Usage
 
 ONE = Interval(1, 1, 1)
@@ -28,7 +28,7 @@ STEPPED = Rates(
 
 def text(tokens: int) -> Weight:
     """A request of so many tokens of text."""
-    return Weight(text=Span.exactly(tokens))
+    return Weight(text=Interval.exactly(tokens))
 
 
 def added(tokens: list[int], written: int, prefix: float = 0.0) -> Sum:

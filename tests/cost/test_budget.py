@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.cost.budget import Budget, dollars, enough, rounded_up, used
+from pipeline.cost.budget import Budget, enough, rounded_up, used
 from pipeline.errors import BudgetReached
 from pipeline.records import Amount, Purse, Usage
 
@@ -189,22 +189,6 @@ def _within(budget: Budget, cap: int) -> None:
     whole = budget.purse.spent + budget.purse.held
     assert 0 <= whole.picos <= cap
     assert 0 <= whole.tokens <= cap
-
-
-@pytest.mark.parametrize(
-    ("amount", "shown"),
-    [
-        (0, "$0.00"),
-        (10**12, "$1.00"),
-        (12_345_678 * 10**8, "$1,234.57"),
-        (2_100_000_000, "$0.00210"),
-        (123_456_789_000, "$0.123"),
-        (7, "$0.00000000000700"),
-    ],
-)
-def test_money_is_shown_with_the_digits_that_count(amount: int, shown: str) -> None:
-    """Nothing that costs something is shown as nothing."""
-    assert dollars(amount) == shown
 
 
 @pytest.mark.parametrize(("number", "shown"), [("0.01234", "0.013"), ("1234", "1300"), ("12", "12"), ("0.06", "0.06")])

@@ -16,7 +16,7 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.cost.tokens import count_tokens, vocabulary_note
+from pipeline.cost.tokens import count_tokens, vocabulary_of
 
 CORPUS = {path.stem: path.read_text() for path in sorted((Path(__file__).parents[1] / "data" / "corpus").iterdir())}
 ADDRESS = "https://openaipublic.blob.core.windows.net/encodings/o200k_base.tiktoken"
@@ -101,7 +101,7 @@ NAMES = (
 def test_counts_are_called_exact_where_openai_says_so(model: str) -> None:
     """Its tokenizer names the vocabulary of each of these; with a vendor's prefix too."""
     assert tiktoken.encoding_name_for_model(model).startswith("o200k")
-    assert vocabulary_note(model) is vocabulary_note(f"openai/{model}") is None
+    assert vocabulary_of(model).note is vocabulary_of(f"openai/{model}").note is None
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ def test_counts_are_called_exact_where_openai_says_so(model: str) -> None:
 )
 def test_other_models_are_never_called_exact(model: str) -> None:
     """The note gives the error in percent."""
-    assert "%" in str(vocabulary_note(model))
+    assert "%" in str(vocabulary_of(model).note)

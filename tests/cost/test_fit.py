@@ -7,6 +7,7 @@ import random
 import pytest
 
 from pipeline.cost.fit import Observation, Whole, fit
+from pipeline.cost.interval import ZERO, Interval
 
 
 def observed(count: int, *, videos: int = 0, priced: bool = True) -> list[Observation]:
@@ -93,7 +94,7 @@ def test_nine_of_nine_are_all_there_is() -> None:
     """Then the sums are known."""
     pilot = observed(9)
     found = fit(pilot, whole_of(pilot, 1))
-    assert found.cost == (sum(each.cost or 0 for each in pilot),) * 3
+    assert found.cost == Interval.exactly(sum(each.cost or 0 for each in pilot))
     assert found.notes == ()
 
 
@@ -118,4 +119,4 @@ def test_a_kind_that_no_request_shows_is_a_guess() -> None:
 def test_nothing_observed_is_nothing_known() -> None:
     """An empty table fits nothing and breaks nothing."""
     found = fit([], Whole(0, {}))
-    assert (found.cost, found.output_quantiles, found.cached_share, found.by_kind) == ((0, 0, 0), {}, None, {})
+    assert (found.cost, found.output_quantiles, found.cached_share, found.by_kind) == (ZERO, {}, None, {})

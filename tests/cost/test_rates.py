@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.cost.rates import PICOS, Rates, Step
+from pipeline.cost.rates import PICOS, Rates, Step, dollars
 from pipeline.records import Bound, Usage
 
 USUAL = Step(Decimal("1.25"), Decimal("0.125"), Decimal("1.5625"), Decimal(10))
@@ -91,3 +91,20 @@ def test_a_cost_that_leaves_something_out_says_so() -> None:
         "the provider did not report tokens written into its cache: all input is taken as read; "
         "without its hosted searches, whose price is not known: write per_search under prices"
     )
+
+
+@pytest.mark.parametrize(
+    ("picos", "shown"),
+    [
+        (None, "unknown"),
+        (0, "$0.00"),
+        (1, "$0.00000000000100"),
+        (72_000_000, "$0.0000720"),
+        (123_400_000_000, "$0.123"),
+        (PICOS, "$1.00"),
+        (1_234_567 * PICOS + 5 * 10**9, "$1,234,567.00"),
+    ],
+)
+def test_an_amount_reads_well(picos: int | None, shown: str) -> None:
+    """Dollars and cents, or three digits of what is less; an unknown amount is a word."""
+    assert dollars(picos) == shown

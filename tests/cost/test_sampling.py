@@ -100,7 +100,7 @@ def test_an_interval_is_in_order_whatever_the_figures(units: list[tuple[float, f
     whole = whole_of(sizes, [value for _, value in units], sums, len(units) + more)
     assert whole is not None
     assert whole.low <= whole.mid <= whole.high
-    assert all(map(math.isfinite, whole))
+    assert all(map(math.isfinite, astuple(whole)))
 
 
 def test_slopes_tell_the_factors_of_several_sizes() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.cost.span import NOTHING, Span
+from pipeline.cost.interval import ZERO, Interval
 from pipeline.cost.tokens import count_tokens
 from pipeline.cost.weigh import Scales, Weight, bound_of, with_extents
 from pipeline.errors import MediaError, PromptError
@@ -81,7 +81,7 @@ def test_text_is_counted_exactly_but_for_its_frame() -> None:
     """Words of the row and instructions; what frames a message is known to a few tokens."""
     request = asks(says("The quick brown fox."), instructions="Answer briefly.")
     exact = sum(count_tokens(["The quick brown fox.", "Answer briefly."]))
-    assert weight(request).text == Span(exact + 2 * 3, exact + 2 * 4 + 3, exact + 2 * 5 + 8)
+    assert weight(request).text == Interval(exact + 2 * 3, exact + 2 * 4 + 3, exact + 2 * 5 + 8)
     assert weight(request).notes == frozenset()
     assert weight(request).total == weight(request).text
 
@@ -117,7 +117,7 @@ def test_another_vendors_text_has_a_band(model: str, low: float, high: float) ->
     text = "The quick brown fox jumps over the lazy dog. " * 20
     (exact,) = count_tokens([text])
     weighed = weight(asks(says(text)), model=model)
-    assert weighed.text == Span(exact * low + 3, exact + 7, exact * high + 13)
+    assert weighed.text == Interval(exact * low + 3, exact + 7, exact * high + 13)
     assert any("proxy" in note for note in weighed.notes)
 
 
@@ -129,7 +129,7 @@ def test_tools_and_schema_are_kinds_of_their_own() -> None:
     assert 0 < weighed.schema.low < weighed.schema.mid < weighed.schema.high
     assert weighed.total == weighed.text + weighed.tools + weighed.schema
     assert sum("not published" in note for note in weighed.notes) == 2
-    assert (weight(asks(says("x"))).tools, weight(asks(says("x"))).schema) == (NOTHING, NOTHING)
+    assert (weight(asks(says("x"))).tools, weight(asks(says("x"))).schema) == (ZERO, ZERO)
 
 
 def test_what_requests_share_is_counted_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_detail_is_the_parts_and_another_to_compare() -> None:
 def test_a_detail_that_may_be_ignored_widens_the_band() -> None:
     """qingbo's page does not list it."""
     weighed = weight(asks(shows(detail="low", width=1024, height=1024), model="gpt-4o"), dialect=QINGBO)
-    assert weighed.image == Span(85 * 0.98, 85, 765 * 1.02)
+    assert weighed.image == Interval(85 * 0.98, 85, 765 * 1.02)
     assert any("may be ignored" in note for note in weighed.notes)
 
 

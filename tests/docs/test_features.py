@@ -5,6 +5,8 @@ from __future__ import annotations
 import features
 import pytest
 
+pytestmark = pytest.mark.usefixtures("quick_looks")
+
 
 def test_the_table_has_every_feature() -> None:
     """And no other."""

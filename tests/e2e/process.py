@@ -15,7 +15,15 @@ from tempfile import mkstemp
 from typing import Self
 
 _CHILD = str(Path(__file__).with_name("child.py"))
-_PRELOADED = ["__main__", "pipeline.api", "pipeline.cli", "pipeline.report.progress", "pipeline.simulator"]
+_PRELOADED = [
+    *("__main__", "pipeline.api", "pipeline.cli", "pipeline.report.progress", "pipeline.simulator"),
+    *(
+        "bpe_openai",
+        "genai_prices.data",
+        "anyio._backends._asyncio",
+        "httpcore",
+    ),  # what a run loads late, as it takes half a second
+]
 
 
 class Process:

@@ -14,13 +14,14 @@ from urllib.request import Request, urlopen
 import pytest
 
 import pipeline
-from pipeline.client import background
 from pipeline.errors import ProviderRefused
 from pipeline.events import AttemptFailed, RunFinished
 
 if TYPE_CHECKING:
     from tests.e2e.bench import Bench, Provider
     from tests.e2e.process import Process
+
+pytestmark = pytest.mark.usefixtures("quick_looks")
 
 ASIDE = frozenset({"response_id", "latency_s", "finished_at", "cached_tokens"})
 """What may differ from one run to the next."""
@@ -68,7 +69,7 @@ def test_a_background_job_gives_the_table_of_the_plain_one(
 ) -> None:
     """Answers, typed columns, statuses, errors and tokens agree."""
     faults = [{"fault": kind, "text": f"#r{row}#"} for row, kind in enumerate(ENDS)]
-    provider = play({"faults": faults, "background": {"poll_after_ms": 700}})
+    provider = play({"faults": faults, "background": {"poll_after_ms": 20}})
     job = bench(provider, rows=8, output={"path": "out.parquet", "fields": {"label": "enum[good, bad]"}})
     job.run()
     plain = job.table()
@@ -117,11 +118,9 @@ def test_answers_that_are_gone_are_asked_again_only_where_the_job_allows_it(
     bench: Callable[..., Bench],
     play: Callable[..., Provider],
     start: Callable[..., Process],
-    monkeypatch: pytest.MonkeyPatch,
     ambiguous: bool,
 ) -> None:
     """A provider keeps them for a while only; either way they are counted as perhaps paid."""
-    monkeypatch.setattr(background, "between_polls", lambda _looks, _dice: 0.01)
     provider = play({"background": {"polls": 3}})
     job = bench(provider, rows=4, delivery="background", retry={"ambiguous": ambiguous})
     _killed(job, start("tell", str(job.job)), 4)

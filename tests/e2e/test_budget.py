@@ -13,7 +13,6 @@ from PIL import Image
 
 import pipeline
 from pipeline.checkpoint.past import past
-from pipeline.client import background
 from pipeline.cost.rates import PICOS
 from pipeline.errors import BudgetReached, SpecError
 from pipeline.events import Notice, RunStarted, Spent
@@ -185,14 +184,13 @@ def test_a_retry_spends_of_the_same_budget(priced: Callable[..., Bench], provide
     assert pipeline.status(job.job).purse.spent.picos == bill(provider.ledger)
 
 
+@pytest.mark.usefixtures("quick_looks")
 def test_an_answer_that_is_only_fetched_is_not_held_twice(
     priced: Callable[..., Bench],
     play: Callable[..., Provider],
     start: Callable[..., Process],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The next run takes over what the killed one held, so that a cap which is just enough for all stays enough."""
-    monkeypatch.setattr(background, "between_polls", lambda _looks, _dice: 0.01)
     provider = play({"background": {"polls": 3}})
     job = priced(provider, delivery="background", rows=4)
     job.spec["budget"] = 0.0025
@@ -265,7 +263,7 @@ def test_pictures_count_with_the_most_that_their_size_allows(
     attempts = list(past(job.folder / "out.parquet.run"))
     bounds = [each.bound.input_tokens for each in attempts if each.bound is not None]
     assert len(set(bounds)) == 3
-    assert all(bound >= (each.usage.input_tokens or 0) for each, bound in zip(attempts, bounds, strict=True))
+    assert all(bound >= (each.charge.usage.input_tokens or 0) for each, bound in zip(attempts, bounds, strict=True))
 
 
 def test_check_says_what_a_budget_means(priced: Callable[..., Bench]) -> None:

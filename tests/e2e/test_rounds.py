@@ -81,6 +81,7 @@ def test_a_server_that_wants_chat_messages_gets_them(
     [({}, "#"), ({"store": True}, "@"), ({"conversation": "conv_{{ id }}"}, "@")],
     ids=["not kept", "kept", "conversation"],
 )
+@pytest.mark.usefixtures("quick_looks")
 @pytest.mark.parametrize("delivery", ["plain", "background"])
 def test_both_exchanges_carry_reasoning_and_pay_each_round_once(
     looping: Callable[..., Bench], play: Callable[..., Provider], request_: dict[str, Any], text: str, delivery: str

@@ -162,6 +162,7 @@ def test_either_form_works_with_every_provider(
     assert len(provider.ledger.requests()) == 2
 
 
+@pytest.mark.usefixtures("quick_looks")
 @pytest.mark.parametrize("echo", ["plain", "escaped"])
 def test_an_answer_that_is_fetched_later_is_no_way_out(
     bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, echo: str

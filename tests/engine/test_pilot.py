@@ -13,6 +13,7 @@ import yaml
 
 from pipeline import api
 from pipeline.checkpoint.schema import PILOT
+from pipeline.cost.interval import Interval
 from pipeline.engine.live import Brake
 from pipeline.engine.pilot import exact, pilot
 from pipeline.errors import ProviderRefused, SpecError
@@ -105,8 +106,8 @@ def test_a_pilot_of_everything_is_the_bill(tmp_path: Path, play: Callable[..., S
     simulator = play({"output_tokens": {"median": 40, "p95": 110}, "input_tokens": {"perturb": 0.1}})
     fitted = piloted(written(tmp_path, simulator, rows=15), 15)
     usages = [record["usage"] for record in simulator.requests()]
-    assert fitted.input_tokens == (sum(usage["input_tokens"] for usage in usages),) * 3
-    assert fitted.output_tokens == (sum(usage["output_tokens"] for usage in usages),) * 3
+    assert fitted.input_tokens == Interval.exactly(sum(usage["input_tokens"] for usage in usages))
+    assert fitted.output_tokens == Interval.exactly(sum(usage["output_tokens"] for usage in usages))
     assert fitted.cost is not None
     assert fitted.notes == ()
 
@@ -120,7 +121,7 @@ def test_a_failed_row_and_a_failed_attempt_count_with_what_they_used(
     charged = [record["usage"] for record in simulator.requests() if record["charged"]]
     assert len(charged) == 11
     assert fitted.requests == 12
-    assert fitted.input_tokens == (sum(usage["input_tokens"] for usage in charged),) * 3
+    assert fitted.input_tokens == Interval.exactly(sum(usage["input_tokens"] for usage in charged))
 
 
 def test_an_attempt_whose_end_is_unknown_leaves_its_request_out(tmp_path: Path, play: Callable[..., Simulator]) -> None:
@@ -185,7 +186,7 @@ def test_the_provider_counts_without_answering(tmp_path: Path, play: Callable[..
     assert (counted.output_tokens, counted.cost, counted.notes) == (None, None, ())
     api.run(path, yes=True)
     billed = sum(record["usage"]["input_tokens"] for record in simulator.requests())
-    assert counted.input_tokens == (billed,) * 3
+    assert counted.input_tokens == Interval.exactly(billed)
     assert counted.input_ratio is not None
 
 

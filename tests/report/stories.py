@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from pipeline.cost.estimate import Rate
 from pipeline.report.story import (
     Bill,
     Breakdown,
@@ -22,7 +23,6 @@ from pipeline.report.story import (
     Group,
     Moment,
     Outlier,
-    Rate,
     Story,
     Tokens,
     Trial,

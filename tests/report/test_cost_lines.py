@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pipeline.events import Money
-from pipeline.report.money import cost_lines
-from pipeline.report.text import dollars
+from pipeline.report.cost_lines import cost_lines
 
 PICOS = 10**12
-
-
-@pytest.mark.parametrize(
-    ("picos", "shown"),
-    [
-        (None, "unknown"),
-        (0, "$0.00"),
-        (1, "$0.00000000000100"),
-        (72_000_000, "$0.0000720"),
-        (123_400_000_000, "$0.123"),
-        (PICOS, "$1.00"),
-        (1_234_567 * PICOS + 5 * 10**9, "$1,234,567.00"),
-    ],
-)
-def test_an_amount_reads_well(picos: int | None, shown: str) -> None:
-    """Dollars and cents, or three digits of what is less; an unknown amount is a word."""
-    assert dollars(picos) == shown
 
 
 def test_a_bill_names_all_its_parts() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipeline.cost.rates import dollars
 from pipeline.events import Money
-from pipeline.report.text import counted, dollars, labelled, visible
+from pipeline.report.text import counted, labelled, visible
 
 MOST = 5  # lines on prices, and on gaps
 UNPAID = " if it were real"  # after what simulated answers cost
