@@ -26,7 +26,7 @@ ENDS = {
     "a template is none": ({"prompt": "{{ text"}, 2, "prompt"),
     "the key is not set": ({"provider": "openai"}, 2, "OPENAI_API_KEY is not set"),
     "the input is not there": ({"input": "missing.parquet"}, 3, "missing.parquet"),
-    "the budget is reached": ({"budget": 0.0003, "request": {"max_output_tokens": 25}}, 5, "--set budget.usd="),
+    "the budget is reached": ({"budget": 0.0005, "request": {"max_output_tokens": 25}}, 5, "--set budget.usd="),
     "the provider refuses everyone": ({"simulator": {"api_key": "k"}}, 6, "API key"),
 }
 
