@@ -35,6 +35,7 @@ from pipeline.checkpoint.store import (
 )
 from pipeline.checkpoint.writer import Writer
 from pipeline.cost.tiers import tier_of
+from pipeline.cost.untold import STATES
 from pipeline.errors import RowError, Sent
 from pipeline.records import STATUS_FACTS, Attempt, Claim, Outcome, Reply, Request, Status, ToolCall
 from pipeline.wire.decode import slim
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.checkpoint.store import Statement
-
-_STATES = {Sent.NEVER: "never", Sent.MAYBE: "unknown", Sent.ANSWERED: "refused"}
 
 
 class Journal:
@@ -233,7 +232,7 @@ class Journal:
 
 def _state(outcome: Outcome) -> str:
     if outcome.error is not None:
-        return _STATES[outcome.error.sent]
+        return STATES[outcome.error.sent]
     return "round" if outcome.reply is not None and outcome.reply.turn is not None else "answered"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.checkpoint import schema
 from pipeline.cost.prices import Unpriced
+from pipeline.cost.untold import untold
 from pipeline.records import Usage
 
 if TYPE_CHECKING:
@@ -14,13 +15,7 @@ if TYPE_CHECKING:
 
     from pipeline.cost.prices import Book, Rates
 
-_OPEN = {
-    "sent": "an attempt has no end yet",
-    "unknown": "the end of an attempt is not known; it may have been paid",
-}
-# Kinds of failure after which the provider may have done the work all the same. Who says plainly that a request failed bills nothing.
-_MAYBE_WORKED = frozenset({"cancelled", "unrecognised", "too_large"})
-_UNTOLD = "the provider did not report the tokens"
+_STRAY = "some totals hold tokens that are neither input nor output: these have no price"
 
 
 class Facts(NamedTuple):
@@ -35,6 +30,7 @@ class Facts(NamedTuple):
     input_tokens: int | None
     cached_tokens: int | None
     output_tokens: int | None
+    total_tokens: int | None
     cache_write_tokens: int | None
     searches: int | None
     sent_at: float
@@ -42,7 +38,7 @@ class Facts(NamedTuple):
     @property
     def silent(self) -> bool:
         """Whether the provider said nothing of the tokens."""
-        return self.input_tokens is None and self.output_tokens is None
+        return self.input_tokens is None and self.output_tokens is None and self.total_tokens is None
 
 
 class Pricer:
@@ -65,7 +61,7 @@ class Pricer:
         """Return what an attempt cost, in picodollars; None where that is not known. What was turned away or never left is free."""
         facts = Facts(*values)
         if facts.silent:
-            return 0 if _gap(facts) is None else None
+            return 0 if untold(facts.state, facts.error_kind) is None else None
         rates = self._rates(facts)
         if isinstance(rates, Unpriced):
             self.gaps[rates.reason] = None
@@ -73,15 +69,17 @@ class Pricer:
         cached, written, searches = facts.cached_tokens, facts.cache_write_tokens, facts.searches
         picos = rates.picos(facts.input_tokens, cached, facts.output_tokens, written, searches)
         unsure = cached is None or (written is None and rates.cache_write != rates.input)
-        if (picos is None or unsure or searches or rates.doubt) and (gap := _lack(rates, facts)) is not None:
+        if (picos is None or unsure or searches or rates.doubt) and (gap := _lack(rates, _plain(facts))) is not None:
             self.gaps[gap] = None
+        if picos is not None and (facts.total_tokens or 0) > (facts.input_tokens or 0) + (facts.output_tokens or 0):
+            self.gaps[_STRAY] = None
         return picos
 
     def note(self, *values: Any) -> str | None:
         """Return why an attempt's cost is not known, or what it leaves out."""
         facts = Facts(*values)
         if facts.silent:
-            return _gap(facts)
+            return untold(facts.state, facts.error_kind)
         rates = self._rates(facts)
         return rates.reason if isinstance(rates, Unpriced) else _lack(rates, facts)
 
@@ -99,13 +97,17 @@ def install(connection: sqlite3.Connection, find: Callable[[], Book]) -> Pricer:
     return pricer
 
 
-def _gap(facts: Facts) -> str | None:
-    """Why an attempt without a word on its tokens has an unknown cost; None where it has none."""
-    if facts.state in ("answered", "round") or facts.error_kind in _MAYBE_WORKED:
-        return _UNTOLD
-    return _OPEN.get(facts.state)
-
-
 def _lack(rates: Rates, facts: Facts) -> str | None:
-    tokens = (facts.input_tokens, facts.cached_tokens, facts.output_tokens)
-    return rates.lacks(Usage(*tokens, cache_write_tokens=facts.cache_write_tokens), facts.searches)
+    usage = Usage(
+        facts.input_tokens,
+        facts.cached_tokens,
+        facts.output_tokens,
+        total_tokens=facts.total_tokens,
+        cache_write_tokens=facts.cache_write_tokens,
+    )
+    return rates.lacks(usage, facts.searches)
+
+
+def _plain(facts: Facts) -> Facts:
+    """Return the facts without their total, which differs from attempt to attempt: what all lack is remembered once."""
+    return facts._replace(total_tokens=None)

@@ -177,7 +177,7 @@ WHERE id = ? AND status IN ('pending', 'failed', 'unknown')
 # What an attempt's cost depends on, in the order of the parameters of `cost` and `cost_note`: functions that know the prices.
 FACTS = (
     *("state", "error_kind", "asked_model", "asked_tier", "model", "service_tier"),
-    *("input_tokens", "cached_tokens", "output_tokens", "cache_write_tokens", "searches", "sent_at"),
+    *("input_tokens", "cached_tokens", "output_tokens", "total_tokens", "cache_write_tokens", "searches", "sent_at"),
 )
 _FACTS = ", ".join(f"t.{name}" for name in FACTS)
 _COST, _COST_NOTE = f"cost({_FACTS})", f"cost_note({_FACTS})"

@@ -20,10 +20,11 @@ from pipeline.cost.budget import reached, used
 from pipeline.cost.prices import Charge
 from pipeline.cost.rates import dollars
 from pipeline.cost.tiers import tier_of
+from pipeline.cost.untold import STATES, is_free
 from pipeline.cost.worst import today
 from pipeline.errors import AttemptError, BudgetReached, RowError, Sent, Unfetched
 from pipeline.events import Notice, Spent
-from pipeline.records import Amount
+from pipeline.records import Amount, Usage
 
 if TYPE_CHECKING:
     from pipeline.cost.budget import Budget
@@ -42,6 +43,7 @@ class Cost:
 
 
 UNKNOWN = Cost(None, None)
+FREE = Cost(0, 0)
 NOTHING = Cost(0, 0, left=False)
 
 
@@ -145,6 +147,8 @@ def _of_error(error: RowError, request: Request, book: Book, sent_at: float) -> 
         return UNKNOWN  # the provider has it: a later run fetches its answer, and then learns what it cost
     if not isinstance(error, AttemptError) or error.sent is Sent.NEVER:
         return NOTHING
+    if is_free(STATES[error.sent], error.kind, error.reply.usage if error.reply is not None else Usage()):
+        return FREE
     return UNKNOWN if error.reply is None else _of_reply(error.reply, request, book, sent_at)
 
 

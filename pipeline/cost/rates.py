@@ -10,6 +10,8 @@ from fractions import Fraction
 from math import lcm
 from typing import TYPE_CHECKING
 
+from pipeline.cost.untold import UNTOLD
+
 if TYPE_CHECKING:
     from pipeline.records import Bound, Usage
 
@@ -159,7 +161,7 @@ class Rates:
     def lacks(self, usage: Usage, searches: int | None = None) -> str | None:
         """Return why a request's cost is not known, or what the known cost leaves out or takes for granted; None where it is complete."""
         if usage.input_tokens is None or usage.output_tokens is None:
-            return "the provider did not report the tokens"
+            return UNTOLD
         if self.cost(usage, searches) is None:
             return f"the provider's figures contradict each other, or cost more than ${_BELIEVED // PICOS:,}"
         return "; ".join(self._gaps(usage, searches)) or None
@@ -184,6 +186,8 @@ class Rates:
             yield "the provider did not report cached tokens: all input is taken as new"
         if usage.cache_write_tokens is None and step.cache_write != step.input:
             yield "the provider did not report tokens written into its cache: all input is taken as read"
+        if stray := max((usage.total_tokens or 0) - (usage.input_tokens or 0) - (usage.output_tokens or 0), 0):
+            yield f"without {stray:,} tokens of the total, which are neither input nor output"
         if searches and self.per_search is None:
             yield "without its hosted searches, whose price is not known: write per_search under prices"
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.checkpoint.past import Past
-    from pipeline.cost.prices import Charge
     from pipeline.errors import BudgetReached
     from pipeline.events import Notice, RunFinished
     from pipeline.records import Purse
@@ -99,7 +98,7 @@ def added_up(attempts: Iterable[Past], worst: Worst) -> Before:
     """Add up attempts, at the prices and caps of the job as it is now."""
     before = Before()
     for each in attempts:
-        picos, tokens = _cost(each.charge, worst)
+        picos, tokens = _cost(each, worst)
         before.spent += Amount(picos or 0, tokens or 0)
         if picos is not None and tokens is not None:
             continue
@@ -114,9 +113,11 @@ def added_up(attempts: Iterable[Past], worst: Worst) -> Before:
     return before
 
 
-def _cost(charge: Charge, worst: Worst) -> tuple[int | None, int | None]:
+def _cost(each: Past, worst: Worst) -> tuple[int | None, int | None]:
     """Return what an attempt has cost of each cap there is, None where that is not known."""
-    caps = worst.job.budget
+    caps, charge = worst.job.budget, each.charge
+    if each.free:
+        return 0, 0
     picos = worst.book.cost(charge) if caps.usd is not None else 0
     return picos, used(charge.usage) if caps.tokens is not None else 0
 

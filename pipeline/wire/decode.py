@@ -124,7 +124,7 @@ def _reply(answer: Body, found: Found) -> Reply:
         confidence=found.confidence,
         phase=found.phase,
         reasoning_summary=found.reasoning_summary,
-        usage=_usage(answer),
+        usage=_usage(answer, ended_badly=status in (Status.FAILED, Status.CANCELLED)),
         model=text_at(answer, "model"),
         service_tier=text_at(answer, "service_tier"),
         response_id=text_at(answer, "id"),
@@ -192,16 +192,22 @@ _FIGURES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def _usage(answer: Body) -> Usage:
+def _usage(answer: Body, *, ended_badly: bool) -> Usage:
     """Return the reported tokens.
 
-    A missing total is the sum of the two; reasoning and cached tokens are parts of them.
+    A missing total is the sum of the two; reasoning and cached tokens are parts of them. Some count reasoning beside the output: where only
+    that makes up the total, it is added. Nothing is answered for no tokens at all, so zeros tell nothing then.
     """
     given = mapping_at(answer, "usage")
     figures = {name: _figure(given, paths) for name, paths in _FIGURES.items()}
     asked, answered = figures["input_tokens"], figures["output_tokens"]
-    if figures["total_tokens"] is None and asked is not None and answered is not None:
-        figures["total_tokens"] = asked + answered
+    if asked == answered == 0 and not ended_badly:
+        figures = dict.fromkeys(figures) | {"total_tokens": figures["total_tokens"] or None}
+    elif asked is not None and answered is not None:
+        thought, total = figures["reasoning_tokens"], figures["total_tokens"]
+        if thought and total == asked + answered + thought:
+            figures["output_tokens"] = answered + thought
+        figures["total_tokens"] = asked + answered if total is None else total
     return Usage(**figures, vendor_cost=_cost(number_at(given, "cost")))
 
 

@@ -27,10 +27,10 @@ OPEN = "the end of an attempt is not known; it may have been paid"
 
 
 def attempt(
-    state: str, kind: str | None = None, taken: int | None = None, given: int | None = None
+    state: str, kind: str | None = None, taken: int | None = None, given: int | None = None, total: int | None = None
 ) -> tuple[object, ...]:
     """Return the facts of an attempt, in the order of ``schema.FACTS``."""
-    return (state, kind, "m", None, "m", "default", taken, 0, given, None, None, 1.79e9)
+    return (state, kind, "m", None, "m", "default", taken, 0, given, total, None, None, 1.79e9)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,13 @@ def attempt(
         (attempt("round", None, 3, 2), 23_000_000, None),
         (attempt("refused", "server_error", 3, 2), 23_000_000, None),
         (attempt("unknown", "stream_cut", 3, 2), 23_000_000, None),
+        (
+            attempt("answered", None, 3, 2, 25),
+            23_000_000,
+            "without 20 tokens of the total, which are neither input nor output",
+        ),
         (attempt("answered"), None, UNTOLD),
+        (attempt("refused", "server", total=9), None, UNTOLD),
         (attempt("round"), None, UNTOLD),
         (attempt("answered", None, 3), None, UNTOLD),
         (attempt("refused", "cancelled"), None, UNTOLD),
@@ -64,11 +70,12 @@ def test_what_prices_lack_is_remembered() -> None:
     """Once for all attempts that lack the same."""
     spec = SPEC.replace("m: {", "n: {") + "request: {service_tier: flex}\n"
     pricer = Pricer(lambda: Book.of(load_text(spec, folder=Path("/specs"))))
-    for model in ("m", "m", "n"):
-        pricer.cost("answered", None, model, "flex", None, None, 3, 0, 2, None, None, 1.79e9)
+    for model, total in (("m", 5), ("m", 5), ("n", 5), ("n", 8), ("n", 9)):
+        pricer.cost("answered", None, model, "flex", None, None, 3, 0, 2, total, None, None, 1.79e9)
     assert list(pricer.gaps) == [
         "genai-prices 0.2.3 lists no price for m",
         "at the standard price: prices.n says nothing of flex",
+        "some totals hold tokens that are neither input nor output: these have no price",
     ]
     assert pricer.prices == ("n: the spec's prices",)
 

@@ -107,7 +107,7 @@ async def test_a_request_carries_what_is_held_for_it(worst: int) -> None:
         (Reply(Status.OK), 0, True, [None]),
         (failure(Sent.NEVER), 0, False, []),
         (failure(Sent.MAYBE), 0, True, [None]),
-        (failure(Sent.ANSWERED), 0, True, [None]),
+        (failure(Sent.ANSWERED), 0, False, [0]),
         (failure(Sent.ANSWERED, USED), 7, False, [7 * MICRO]),
         (MediaError("no such file"), 0, False, []),
         (Unfetched("later"), 0, True, [None]),
@@ -205,3 +205,17 @@ async def test_a_bound_of_the_job_s_own_is_held_where_there_is_no_other() -> Non
     await till.post(asked(max_output_tokens=None))
     assert budget.purse.held == Amount(10**12 // 4)
     assert ends.requests[0].bound is None
+
+
+@pytest.mark.parametrize(("kind", "is_kept"), [("server", False), ("unrecognised", True), ("cancelled", True)])
+async def test_an_error_in_a_success_holds_money_only_where_the_work_may_have_been_done(
+    worst: int, kind: str, is_kept: bool
+) -> None:
+    """A gateway that answers 200 and an error for an hour does not eat the budget."""
+    budget = Budget(10**12, 10**6)
+    end = AttemptError("no", kind=kind, sent=Sent.ANSWERED, transient=True)
+    till = Till(Ends(end), job(budget={"usd": 1, "tokens": 10**6}), budget)
+    with pytest.raises(AttemptError):
+        await till.post(asked())
+    assert budget.purse.held == (Amount(worst * MICRO, worst) if is_kept else Amount())
+    assert [event.picos for event in till.said if isinstance(event, Spent)] == [None if is_kept else 0]

@@ -624,7 +624,19 @@ def test_chat_style_calls_have_the_same_form() -> None:
         ),
         ({"input_tokens": 10, "input_tokens_details": None, "output_tokens": 5}, Usage(10, None, 5, None, 15)),
         ({"input_tokens": 10, "input_tokens_details": {"cached_tokens": None}}, Usage(10)),
-        ({"input_tokens": 0, "output_tokens": 0}, Usage(0, None, 0, None, 0)),
+        # Nothing is answered for no tokens: whoever says so has not counted.
+        ({"input_tokens": 0, "output_tokens": 0, "total_tokens": 0, "cost": 0}, Usage(vendor_cost=0.0)),
+        ({"input_tokens": 0, "output_tokens": 0, "total_tokens": 7}, Usage(total_tokens=7)),
+        (
+            {
+                "prompt_tokens": 10,
+                "completion_tokens": 5,
+                "completion_tokens_details": {"reasoning_tokens": 20},
+                "total_tokens": 35,
+            },
+            Usage(10, None, 25, 20, 35),
+        ),
+        ({"input_tokens": 10, "output_tokens": 5, "total_tokens": 35}, Usage(10, None, 5, None, 35)),
         ({"input_tokens": 2**70}, Usage()),
         ({"input_tokens": 2**40}, Usage()),
         ({"input_tokens": 2**40 - 1}, Usage(2**40 - 1)),
@@ -648,8 +660,16 @@ def test_chat_style_calls_have_the_same_form() -> None:
     ],
 )
 def test_usage_is_read_in_either_naming_and_unknown_stays_unknown(usage: object, expected: Usage) -> None:
-    """Missing, null, fractional, textual and absurd figures are None, never 0; parts are never added to the whole."""
+    """Missing, null, fractional, textual and absurd figures are None, never 0; reasoning counts apart only beside the output."""
     assert decode(completed(message(said("x")), usage=usage)).usage == expected
+
+
+def test_a_failure_that_used_no_tokens_used_none() -> None:
+    """There the zeros tell something."""
+    usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    error = failure_of(completed(status="failed", error={"code": "server_error", "message": "m"}, usage=usage))
+    assert error.reply is not None
+    assert error.reply.usage == Usage(0, None, 0, None, 0)
 
 
 @pytest.mark.parametrize("status", ["completed", "incomplete", "cancelled"])
