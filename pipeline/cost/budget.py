@@ -98,29 +98,31 @@ def reached(purse: Purse, wanted: Amount, row: int) -> BudgetReached:
         (purse.tokens, spent.tokens, held.tokens, wanted.tokens, counted),
     ):
         if cap is not None and used_up + kept + most > cap:
-            stays = f", {shown(kept)} held for attempts whose end or usage is not known" if kept else ""
-            why = (
-                f"the next request (row {row}) could cost {shown(most)}"
+            # Where a request does not fit, nothing is on its way any more; where one broke the cap, others may be.
+            whose, why = (
+                ("whose end or usage is not known", f"the next request (row {row}) could cost {shown(most)}")
                 if most
-                else f"row {row} cost more than it could"
+                else ("on their way or of unknown cost", f"row {row} cost more than it could")
             )
+            stays = f", {shown(kept)} held for attempts {whose}" if kept else ""
             found.append(f"{shown(used_up)} of {shown(cap)} spent{stays}, and {why}")
     return BudgetReached(f"the budget is reached: {'; '.join(found)}", wanted=wanted)
 
 
-def enough(purse: Purse, wanted: Amount, answers: int, left: int) -> list[str]:
+def enough(purse: Purse, wanted: Amount, paid: Amount, answers: int, left: int) -> list[str]:
     """Return the settings with which a run that reached its budget would finish, as far as that can be said: ``budget.usd=12``.
 
-    It needs for each of the ``left`` rows what each of the ``answers`` has cost so far, or, without any, the worst case of the request that
-    is ``wanted``, and room for that one at the end.
+    It needs for each of the ``left`` rows what each of the ``answers`` has cost so far, for which this was ``paid``, or, without any, the
+    worst case of the request that is ``wanted``, and room for that one at the end. Other answers of the journal, such as those to an
+    earlier prompt, are spent, and say nothing of these.
     """
     least = purse.spent + purse.held + wanted
     found = []
-    for name, cap, spent, need, worst in (
-        ("usd", purse.picos, purse.spent.picos, least.picos, wanted.picos),
-        ("tokens", purse.tokens, purse.spent.tokens, least.tokens, wanted.tokens),
+    for name, cap, so_far, need, worst in (
+        ("usd", purse.picos, paid.picos, least.picos, wanted.picos),
+        ("tokens", purse.tokens, paid.tokens, least.tokens, wanted.tokens),
     ):
-        whole = need + (left * spent // answers if answers else max(left - 1, 0) * worst)
+        whole = need + (left * so_far // answers if answers else max(left - 1, 0) * worst)
         if cap is not None and whole > cap:
             unit = PICOS if name == "usd" else 1
             found.append(f"budget.{name}={rounded_up(Decimal(whole) / unit)}")

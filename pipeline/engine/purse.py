@@ -125,10 +125,14 @@ def _cost(each: Past, worst: Worst) -> tuple[int | None, int | None]:
 def larger(reached: BudgetReached, purse: Purse, finished: RunFinished) -> str:
     """Return how a run that reached its budget goes on: with which budget it would finish, by what its rows have cost so far."""
     left = finished.by_status.get(Status.PENDING, 0)
+    if not left:
+        return "nothing is left to ask: the same command finishes without a larger budget"
     ended = sum(finished.by_status.values()) - left
     asked = min(
         ended, finished.attempts
     )  # a run that stops passes what asks nothing at once: what is left will be asked
-    settings = enough(purse, reached.wanted, asked, left)
+    money = finished.money.table if finished.money is not None else None
+    paid = Amount(money or 0, finished.usage.total_tokens or 0)
+    settings = enough(purse, reached.wanted, paid, asked if paid != Amount() else 0, left)
     sets = " ".join(f"--set {each}" for each in settings)
     return f"the same command with {sets} goes on, and should finish the {left:,} that are left"

@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.cost.budget import Budget, enough, rounded_up, used
+from pipeline.cost.budget import Budget, enough, reached, rounded_up, used
 from pipeline.errors import BudgetReached
 from pipeline.records import Amount, Purse, Usage
 
@@ -201,8 +201,27 @@ def test_a_larger_cap_is_what_the_rows_have_cost_so_far_and_room_for_the_last() 
     """Only the caps that would not do are named; without an answer so far, worst cases are all there is to go by."""
     dollar = 10**12
     purse = Purse(2 * dollar, 10_000, Amount(dollar, 100), Amount(dollar // 2, 0))
-    assert enough(purse, Amount(dollar, 10), answers=10, left=20) == ["budget.usd=4.5"]
-    assert enough(purse, Amount(dollar, 5000), answers=0, left=20) == ["budget.usd=22", "budget.tokens=110000"]
+    assert enough(purse, Amount(dollar, 10), purse.spent, answers=10, left=20) == ["budget.usd=4.5"]
+    assert enough(purse, Amount(dollar, 5000), purse.spent, 0, left=20) == ["budget.usd=22", "budget.tokens=110000"]
+
+
+def test_what_other_answers_have_cost_makes_no_larger_cap() -> None:
+    """Money spent on an earlier prompt is gone, but the rows that are left cost what those of this prompt do."""
+    dollar = 10**12
+    purse = Purse(2 * dollar, None, Amount(2 * dollar), Amount())
+    assert enough(purse, Amount(dollar), Amount(dollar // 10), answers=10, left=100) == ["budget.usd=4"]
+
+
+async def test_a_broken_cap_names_what_is_still_on_its_way_as_such() -> None:
+    """Others are out when one answer breaks it: they may end well."""
+    budget = Budget(100, None)
+    await budget.hold(picos(40), 0)
+    await budget.hold(picos(40), 1)
+    budget.settle(picos(40), 90, None)
+    assert budget.exceeded
+    assert "held for attempts on their way or of unknown cost, and row 3 cost more" in str(
+        reached(budget.purse, Amount(), 3)
+    )
 
 
 @pytest.mark.parametrize(

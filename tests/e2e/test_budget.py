@@ -172,6 +172,32 @@ def test_what_was_never_sent_costs_nothing(priced: Callable[..., Bench], play: C
     assert (purse.spent.picos, purse.held.picos) == (bill(provider.ledger), 0)
 
 
+def test_a_finished_job_needs_no_money_to_be_written_again(priced: Callable[..., Bench], provider: Provider) -> None:
+    """A budget below one request refuses only where something is to be asked."""
+    job = priced(provider, rows=2)
+    job.run()
+    assert job.run("budget.usd=0.000001").by_status == {"ok": 2}
+    assert any("no new one can leave" in notice.message for notice in job.said(Notice))
+    with pytest.raises(SpecError, match="less than one request could cost"):
+        job.run("budget.usd=0.000001", "request.max_output_tokens=39")
+
+
+def test_an_edited_prompt_asks_for_no_budget_for_the_answers_before(
+    priced: Callable[..., Bench], provider: Provider
+) -> None:
+    """The larger budget that is named covers what is spent, and for each row that is left what one of this prompt costs."""
+    job = priced(provider)
+    job.fill(heavy(40))
+    job.run("prompt=Another of them: {{ text }}")
+    before = bill(provider.ledger) / PICOS
+    with pytest.raises(BudgetReached) as raised:
+        job.run(f"budget.usd={before * 1.5}")
+    named = re.search(r"budget\.usd=([0-9.]+) ", raised.value.hint or "")
+    assert named is not None
+    assert before < float(named[1]) < 2.5 * before
+    assert job.run(f"budget.usd={named[1]}").by_status == {"ok": 40}
+
+
 def test_a_retry_spends_of_the_same_budget(priced: Callable[..., Bench], provider: Provider) -> None:
     """What the first answers cost is spent, whether the table still uses them or not."""
     job = priced(provider, budget=1, rows=4, request={"max_output_tokens": 16})
