@@ -22,8 +22,10 @@ from pydantic import ValidationError
 
 from pipeline import simulator
 from pipeline.checkpoint.columns import Columns
+from pipeline.checkpoint.past import past_by
 from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import is_held, journal_path
+from pipeline.checkpoint.spent import purse_of
 from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.cost.estimate import Sampled
 from pipeline.cost.prices import Book
@@ -37,7 +39,6 @@ from pipeline.engine.outside import outside_loop
 from pipeline.engine.pilot import exact as counted_exactly
 from pipeline.engine.pilot import pilot as piloted
 from pipeline.engine.pricing import price_notes
-from pipeline.engine.purse import purse_of
 from pipeline.engine.session import metadata, run_job
 from pipeline.engine.silent import silent_notes
 from pipeline.engine.sizes import size_notes
@@ -257,7 +258,7 @@ def status(spec: str | Path, *, sets: Sequence[str] = ()) -> State:
         session, totals, rows = reader.session(), reader.totals(), reader.planned_rows
         if rows is None and session["exit_code"] in (0, 1):
             rows = totals.rows  # a finished run has counted them
-        purse = _purse(reader, run_dir)
+        purse = _purse(reader, book)
         return State(session, totals, is_held(run_dir), rows, reader.maybe_paid_rows(), purse)
 
 
@@ -362,12 +363,12 @@ def _load(spec: str | Path, sets: Sequence[str]) -> Job:
     return job
 
 
-def _purse(reader: Reader, run_dir: Path) -> Purse | None:
+def _purse(reader: Reader, book: Book | None) -> Purse | None:
     try:
         job = reader.job()
     except ValidationError:  # written by a version that knew other settings: everything but money can be told
         return None
-    return purse_of(job, run_dir)
+    return purse_of(job, past_by(reader.lines), book or Book.of(job))
 
 
 def _statuses(names: Sequence[str]) -> frozenset[Status]:

@@ -232,24 +232,21 @@ def run(
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def status(spec: Path, sets: tuple[str, ...], *, as_json: bool) -> None:
     """Say how far a run is; SPEC may be its run directory."""
-    from dataclasses import asdict
-
     from pipeline import api
-    from pipeline.report.status import render_status
+    from pipeline.report.status import render_status, status_figures
 
     state = api.status(spec, sets=sets)
-    if as_json:
-        _echo_json(asdict(state))
-        return
-    screen = render_status(
-        state.session,
-        state.totals,
-        running=state.running,
-        planned=state.rows,
-        maybe_paid_rows=state.maybe_paid_rows,
-        purse=state.purse,
+    tell, echo = (status_figures, _echo_json) if as_json else (render_status, click.echo)
+    echo(
+        tell(
+            state.session,
+            state.totals,
+            running=state.running,
+            planned=state.rows,
+            maybe_paid_rows=state.maybe_paid_rows,
+            purse=state.purse,
+        )
     )
-    click.echo(screen)
 
 
 @cli.command()

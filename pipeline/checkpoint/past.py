@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.checkpoint.rundir import journal_path
@@ -36,8 +36,13 @@ class Past(NamedTuple):
 def past(run_dir: Path) -> Iterator[Past]:
     """Yield every attempt that left, of all runs into this directory, whatever became of it. Raises ``RunDirectoryError``."""
     with opened(journal_path(run_dir), read_only=True) as connection:
-        for line in connection.execute(_PAST):
-            yield _past(*line)
+        yield from past_by(connection.execute)
+
+
+def past_by(select: Callable[[str], Iterable[Sequence[Any]]]) -> Iterator[Past]:
+    """Do what ``past`` does with what a journal that is open already selects, such as ``Reader.lines``."""
+    for line in select(_PAST):
+        yield _past(*line)
 
 
 def _past(

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint.past import past
+from pipeline.checkpoint.spent import Before, added_up
 from pipeline.client.held import Keeper
-from pipeline.cost.budget import Budget, enough, used
+from pipeline.cost.budget import Budget, enough
 from pipeline.cost.prices import Book
 from pipeline.cost.worst import Worst, picos_of, today
 from pipeline.records import Amount, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
-    from pipeline.checkpoint.past import Past
     from pipeline.errors import BudgetReached
     from pipeline.events import Notice, RunFinished
     from pipeline.records import Purse
     from pipeline.spec.job import Job
-
-
-@dataclass(slots=True)
-class Before:
-    """What the attempts of earlier runs have ``spent``, and what is ``kept`` for those without a known end or usage.
-
-    ``awaited`` is what of it is kept for each attempt that the provider still works on, by fingerprint; None where nothing could be held.
-    ``uncounted`` attempts have neither usage nor a bound: they ran without a budget, and nobody can say what they cost.
-    """
-
-    spent: Amount = field(default_factory=Amount)
-    kept: Amount = field(default_factory=Amount)
-    awaited: dict[bytes, Amount | None] = field(default_factory=dict)
-    uncounted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,39 +73,6 @@ def counted_till(job: Job, run_dir: Path, book: Book) -> Till:
     before = added_up(past(run_dir), worst)
     budget = Budget(picos_of(job.budget.usd), job.budget.tokens, spent=before.spent, kept=before.kept)
     return Till(worst, budget, before)
-
-
-def purse_of(job: Job, run_dir: Path) -> Purse | None:
-    """Return where a job's budget stands by the journal in a run directory, None where it has none. Blocking."""
-    return counted_till(job, run_dir, Book.of(job)).purse
-
-
-def added_up(attempts: Iterable[Past], worst: Worst) -> Before:
-    """Add up attempts, at the prices and caps of the job as it is now."""
-    before = Before()
-    for each in attempts:
-        picos, tokens = _cost(each, worst)
-        before.spent += Amount(picos or 0, tokens or 0)
-        if picos is not None and tokens is not None:
-            continue
-        kept = worst.kept(each.charge.asked_model, each.charge.asked_tier, each.bound)
-        if kept is None:
-            before.uncounted += 1
-        else:
-            kept = Amount(kept.picos if picos is None else 0, kept.tokens if tokens is None else 0)
-            before.kept += kept
-        if each.awaited is not None:
-            before.awaited[each.awaited] = kept
-    return before
-
-
-def _cost(each: Past, worst: Worst) -> tuple[int | None, int | None]:
-    """Return what an attempt has cost of each cap there is, None where that is not known."""
-    caps, charge = worst.job.budget, each.charge
-    if each.free:
-        return 0, 0
-    picos = worst.book.cost(charge) if caps.usd is not None else 0
-    return picos, used(charge.usage) if caps.tokens is not None else 0
 
 
 def larger(reached: BudgetReached, purse: Purse, finished: RunFinished) -> str:

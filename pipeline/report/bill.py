@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import orjson
 import polars as pl
 
+from pipeline.checkpoint.past import past_by
+from pipeline.checkpoint.spent import purse_of
 from pipeline.cost.estimate import Rate
-from pipeline.cost.rates import PICOS, in_dollars
+from pipeline.cost.rates import in_dollars
 from pipeline.events import exact_usd
 from pipeline.report.story import Bill
 
@@ -43,10 +45,8 @@ def bill_of(subject: Subject, money: Money, attempts: pl.DataFrame) -> Bill:
     """
     known = [part for part in (money.table, money.superseded) if part is not None]
     expected = _expected(subject, attempts)
-    cap = _cap(subject.session)
-    is_bounded = (
-        cap is not None and known and not money.unknown
-    )  # what may have been paid is held, and its amount is not known here
+    purse = purse_of(subject.job, past_by(subject.reader.lines), subject.book)
+    cap = None if purse is None else purse.picos
     return Bill(
         table=in_dollars(money.table),
         superseded=in_dollars(money.superseded),
@@ -58,8 +58,8 @@ def bill_of(subject: Subject, money: Money, attempts: pl.DataFrame) -> Bill:
         expected_low=in_dollars(expected.get("low")),
         expected=in_dollars(expected.get("mid")),
         expected_high=in_dollars(expected.get("high")),
-        budget=cap,
-        left=max((cap or 0.0) - sum(known) / PICOS, 0.0) if is_bounded else None,
+        budget=in_dollars(cap),
+        left=None if cap is None or purse is None else in_dollars(max(cap - (purse.spent + purse.held).picos, 0)),
     )
 
 
@@ -76,10 +76,3 @@ def _expected(subject: Subject, attempts: pl.DataFrame) -> Mapping[str, int]:
             paid = int(attempts.filter(pl.col("session") < session)["cost"].sum())
             return {level: picos + paid for level, picos in found["cost"].items()}
     return {}
-
-
-def _cap(session: Mapping[str, object]) -> float | None:
-    job = session["job"]
-    budget = job.get("budget") if isinstance(job, Mapping) else None
-    usd = budget.get("usd") if isinstance(budget, Mapping) else None
-    return float(usd) if usd is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from textwrap import indent
@@ -11,9 +12,10 @@ from pipeline.checkpoint.reader import Totals
 from pipeline.checkpoint.schema import PILOT
 from pipeline.cost.rates import dollars
 from pipeline.errors import BudgetReached
+from pipeline.events import exact_usd
 from pipeline.records import STATUS_FACTS, Purse, Status, Usage
 from pipeline.report.cost_lines import cost_lines
-from pipeline.report.purse import projected, purse_parts
+from pipeline.report.purse import projected, purse_figures, purse_parts
 from pipeline.report.text import (
     block,
     counted,
@@ -73,9 +75,36 @@ def render_status(
     lines += _counts(totals, wanted)
     lines += _spending(totals, maybe_paid_rows)
     if purse is not None:
-        asked = totals.attempts if session.get("exit_code") == BudgetReached.exit_code and not running else None
-        lines.append(labelled("budget", ", ".join(_budget(purse, _settled(totals), wanted, asked))))
+        in_all = _in_all(session, totals, purse, wanted, running=running)
+        about = [f"about {dollars(in_all)} in all"] if in_all is not None and _settled(totals) != wanted else []
+        lines.append(labelled("budget", ", ".join([*purse_parts(purse), *about])))
     return "\n".join(lines)
+
+
+def status_figures(
+    session: Mapping[str, object],
+    totals: Totals,
+    *,
+    running: bool,
+    planned: int | None,
+    maybe_paid_rows: Sequence[int],
+    purse: Purse | None = None,
+) -> dict[str, object]:
+    """Return what ``render_status`` shows for machines: money as dollars in exact decimals, and null for what is not known.
+
+    ``projected_usd`` is what all rows will have cost, where the budget is one of money and the rows so far tell it.
+    """
+    wanted = None if planned is None else planned * totals.samples
+    in_all = None if purse is None else _in_all(session, totals, purse, wanted, running=running)
+    return {
+        "session": dict(session),
+        "totals": {**asdict(totals), "money": totals.money.figures()},
+        "running": running,
+        "rows": planned,
+        "maybe_paid_rows": list(maybe_paid_rows),
+        "purse": None if purse is None else purse_figures(purse),
+        "projected_usd": exact_usd(in_all),
+    }
 
 
 def _job_title(session: Mapping[str, object]) -> str:
@@ -140,11 +169,14 @@ def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:
         yield labelled("unclear", f"{counted(totals.maybe_paid, 'attempt')} perhaps paid without an answer{named}")
 
 
-def _budget(purse: Purse, done: int, wanted: int | None, asked: int | None) -> Iterator[str]:
-    yield from purse_parts(purse)
-    in_all = projected(purse.spent.picos, done, wanted, asked) if purse.picos is not None else None
-    if in_all is not None and done != wanted:
-        yield f"about {dollars(in_all)} in all"
+def _in_all(
+    session: Mapping[str, object], totals: Totals, purse: Purse, wanted: int | None, *, running: bool
+) -> int | None:
+    """Return the picodollars that all rows will have cost; None where that cannot be said."""
+    if purse.picos is None:
+        return None
+    stopped = session.get("exit_code") == BudgetReached.exit_code and not running
+    return projected(purse.spent.picos, _settled(totals), wanted, totals.attempts if stopped else None)
 
 
 def _is_spent(usage: Usage) -> bool:
