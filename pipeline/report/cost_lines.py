@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pipeline.cost.rates import dollars
 from pipeline.events import Money
-from pipeline.report.text import counted, labelled, visible
+from pipeline.report.text import labelled, unknown_cost, visible
 
 MOST = 5  # lines on prices, and on gaps
 UNPAID = " if it were real"  # after what simulated answers cost
@@ -22,17 +22,13 @@ def cost_lines(money: Money) -> Iterator[str]:
 
 
 def _parts(money: Money) -> Iterator[str]:
-    yield dollars(money.table) + (UNPAID if money.simulated and money.table is not None else "")
-    if money.superseded != 0:
+    unknown = unknown_cost(money.maybe_paid, money.unreported, money.unpriced)
+    if money.table is not None or money.superseded or unknown is None:
+        yield dollars(money.table) + (UNPAID if money.simulated and money.table is not None else "")
+    if money.superseded:
         yield f"superseded {dollars(money.superseded)}"
-    if money.unknown:
-        causes = (
-            ("perhaps paid", money.maybe_paid),
-            ("tokens not reported", money.unreported),
-            ("no price", money.unpriced),
-        )
-        why = ", ".join(f"{cause} {count:,}" for cause, count in causes if count)
-        yield f"unknown for {counted(money.unknown, 'attempt')} ({why})"
+    if unknown is not None:
+        yield unknown
 
 
 def _listed(label: str, texts: tuple[str, ...]) -> Iterator[str]:

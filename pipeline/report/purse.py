@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cost.rates import dollars
 from pipeline.events import Spent, exact_usd
-from pipeline.report.text import counted
+from pipeline.report.text import counted, of_unknown_cost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,9 +97,10 @@ def money(tally: Tally) -> Iterator[str]:
         yield from purse_parts(bill.purse)
     if bill.ended and bill.before is None:
         since = " since this start" if tally.known else ""
-        yield "price unknown" if bill.ended == bill.unpriced else f"{dollars(bill.picos)}{since}"
-    if bill.unpriced and bill.ended != bill.unpriced:
-        yield f"{counted(bill.unpriced, 'attempt')} of unknown price"
+        if bill.ended != bill.unpriced:
+            yield f"{dollars(bill.picos)}{since}"
+    if bill.unpriced:
+        yield of_unknown_cost(bill.unpriced)
     if (in_all := projection(tally)) is not None:
         yield f"about {dollars(in_all)} in all"
 

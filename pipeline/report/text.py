@@ -113,6 +113,22 @@ def figure(number: int | None) -> str:
     return "unknown" if number is None else f"{number:,}"
 
 
+UNKNOWN_COSTS = ("perhaps paid", "tokens not reported", "no price")
+"""Why nobody knows what an attempt has cost."""
+
+
+def unknown_cost(maybe_paid: int, unreported: int, unpriced: int) -> str | None:
+    """Return how many attempts have a cost that nobody knows, and why, in the words of every screen; None where there are none."""
+    numbers = (maybe_paid, unreported, unpriced)
+    why = ", ".join(f"{cause} {number:,}" for cause, number in zip(UNKNOWN_COSTS, numbers, strict=True) if number)
+    return f"{of_unknown_cost(sum(numbers))} ({why})" if why else None
+
+
+def of_unknown_cost(attempts: int) -> str:
+    """Return ``of unknown cost: 8 attempts``."""
+    return f"of unknown cost: {counted(attempts, 'attempt')}"
+
+
 def duration(seconds: float) -> str:
     """Return a time span in its two largest units: ``3.2 s``, ``2 min 05 s``, ``1 h 20 min``."""
     if seconds < 9.95:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
 from pipeline.cost.rates import PICOS, dollars
 from pipeline.report.cost_lines import UNPAID
 from pipeline.report.story import Comparison, Story, Tokens, Verdicts
-from pipeline.report.text import counted, figure, labelled, unit, visible
+from pipeline.report.text import counted, figure, labelled, unit, unknown_cost, visible
 
 _ROWS = ("cards", "changes", "moments")
 _MOST_NOTES = 6
@@ -82,14 +82,8 @@ def _cost(story: Story) -> Iterator[str]:
     bill = story.bill
     besides = f" + {_dollars(bill.superseded)} for answers that no row uses" if bill.superseded else ""
     yield _dollars(bill.table) + besides + (UNPAID if story.simulated and bill.table is not None else "")
-    unknown: Mapping[str, int] = {
-        "perhaps paid": bill.maybe_paid,
-        "without usage": bill.unreported,
-        "without a price": bill.unpriced,
-    }
-    parts = [f"{counted(number, 'attempt')} {what}" for what, number in unknown.items() if number]
-    if parts:
-        yield f"not in it: {', '.join(parts)}"
+    if (unknown := unknown_cost(bill.maybe_paid, bill.unreported, bill.unpriced)) is not None:
+        yield unknown
     if bill.expected is not None:
         yield f"expected {_dollars(bill.expected_low)} to {_dollars(bill.expected_high)}"
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pipeline.report.figures import plain, share
 from pipeline.report.story import Bill, Card, Comparison, Story, Verdicts
+from pipeline.report.text import UNKNOWN_COSTS, unknown_cost
 
 LABELS_SHOWN = 12  # of a confusion table; what is beyond is summed
 _REST = "other"
@@ -236,6 +237,7 @@ def told(story: Story, shown: dict[str, Any]) -> dict[str, Any]:
         group["total"] = total_of(group["tokens"])
         group["parts"] = token_parts(group["tokens"])
     bill = story.bill
+    gaps = (bill.maybe_paid, bill.unreported, bill.unpriced)
     quality = [verdicts for verdicts in (story.verdicts, *story.more_verdicts) if verdicts is not None]
     return {
         "s": shown,
@@ -245,12 +247,8 @@ def told(story: Story, shown: dict[str, Any]) -> dict[str, Any]:
         "total": total_of(shown["tokens"]),
         "most": {"models": _most_cost(shown["models"]), "columns": [_most_cost(groups) for groups in columns]},
         "heavy": {"models": _most_tokens(shown["models"]), "columns": [_most_tokens(groups) for groups in columns]},
-        "gaps": [
-            ("Sent, with no known end", bill.maybe_paid),
-            ("Answered without token figures", bill.unreported),
-            ("Tokens without a price", bill.unpriced),
-        ],
-        "unclear": bill.maybe_paid + bill.unreported + bill.unpriced,
+        "gaps": [*zip(UNKNOWN_COSTS, gaps, strict=True)],
+        "unclear": unknown_cost(*gaps),
         "verdicts": plain([(verdicts, confusion(verdicts)) for verdicts in quality], 80),
         "quality": bool(quality or story.retried or story.repaired or story.outliers),
         "longest": max((requests for _, requests in story.retried), default=0),

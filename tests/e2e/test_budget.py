@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import pipeline
+from pipeline import api
 from pipeline.checkpoint.past import past
 from pipeline.cost.rates import PICOS
 from pipeline.errors import BudgetReached, SpecError
@@ -158,6 +159,8 @@ def test_what_may_have_been_paid_stays_held_over_runs(
     assert bill(provider.ledger) <= purse.spent.picos + worst
     assert len(told) == 4
     assert pipeline.status(job.job).purse == purse
+    bill_told = api.report(job.job)[1].bill
+    assert (bill_told.budget, bill_told.left) == (1.0, (PICOS - purse.spent.picos - worst) / PICOS)
     job.run()
     assert job.said(RunStarted)[0].purse == purse
 

@@ -12,7 +12,7 @@ def test_a_bill_names_all_its_parts() -> None:
     """The table's sum, what was superseded, how many attempts have no known cost and why, prices with their sources, and gaps."""
     money = Money(2 * PICOS, PICOS // 2, 3, 0, 1_000, ("m: list \x1b price",), ("without searches",))
     assert [*cost_lines(money)] == [
-        "  cost       $2.00; superseded $0.500; unknown for 1,003 attempts (perhaps paid 3, no price 1,000)",
+        "  cost       $2.00; superseded $0.500; of unknown cost: 1,003 attempts (perhaps paid 3, no price 1,000)",
         "  price      m: list \\x1b price",
         "  cost gap   without searches",
     ]
@@ -21,7 +21,7 @@ def test_a_bill_names_all_its_parts() -> None:
 def test_a_bill_of_which_nothing_is_known_is_not_zero() -> None:
     """Where no attempt has a price the cost is unknown; where there was no attempt there is no line."""
     assert [*cost_lines(Money(None, 0, 0, 2, 0))] == [
-        "  cost       unknown; unknown for 2 attempts (tokens not reported 2)"
+        "  cost       of unknown cost: 2 attempts (tokens not reported 2)"
     ]
     assert [*cost_lines(Money())] == []
 

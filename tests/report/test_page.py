@@ -173,7 +173,7 @@ def test_vega_is_put_in_only_where_a_chart_is_drawn() -> None:
         (lambda: render_story(stories.one_row()), "Simulated: nothing was paid."),
         (lambda: render_story(stories.empty()), "The run goes on."),
         (lambda: render_story(replace(stories.empty(), running=False)), "The run has not finished."),
-        (lambda: render_story(stories.story(0)), "+ 27 attempts of unknown cost"),
+        (lambda: render_story(stories.story(0)), "of unknown cost: 27 attempts ("),
         (lambda: render_story(stories.story(0)), "$12.297340116"),
         (lambda: render_story(stories.story(0)), "genai-prices 0.2.3"),
         (lambda: render_story(stories.story(0)), "no list has this model; give its price under prices:"),

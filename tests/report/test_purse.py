@@ -29,8 +29,8 @@ def test_nothing_is_said_before_an_attempt_has_ended(tally) -> None:
     ("prices", "said"),
     [
         ([DOLLAR, DOLLAR // 2], ["$1.50 since this start"]),
-        ([DOLLAR, None], ["$1.00 since this start", "1 attempt of unknown price"]),
-        ([None, None], ["price unknown"]),
+        ([DOLLAR, None], ["$1.00 since this start", "of unknown cost: 1 attempt"]),
+        ([None, None], ["of unknown cost: 2 attempts"]),
     ],
 )
 def test_attempts_without_a_price_are_counted_apart(tally, prices: list[int | None], said: list[str]) -> None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pipeline.checkpoint.reader import Totals
+from pipeline.events import Money
 from pipeline.records import Amount, Purse, Usage
-from pipeline.report.status import render_row, render_status
+from pipeline.report.status import render_row, render_status, status_figures
 
 SESSION = {
     "job": {"name": "captions", "model": "gpt-5.4-mini", "provider": {"name": "openai"}},
@@ -250,3 +251,25 @@ def test_a_run_that_reached_its_budget_says_so() -> None:
     session = {**SESSION, "ended_at": 1_795_000_065.5, "exit_code": 5}
     screen = render_status(session, totals(ok=3), running=False, planned=4, maybe_paid_rows=[])
     assert "  state      stopped: the budget is reached\n" in screen
+
+
+def test_machines_get_money_in_dollars_and_null_where_there_is_none() -> None:
+    """A cap that there is not is no zero, and what all rows will have cost is there as on the screen."""
+    dollar = 10**12
+    purse = Purse(4 * dollar, None, Amount(dollar, 0), Amount(dollar // 2, 0))
+    state = {"running": True, "planned": 40, "maybe_paid_rows": [], "purse": purse}
+    spent = replace(totals(ok=20), money=Money(dollar, None, 2))
+    assert "about $2.00 in all" in render_status(SESSION, spent, **state)
+    figures = status_figures(SESSION, spent, **state)
+    assert figures["purse"] == {
+        "usd": "4",
+        "tokens": None,
+        "spent_usd": "1",
+        "spent_tokens": None,
+        "held_usd": "0.5",
+        "held_tokens": None,
+    }
+    assert figures["projected_usd"] == "2"
+    assert figures["totals"]["money"]["cost_usd"] == "1"
+    assert figures["totals"]["by_status"] == {"ok": 20}
+    assert status_figures(SESSION, spent, **{**state, "purse": None})["projected_usd"] is None
