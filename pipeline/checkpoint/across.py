@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pipeline.checkpoint.schema import RESULT
 from pipeline.records import STATUS_FACTS, Status
 
-Across = Literal["deciding", "first", "largest", "sum", "whole", "joined", "list"]
+Across = Literal["deciding", "first", "largest", "sum", "known", "joined", "list"]
 """How the cells of a row's samples combine."""
 
 Cells = Mapping[str, object]
@@ -72,12 +72,11 @@ def _sum(samples: Sequence[Cells], name: str) -> object:
     return sum(known) if known else None
 
 
-def _whole(samples: Sequence[Cells], name: str) -> object:
-    """Unknown where it is unknown of one sample that was sent, answered or not."""
-    if any(cells[name] is None and cells["attempts"] for cells in samples):
-        return None
+def _known_part(samples: Sequence[Cells], name: str) -> object:
+    """The sum of what is known; unknown where that is nothing, and a sample was sent of which it is not known."""
     known = _known(samples, name)
-    return sum(known) if known else None
+    lacks = any(cells[name] is None and cells["attempts"] for cells in samples)
+    return sum(known) if any(known) or (known and not lacks) else None
 
 
 def _joined(samples: Sequence[Cells], name: str) -> object:
@@ -93,7 +92,7 @@ _COMBINE: Mapping[Across, Callable[[Sequence[Cells], str], object]] = {
     "first": _first,
     "largest": _largest,
     "sum": _sum,
-    "whole": _whole,
+    "known": _known_part,
     "joined": _joined,
     "list": lambda samples, name: [cells[name] for cells in samples],
 }

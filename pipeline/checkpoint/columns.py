@@ -152,8 +152,8 @@ OURS = (
     Ours(
         "cost_usd",
         pa.float64(),
-        "what that cost in dollars, over all attempts of the row; null where it is not known, or nothing was asked",
-        across="whole",
+        "what that cost in dollars, over all attempts of the row whose cost is known; null where that is none, or nothing was asked",
+        across="known",
     ),
     Ours(
         "cost_note",

@@ -205,7 +205,8 @@ _REPORTED, _CACHE_WRITE = (
 )
 
 # A row's answer may stand in another request since a retry with changes (answered_by); the row that caused a call carries its
-# usage, its twins carry 0. Where the cost of one attempt is not known, neither is the sum. The answering reply's body is read only where
+# usage, its twins carry 0. A cost is what is known of it: null where
+# nothing is. The answering reply's body is read only where
 # it is asked for.
 RESULTS = f"""
 SELECT r.row, r.sample, COALESCE(a.status, r.status, 'pending'),
@@ -214,7 +215,7 @@ SELECT r.row, r.sample, COALESCE(a.status, r.status, 'pending'),
   {_REPORTED}, a.attempts, a.maybe_paid,
   a.latency_s, a.first_token_s, a.finished_at, a.sources, a.searches, a.images, a.notes, a.confidence, a.phase,
   a.reasoning, {_CACHE_WRITE}, a.vendor_cost,
-  (SELECT CASE WHEN COUNT(*) = COUNT({_COST}) THEN SUM({_COST}) END FROM attempts AS t WHERE t.request = a.id),
+  (SELECT CASE WHEN COUNT(*) = COUNT({_COST}) OR SUM({_COST}) > 0 THEN SUM({_COST}) END FROM attempts AS t WHERE t.request = a.id),
   (SELECT json_group_array(DISTINCT {_COST_NOTE}) FROM attempts AS t WHERE t.request = a.id),
   CASE WHEN ?4 AND a.text IS NOT NULL THEN (
     SELECT raw FROM attempts WHERE request = a.id AND state = 'answered' AND response_id IS a.response_id ORDER BY id DESC LIMIT 1) END,

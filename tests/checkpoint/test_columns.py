@@ -366,13 +366,14 @@ def test_a_rows_samples_become_its_cells() -> None:
     }  # fmt: skip
 
 
-def test_a_row_has_no_cost_where_that_of_one_sample_is_unknown() -> None:
-    """What the others cost would understate the bill; a sample that was never sent costs nothing, and says nothing."""
+def test_a_row_costs_what_is_known_of_its_samples() -> None:
+    """The note says what that leaves out; where nothing is known the cost is unknown. A sample that was never sent says nothing."""
     job = columns(samples=2)
     known = sampled(0, text="yes", cost_usd=5)
     lost = sampled(1, "unknown", cost_usd=None, cost_note="perhaps paid")
     cells = row(job, 3, known, lost)
-    assert (cells["cost_usd"], cells["cost_note"]) == (None, "perhaps paid")
+    assert (cells["cost_usd"], cells["cost_note"]) == (5e-12, "perhaps paid")
+    assert row(job, 3, sampled(0, text="yes", cost_usd=0), lost)["cost_usd"] is None
     assert row(job, 3, known)["cost_usd"] == 5e-12
 
 
