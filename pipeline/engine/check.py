@@ -18,6 +18,7 @@ from pipeline.checkpoint.store import Start
 from pipeline.engine import leaving
 from pipeline.engine.bounds import check_budget
 from pipeline.engine.first import check_first
+from pipeline.engine.pricing import idle_prices
 from pipeline.errors import DataError, Problem, SpecError
 from pipeline.prompt.build import RequestBuilder
 from pipeline.rows.source import open_source
@@ -128,6 +129,7 @@ def prepare(job: Job, base_url: str | None = None, *, allow_code: bool = False) 
         *_rounds_notes(job),
         *check_first(prepared),
         *check_budget(prepared),
+        *idle_prices(job),
     )
     return replace(prepared, notes=notes)
 

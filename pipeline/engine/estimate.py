@@ -22,6 +22,7 @@ from pipeline.cost.output import TOKENS_PER_SECOND, Outputs
 from pipeline.cost.prices import Book
 from pipeline.cost.rates import Unpriced
 from pipeline.engine.feed import AT_ONCE, Question, everything, questions_of
+from pipeline.engine.pricing import idle_prices
 from pipeline.engine.survey import CACHED_FROM, OWN, Key, Survey, Variant
 from pipeline.errors import Problem, SpecError
 from pipeline.records import Row
@@ -148,7 +149,7 @@ def _told(prepared: Prepared, survey: Survey, outputs: Outputs, wanted: Wanted) 
         rates=_rates(survey, shown),
         duration_s=duration,
         duration_note=note,
-        assumptions=_assumptions(survey, outputs, wanted),
+        assumptions=[*_assumptions(survey, outputs, wanted), *idle_prices(job, wanted.models)],
         not_counted=_not_counted(prepared),
     )
 

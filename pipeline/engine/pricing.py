@@ -30,6 +30,19 @@ def price_notes(prepared: Prepared, first: Sequence[tuple[int, Request | RowErro
     return tuple(note for model, tier in asked for note in _notes(job, model, tier, book.rates(model, tier, today)))
 
 
+def idle_prices(job: Job, compared: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return which of the job's own prices are for no model that it asks, or that it is ``compared`` with: a name misspelt costs money.
+
+    Nobody knows where each row names its model.
+    """
+    if is_template(job.model):
+        return ()
+    models = list(dict.fromkeys([job.model, *compared]))
+    return tuple(
+        f"prices.{key}: no model of this job is called so ({', '.join(models)})" for key in Book.of(job).idle(models)
+    )
+
+
 def _asked(prepared: Prepared, request: Request) -> tuple[str, str | None]:
     tier = tier_of(prepared.body(request))
     return request.model, None if tier in STANDARD else tier

@@ -7,10 +7,13 @@ import re
 from pipeline.errors import SpecError
 from pipeline.spec.compose import compose
 from pipeline.spec.paths import Path, dotted
+from pipeline.spec.prices import Price
 from pipeline.spec.problems import Report
 from pipeline.spec.scalars import is_text, resolve
 from pipeline.spec.settings import settings_at
 from pipeline.spec.tree import DEEPEST, Entries, Items, Leaf, Node, Place, child
+
+_VERSION = re.compile(r"prices\.[^.]*[0-9]\.[0-9]")  # such as prices.gpt-5.4-mini
 
 
 def apply(root: Entries, option: str, report: Report) -> None:
@@ -30,8 +33,19 @@ def apply(root: Entries, option: str, report: Report) -> None:
         report.add((), "is not of the form key=value, such as input.limit=5", Place(option=key or option))
     elif len(names) > DEEPEST:
         report.add((), f"names more than {DEEPEST} levels", place)
+    elif _VERSION.match(key):
+        report.add((), _whole(names, written.strip()), place)
     elif (value := _value(written.strip(), place, report)) is not None:
         _put(root, names, value, place, report)
+
+
+def _whole(names: list[str], price: str) -> str:
+    """Return what to write instead of a path with the name of a model in it that holds a dot."""
+    end = next((at for at, name in enumerate(names) if name in Price.model_fields), len(names))
+    for name in reversed(names[end:]):
+        price = f"{{{name}: {price}}}"
+    model = ".".join(names[1:end])
+    return f"is split at each dot, also at that of a model's name; write --set 'prices={{{model}: {price}}}'"
 
 
 def _value(written: str, place: Place, report: Report) -> Node | None:

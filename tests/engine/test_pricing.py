@@ -59,3 +59,23 @@ def test_what_will_be_missing_from_the_cost_is_a_warning(
 ) -> None:
     """A tier that changes nothing and searches without a price are told before the run."""
     assert warning in said(tmp_path, **settings)
+
+
+@pytest.mark.parametrize(
+    ("key", "model", "idle"),
+    [
+        ("gtp-5*", "gpt-5", True),
+        ("gpt-5", "gpt-5", False),
+        ("GPT-5*", "gpt-5-mini", False),
+        ("openai/gpt-5", "gpt-5", False),
+        ("gpt-5-2026-03-17", "gpt-5", False),
+        ("gpt-5", "gpt-5-mini", True),
+        ("gtp-5", "{{ name }}", False),
+    ],
+)
+def test_a_price_for_no_model_of_the_job_is_named(tmp_path: Path, key: str, model: str, idle: bool) -> None:
+    """A misspelt name would leave the list price in force, silently; where rows name their models nobody can tell."""
+    notes = said(tmp_path, model=model, prices={key: {"input": 1, "output": 2}})
+    assert (f"prices.{key}: no model of this job is called so ({model})" in notes) is idle
+    (estimate,) = api.estimate(tmp_path / "job.yaml")
+    assert any(note.startswith(f"prices.{key}: no model") for note in estimate.assumptions) is idle

@@ -122,6 +122,17 @@ def test_an_alias_is_set_in_one_place(load: Load) -> None:
         ),
         ("limits=[1", "--set limits: ends before a [ or { is closed"),
         ("limits={a: 1, a: 2}", "--set limits: a stands here a second time; the first is in line 1, column 2"),
+        (
+            "prices.gpt-5.4-mini.input=1",
+            "--set prices.gpt-5.4-mini.input: is split at each dot, also at that of a model's name; "
+            "write --set 'prices={gpt-5.4-mini: {input: 1}}'",
+        ),
+        (
+            "prices.gpt-5.4={input: 1, output: 2}",
+            "--set prices.gpt-5.4: is split at each dot, also at that of a model's name; "
+            "write --set 'prices={gpt-5.4: {input: 1, output: 2}}'",
+        ),
+        ("prices.gpt-5.inptu=1", "--set prices.gpt-5.inptu: is not a setting here (input?)"),
         ("stop_after=.nan", "--set stop_after: must be a finite number"),
         ("a\0b=1", "--set a�b: is not text"),
         (".".join("a" * 60) + "=1", f"--set {'.'.join('a' * 60)}: names more than 50 levels"),
