@@ -6,7 +6,7 @@ Nothing that is unknown costs 0. What has no price says why, and a cost that lea
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -98,10 +98,6 @@ class Book:
         """Return why an attempt's cost is not known, or what the known cost leaves out; None where it is complete."""
         rates = self.priced(charge)
         return rates.reason if isinstance(rates, Unpriced) else rates.lacks(charge.usage, charge.searches)
-
-    def idle(self, models: Iterable[str]) -> tuple[str, ...]:
-        """Return the keys of the job's own prices that name none of these models, whoever sells it and whatever its date."""
-        return tuple(key for key in self._prices if not any(_could_name(key, model) for model in models))
 
     def origins(self) -> tuple[str, ...]:
         """Return where the prices that attempts were charged by are from, and what to know of them: one text for each model."""
@@ -200,7 +196,8 @@ def _match(key: str, model: str, sellers: frozenset[str]) -> Match | None:
     return Match(False, whole == name, len(whole), key) if fnmatchcase(name, whole) else None
 
 
-def _could_name(key: str, model: str) -> bool:
+def could_name(key: str, model: str) -> bool:
+    """Tell whether a key of ``prices`` names a model, whoever sells it and whatever its date."""
     pattern, name = (_DATED.sub("", text.lower().rpartition("/")[2]) for text in (key, model))
     return fnmatchcase(name, pattern)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.cost.prices import Book, Rates, Unpriced
+from pipeline.cost.prices import Book, Rates, Unpriced, could_name
 from pipeline.cost.tiers import STANDARD, TIERS, tier_of
 from pipeline.records import Request
 from pipeline.spec.asked import may_search
@@ -38,9 +38,8 @@ def idle_prices(job: Job, compared: Sequence[str] = ()) -> tuple[str, ...]:
     if is_template(job.model):
         return ()
     models = list(dict.fromkeys([job.model, *compared]))
-    return tuple(
-        f"prices.{key}: no model of this job is called so ({', '.join(models)})" for key in Book.of(job).idle(models)
-    )
+    idle = [key for key in job.prices if not any(could_name(key, model) for model in models)]
+    return tuple(f"prices.{key}: no model of this job is called so ({', '.join(models)})" for key in idle)
 
 
 def _asked(prepared: Prepared, request: Request) -> tuple[str, str | None]:

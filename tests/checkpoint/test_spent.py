@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 
-from pipeline.checkpoint.money import Pricer
-from pipeline.checkpoint.past import Past
+from pipeline.checkpoint.past import past_by
+from pipeline.checkpoint.reader import Reader
+from pipeline.checkpoint.schema import ADD_REQUEST, TABLES, USAGE
 from pipeline.checkpoint.spent import purse_of
 from pipeline.cost.prices import Book
-from pipeline.records import Amount, Bound, Purse, Usage
+from pipeline.records import Amount, Purse, Usage
 from pipeline.spec.job import Job
 from pipeline.spec.load import load_text
 
@@ -48,12 +52,18 @@ def test_a_budget_and_a_bill_say_the_same_of_each_end(
 ) -> None:
     """What is free by the one holds nothing of the other, and what is unknown stays held."""
     book = Book.of(job())
-    attempt = Past(state, kind, "m", None, "m", None, None, 1.79e9, Bound(20, 10), None, usage)
-    purse = purse_of(job(), [attempt], book)
+    facts = {"state": state, "error_kind": kind, "asked_model": "m", "sent_at": 1.79e9, "row": 0, "session": 1}
+    figures = dict(zip(USAGE[:5], astuple(usage), strict=False))
+    values = {**facts, **figures, "held_input": 20, "held_output": 10, "request": 1}
+    add = f"INSERT INTO attempts({', '.join(values)}) VALUES ({', '.join('?' * len(values))})"
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.executescript(TABLES)
+        connection.execute(ADD_REQUEST, (1, b"f"))
+        connection.execute(add, [*values.values()])
+        purse = purse_of(job(), past_by(connection.execute), book)
+        money = Reader(connection, abandoned=True, book=book).totals().money
     assert purse == Purse(10**12, 1000, Amount(spent * MICRO, spent), Amount(held * MICRO, held))
-    facts = (state, kind, "m", None, "m", None, usage.input_tokens, 0, usage.output_tokens, usage.total_tokens)
-    cost = Pricer(lambda: book).cost(*facts, None, None, 1.79e9)
-    assert cost == (None if held else spent * MICRO)
+    assert (money.superseded or 0, money.unknown) == (spent * MICRO, int(bool(held)))
 
 
 def test_a_job_without_a_budget_has_no_purse() -> None:
