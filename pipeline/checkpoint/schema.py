@@ -205,9 +205,8 @@ _REPORTED, _CACHE_WRITE = (
 )
 
 # A row's answer may stand in another request since a retry with changes (answered_by); the row that caused a call carries its
-# usage, its twins carry 0. A cost is what is known of it: null where
-# nothing is. The answering reply's body is read only where
-# it is asked for.
+# usage, its twins carry 0. A cost is what is known of it: null where nothing is. The answering reply's body is read only where it is
+# asked for.
 RESULTS = f"""
 SELECT r.row, r.sample, COALESCE(a.status, r.status, 'pending'),
   COALESCE(r.error_kind, a.error_kind), COALESCE(r.error_message, a.error_message),

@@ -29,7 +29,7 @@ def is_silent(usage: Usage) -> bool:
 
 def untold(state: str, error_kind: str | None) -> str | None:
     """Return why nobody knows what an attempt has cost that ended so without a word on its tokens; None where it has cost nothing."""
-    if state in ("answered", "round") or error_kind in _MAYBE_WORKED:
+    if state in ("answered", "round") or (state != "never" and error_kind in _MAYBE_WORKED):
         return UNTOLD
     return _OPEN.get(state)
 

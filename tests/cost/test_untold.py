@@ -12,6 +12,8 @@ from pipeline.records import Usage
     ("state", "kind", "usage", "free"),
     [
         ("never", "rate_limit", Usage(), True),
+        ("never", "too_large", Usage(), True),
+        ("refused", "too_large", Usage(), False),
         ("refused", "server", Usage(), True),
         ("refused", "unrecognised", Usage(), False),
         ("refused", "cancelled", Usage(), False),
