@@ -87,5 +87,5 @@ def larger(reached: BudgetReached, purse: Purse, finished: RunFinished) -> str:
     money = finished.money.table if finished.money is not None else None
     paid = Amount(money or 0, finished.usage.total_tokens or 0)
     settings = enough(purse, reached.wanted, paid, asked if paid != Amount() else 0, left)
-    sets = " ".join(f"--set {each}" for each in settings)
-    return f"the same command with {sets} goes on, and should finish the {left:,} that are left"
+    sets = " with " + " ".join(f"--set {each}" for each in settings) if settings else ""
+    return f"the same command{sets} goes on, and should finish the {left:,} that are left"
