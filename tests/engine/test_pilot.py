@@ -235,3 +235,17 @@ def test_answers_of_a_retry_with_changes_are_learned_from(tmp_path: Path, play: 
     assert fitted.cost is not None
     assert fitted.cost.mid == api.status(path).totals.money.table
     assert len(simulator.requests()) == 24
+
+
+def test_a_row_that_holds_most_of_the_table_is_always_drawn(tmp_path: Path, play: Callable[..., Simulator]) -> None:
+    """One row of half the input cannot be missed by chance: the pilot asks as many as it was told, that one among them."""
+    simulator = play()
+    path = written(tmp_path, simulator, rows=0)
+    rows = [f"{number},{'word ' * (number % 7)}{number}" for number in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,text", *rows, f"60,{'long ' * 3000}"]))
+    fitted = piloted(path, 14)
+    assert len(simulator.requests()) == 14
+    assert fitted.requests == 14
+    assert any("too large to be left to chance" in note for note in fitted.notes)
+    assert fitted.input_tokens.low > 3000
+    assert fitted.input_tokens.high < 4500
