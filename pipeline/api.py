@@ -26,6 +26,7 @@ from pipeline.checkpoint.reader import Reader, Totals, reading
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.cost.estimate import Sampled
+from pipeline.cost.measured import measured
 from pipeline.cost.prices import Book
 from pipeline.engine.check import Prepared, prepare, replaces_input
 from pipeline.engine.consent import consent_of
@@ -171,7 +172,8 @@ def estimate(  # noqa: PLR0913 - one parameter per option
     change each of its jobs. Every row is rendered and the headers of its media are read, which for a million short rows takes minutes.
 
     A ``pilot`` asks so many requests, drawn at random, as a run does: with consent (``yes``, ``confirm``), and their answers are kept for
-    the run. ``exact`` has the provider count the input of so many. What they say of the whole table is in ``Estimate.sampled``.
+    the run. ``exact`` has the provider count the input of so many. What they say of the whole table is in ``Estimate.sampled``, and the
+    ``total`` of what is left to send rests on it; ``Estimate.measured`` says where.
     ``target`` is a .parquet or .html file to write it all to.
     Raises ``SpecError``, ``DataError`` or another ``RunError``.
     """
@@ -194,7 +196,7 @@ def estimate(  # noqa: PLR0913 - one parameter per option
         sampled = (
             [] if consent is None else _sampled(prepared.job, pilot, exact, consent, observe, allow_code=allow_code)
         )
-        estimates.append(replace(estimated(prepared, wanted, today), sampled=sampled))
+        estimates.append(measured(replace(estimated(prepared, wanted, today), sampled=sampled)))
     if write is not None:
         write(estimates)
     return estimates

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.cost.interval import Interval
 from pipeline.cost.sampling import LEAST, quantile, slopes, whole_of
@@ -51,7 +51,9 @@ class Fit:
 
     ``input_ratio`` is what is billed for each input token that we count, ``by_kind`` the same for the kinds that the pilot tells apart.
     ``output_quantiles`` are the output tokens of a request by share of the requests. ``cached_share`` and ``reasoning_share`` are parts of
-    the input and of the output. ``cost`` is in picodollars, and so is ``spent``, the part of it that the pilot's own requests have cost.
+    the input and of the output. ``cost`` is in picodollars, and so is ``spent``, the part of it that the pilot's own requests have cost;
+    ``used_input`` and ``used_output`` are theirs of the tokens. ``sent`` is how often something left for it this time: 0 where all was
+    answered before, None where nobody counted.
     ``notes`` say what the pilot could not tell, which is None, and which requests it holds for their size.
     """
 
@@ -66,6 +68,9 @@ class Fit:
     spent: int | None
     cached_share: float | None = None
     reasoning_share: float | None = None
+    used_input: int | None = None
+    used_output: int | None = None
+    sent: int | None = field(default=None, compare=False)
     notes: tuple[str, ...] = ()
 
 
@@ -84,7 +89,6 @@ def fit(observations: Sequence[Observation], whole: Whole, *, figures: Collectio
     billed = _total(observations, whole, groups, FIGURES["input"])
     expected = sum(whole.expected.values())
     lengths = [each.output_tokens for each in observations if each.output_tokens is not None and not each.certain]
-    costs = [each.cost for each in observations if each.cost is not None]
     return Fit(
         requests=len(observations),
         whole=whole,
@@ -94,7 +98,9 @@ def fit(observations: Sequence[Observation], whole: Whole, *, figures: Collectio
         input_tokens=billed,
         output_tokens=_total(observations, whole, [_ALL], FIGURES["output"]),
         cost=_total(observations, whole, groups, FIGURES["cost"]),
-        spent=sum(costs) if len(costs) == len(observations) else None,
+        spent=_sum(observations, FIGURES["cost"]),
+        used_input=_sum(observations, FIGURES["input"]) if "output" in figures else None,
+        used_output=_sum(observations, FIGURES["output"]),
         cached_share=_share(observations, lambda each: (each.cached_tokens, each.input_tokens)),
         reasoning_share=_share(observations, lambda each: (each.reasoning_tokens, each.output_tokens)),
         notes=tuple(_notes(observations, whole, figures)),
@@ -132,6 +138,12 @@ def _total(
     rest = whole_of(sizes, [value for _, value in others], sums, whole.requests - len(large))
     paid = float(sum(value for _, value in large))
     return None if rest is None else rest + Interval(paid, paid, paid)
+
+
+def _sum(observations: Sequence[Observation], figure: _Figure) -> int | None:
+    """What the requests themselves come to; None where that is not known of one of them."""
+    known = [value for each in observations if (value := figure(each)) is not None]
+    return sum(known) if len(known) == len(observations) else None
 
 
 def _by_kind(observations: Sequence[Observation], groups: Sequence[tuple[str, ...]]) -> dict[str, float]:

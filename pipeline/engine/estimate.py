@@ -210,6 +210,7 @@ def _priced(survey: Survey, key: Key, added: Sum, *, others: int = 0) -> Iterato
             input=added.input,
             output=added.output,
             cost=ZERO if not added.requests else None if isinstance(rates, Unpriced) else added.cost(rates),
+            input_cost=None if isinstance(rates, Unpriced) else added.input_cost(rates),
             missing=unpriced,
             group=key.group,
             others=others,
@@ -268,9 +269,16 @@ def _assumptions(survey: Survey, outputs: Outputs, wanted: Wanted) -> list[str]:
     )
     calls = survey.calls
     rounds = [f"rounds: {calls.mid:,.0f} calls an answer, up to {calls.high:,.0f} in high"] if calls.high > 1 else []
-    compared = wanted.models or wanted.details
-    known = ["compared: other models and details are priced for all answers, known ones too"]
-    return [*outputs.basis(), *rounds, caching, *survey.notes, *(known if compared and survey.counts.known else [])]
+    known = [
+        "compared: priced for all answers, known ones too; the figures above the table are of what is left to send"
+    ]
+    return [
+        *outputs.basis(),
+        *rounds,
+        caching,
+        *survey.notes,
+        *(known if wanted.variants() and survey.counts.known else []),
+    ]
 
 
 def _not_counted(prepared: Prepared) -> list[str]:

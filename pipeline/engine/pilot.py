@@ -30,7 +30,7 @@ from pipeline.engine.live import interrupted
 from pipeline.engine.ready import ready
 from pipeline.engine.session import run_job
 from pipeline.errors import MediaError, ProviderRefused, RowError, SpecError
-from pipeline.events import Offer
+from pipeline.events import Offer, Spent
 from pipeline.records import Request
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pipeline.engine.check import Prepared
     from pipeline.engine.consent import Consent
     from pipeline.engine.live import Brake, Secrets
-    from pipeline.events import Observer
+    from pipeline.events import Event, Observer
     from pipeline.spec.job import Job
 
 AT_ONCE = 8
@@ -63,12 +63,19 @@ def pilot(
     table is written. Raises the ``RunError`` that kept the pilot from starting or made it stop.
     """
     draw = Draw(count)
+    sent = 0
+
+    def hear(event: Event) -> None:
+        nonlocal sent
+        sent += isinstance(event, Spent)
+        observe(event)
+
     run_job(
         job,
         retry=(),
         consent=consent,
         environ=environ,
-        observe=observe,
+        observe=hear,
         brake=brake,
         allow_code=allow_code,
         choose=draw.choose,
@@ -78,7 +85,7 @@ def pilot(
         observations = [Observation(drawn.expected, None, certain=drawn.certain) for drawn in draw.drawn]
     else:
         observations = [_observed(drawn, attempts) for drawn, attempts in zip(draw.drawn, used, strict=True)]
-    return fit(observations, draw.whole)
+    return replace(fit(observations, draw.whole), sent=sent)
 
 
 def exact(job: Job, count: int, *, consent: Consent, environ: Mapping[str, str], allow_code: bool = False) -> Fit:

@@ -188,7 +188,7 @@ def test_the_slowest_limit_decides_how_long_it_takes(
 
 
 def test_what_was_answered_is_not_priced_again(tmp_path: Path) -> None:
-    """After a run everything is known, and the job costs nothing more; other models would still cost, and a new row does."""
+    """After a run everything is known, and the job costs nothing more; what is compared is priced for all answers, and a new row costs."""
     pl.DataFrame({"text": [f"t{number}" for number in range(12)]}).write_parquet(tmp_path / "rows.parquet")
     path = tmp_path / "job.yaml"
     path.write_text(job(tmp_path).model_dump_json(exclude_unset=True), encoding="utf-8")
@@ -198,7 +198,9 @@ def test_what_was_answered_is_not_priced_again(tmp_path: Path) -> None:
     after = api.estimate(path, models=["m", "dear"], details=["low"])[0]
     assert (before.known, before.requests, after.known, after.requests) == (0, 12, 12, 0)
     assert after.total.cost == Interval(0, 0, 0)
-    assert [quote.requests for quote in after.quotes] == [0, 12]
+    assert [quote.requests for quote in after.quotes] == [12, 12]
+    assert after.quotes[0].output.mid == after.quotes[1].output.mid == finished.usage.output_tokens
+    assert any(line.startswith("compared: priced for all answers") for line in after.assumptions)
     pl.DataFrame({"text": [f"t{number}" for number in range(13)]}).write_parquet(tmp_path / "rows.parquet")
     grown = api.estimate(path)[0]
     assert (grown.known, grown.requests) == (12, 1)
