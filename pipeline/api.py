@@ -1,5 +1,7 @@
 """What the commands do, as functions: also inside a running event loop, such as a notebook's.
 
+They have the names of the commands, but for ``write_report``: ``pipeline.report`` is the package that draws.
+
 Everything a run needs from outside comes together here and flows down: the environment, the clock's time of day, the version. Below this
 module nobody reads them.
 """
@@ -295,7 +297,7 @@ def export(spec: str | Path, target: str | Path | None = None, *, sets: Sequence
         return path, write_table(source, reader, columns, path, silent, metadata(job, reader.totals()))
 
 
-def report(
+def write_report(
     spec: str | Path, target: str | Path | None = None, *, by: Sequence[str] = (), sets: Sequence[str] = ()
 ) -> tuple[Path, Story]:
     """Write a page on a run, also while it goes on, and return its path and what it tells; ``spec`` may be the run directory.

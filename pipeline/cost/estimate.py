@@ -166,7 +166,7 @@ class Estimate:
     ``duration_s`` is in seconds at the job's limits, None where it has none; ``duration_note`` says what it rests on. ``assumptions`` say
     what the figures rest on, ``not_counted`` what they leave out. A ``simulated`` job costs nothing: it is priced as its model would be.
     ``sampled`` is what a pilot or an exact count say of the same, and ``measured`` which of the total's ``input``, ``output`` and ``cost``
-    rest on that.
+    rest on that. The input has ``input_rows``, None where that is not known, of which the settings ``chosen_by`` leave the job's.
     """
 
     job: str
@@ -189,3 +189,5 @@ class Estimate:
     not_counted: Sequence[str]
     sampled: Sequence[Sampled] = ()
     measured: Mapping[str, How] = field(default_factory=dict)
+    input_rows: int | None = None
+    chosen_by: Sequence[str] = ()

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 MOST_LISTED = 20
 """Values of a column that get quotes of their own: those with the most tokens."""
 
+_CHOOSING = ("where", "sample", "limit")
 _LONGEST = 100  # characters of a column's value
 _HOSTED = ("tools", "prompt")  # what may bring tools that the provider runs, and bills beside the tokens
 
@@ -150,6 +151,8 @@ def _told(prepared: Prepared, survey: Survey, outputs: Outputs, wanted: Wanted) 
         duration_note=note,
         assumptions=_assumptions(survey, outputs, wanted),
         not_counted=_not_counted(prepared),
+        input_rows=prepared.source.whole,
+        chosen_by=[f"input.{name}" for name in _CHOOSING if getattr(job.input, name) is not None],
     )
 
 

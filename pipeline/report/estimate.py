@@ -32,7 +32,7 @@ def render_estimate(estimate: Estimate) -> str:
     real = "; priced as the real model would be" if estimate.simulated else ""
     lines = [
         f"{visible(estimate.job, 100)}: {visible(total.model, 60)} at {visible(estimate.provider, 60)}{real}",
-        labelled("rows", extent(estimate.rows, estimate.samples)),
+        labelled("rows", _rows(estimate)),
         labelled("to send", _to_send(estimate)),
         labelled("input", f"{amount(total.input_total)} tokens{_by(estimate, 'input')}{_by_kind(total.input)}"),
         labelled("output", f"{amount(total.output)} tokens{_by(estimate, 'output')}"),
@@ -49,6 +49,14 @@ def render_estimate(estimate: Estimate) -> str:
     lines += [labelled("assumed", visible(line)) for line in estimate.assumptions]
     lines += [labelled("left out", visible(line)) for line in estimate.not_counted]
     return "\n".join(lines)
+
+
+def _rows(estimate: Estimate) -> str:
+    if estimate.samples > 1:
+        return extent(estimate.rows, estimate.samples)
+    if estimate.input_rows is None or estimate.input_rows == estimate.rows:
+        return f"{estimate.rows:,}"
+    return f"{estimate.rows:,} of the {estimate.input_rows:,} rows of the input ({', '.join(estimate.chosen_by)})"
 
 
 def _to_send(estimate: Estimate) -> str:

@@ -67,7 +67,7 @@ def test_the_screen_says_everything() -> None:
     """What is asked, what it takes, what it costs, what that rests on, and what it leaves out."""
     assert render_estimate(estimate()) == (
         "photos: m at openai\n"
-        "  rows       14 rows\n"
+        "  rows       14\n"
         "  to send    10 requests (2 known already, 1 shared by identical rows, 1 of rows that ask nothing)\n"
         "  input      1,050 (950-1,250) tokens: text 1,000, image 50\n"
         "  output     200 (100-300) tokens\n"
