@@ -70,6 +70,16 @@ def test_identical_rows_are_asked_once(priced: Priced) -> None:
     assert (priced(cells, dedupe=False).requests, priced(cells, dedupe=False).shared) == (4, 0)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "by"),
+    [({}, []), ({"limit": 2}, ["input.limit"]), ({"sample": 2, "limit": 1}, ["input.sample", "input.limit"])],
+)
+def test_the_input_is_told_beside_the_jobs_rows(priced: Priced, chosen: dict[str, Any], by: list[str]) -> None:
+    """How many rows it has, and which settings leave fewer of them to the job."""
+    made = priced({"text": ["a", "b", "c"]}, input={"path": "rows.parquet", **chosen})
+    assert (made.input_rows, made.chosen_by) == (3, by)
+
+
 def test_each_sample_is_a_request(priced: Priced) -> None:
     """Three answers a row cost three times one."""
     once, thrice = priced({"text": ["a", "b"]}), priced({"text": ["a", "b"]}, samples=3)

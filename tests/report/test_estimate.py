@@ -82,6 +82,13 @@ def test_the_screen_says_everything() -> None:
     )
 
 
+def test_rows_say_of_how_many() -> None:
+    """Where settings leave some of the input's rows, by their names."""
+    screen = render_estimate(estimate(rows=20, input_rows=400, chosen_by=["input.limit"]))
+    assert "  rows       20 of the 400 rows of the input (input.limit)\n" in screen
+    assert "  rows       14\n" in render_estimate(estimate(input_rows=14, chosen_by=["input.limit"]))
+
+
 def test_what_is_unknown_says_why() -> None:
     """A cost or a time that nobody knows is never 0."""
     made = estimate(total=quote(cost=None), duration_s=None, duration_note="unknown: the job sets no limits")
