@@ -136,8 +136,7 @@ def _total(
     sums = [_of(whole.expected, kinds) - sum(_of(each.expected, kinds) for each, _ in large) for kinds in groups]
     sizes = _sizes([each for each, _ in others], groups)
     rest = whole_of(sizes, [value for _, value in others], sums, whole.requests - len(large))
-    paid = float(sum(value for _, value in large))
-    return None if rest is None else rest + Interval(paid, paid, paid)
+    return None if rest is None else rest + Interval.exactly(sum(value for _, value in large))
 
 
 def _sum(observations: Sequence[Observation], figure: _Figure) -> int | None:

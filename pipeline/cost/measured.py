@@ -60,7 +60,9 @@ def _by_pilot(ours: Quote, pilot: Sampled) -> _Found:
     def left(whole: Interval | None, used: float | None) -> Interval | None:
         if whole is None:
             return None
-        return whole.less(used) if only and used is not None else whole.times(share)
+        if not only or used is None:
+            return whole.times(share)
+        return Interval(*(max(level - used, 0.0) for level in whole.levels))
 
     taken = left(pilot.input, pilot.used_input)
     if pilot.input_ratio is not None and not (only and pilot.used_input is not None):
@@ -74,15 +76,11 @@ def _by_count(ours: Quote, exact: Sampled) -> _Found:
     if ratio is None or not before.low:
         return _Found()
     each = ratio.times(_counted(ours))
-    after = Interval(each.low * calls.low, each.mid * calls.mid, each.high * calls.high)
+    after = Interval(*(tokens * times for tokens, times in zip(each.levels, calls.levels, strict=True)))
     if ours.cost is None or (part := ours.input_cost) is None:
         return _Found(after)
-    cost = Interval(
-        ours.cost.low + part.low * (after.low / before.low - 1),
-        ours.cost.mid + part.mid * (after.mid / before.mid - 1),
-        ours.cost.high + part.high * (after.high / before.high - 1),
-    )
-    return _Found(after, cost=cost)
+    levels = zip(ours.cost.levels, part.levels, after.levels, before.levels, strict=True)
+    return _Found(after, cost=Interval(*(whole + read * (new / old - 1) for whole, read, new, old in levels)))
 
 
 def _counted(ours: Quote) -> float:
