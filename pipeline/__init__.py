@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from pipeline.api import compare as compare
     from pipeline.api import estimate as estimate
     from pipeline.api import export as export
+    from pipeline.api import init as init
     from pipeline.api import preview as preview
     from pipeline.api import run as run
     from pipeline.api import show as show
     from pipeline.api import simulate as simulate
     from pipeline.api import status as status
+    from pipeline.api import write_report as write_report
     from pipeline.errors import DataError as DataError
     from pipeline.errors import PipelineError as PipelineError
     from pipeline.errors import RunError as RunError
@@ -24,7 +26,22 @@ if TYPE_CHECKING:
 # Loaded on first use: `import pipeline` and `pipeline --help` cost nothing of Arrow, polars or HTTP.
 _HOMES = {
     **dict.fromkeys(
-        ("Preview", "check", "compare", "estimate", "export", "init", "preview", "run", "show", "simulate", "status"),
+        (
+            *(
+                "Preview",
+                "check",
+                "compare",
+                "estimate",
+                "export",
+                "init",
+                "preview",
+                "run",
+                "show",
+                "simulate",
+                "status",
+            ),
+            "write_report",
+        ),
         "pipeline.api",
     ),
     **dict.fromkeys(("DataError", "PipelineError", "RunError", "SpecError"), "pipeline.errors"),

@@ -1,5 +1,7 @@
 """What the commands do, as functions: also inside a running event loop, such as a notebook's.
 
+They have the names of the commands, but for ``write_report``: ``pipeline.report`` is the package that draws.
+
 Everything a run needs from outside comes together here and flows down: the environment, the clock's time of day, the version. Below this
 module nobody reads them.
 """
@@ -28,6 +30,7 @@ from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.spent import purse_of
 from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.cost.estimate import Sampled
+from pipeline.cost.measured import measured
 from pipeline.cost.prices import Book
 from pipeline.engine.check import Prepared, prepare, replaces_input
 from pipeline.engine.consent import consent_of
@@ -172,7 +175,8 @@ def estimate(  # noqa: PLR0913 - one parameter per option
     change each of its jobs. Every row is rendered and the headers of its media are read, which for a million short rows takes minutes.
 
     A ``pilot`` asks so many requests, drawn at random, as a run does: with consent (``yes``, ``confirm``), and their answers are kept for
-    the run. ``exact`` has the provider count the input of so many. What they say of the whole table is in ``Estimate.sampled``.
+    the run. ``exact`` has the provider count the input of so many. What they say of the whole table is in ``Estimate.sampled``, and the
+    ``total`` of what is left to send rests on it; ``Estimate.measured`` says where.
     ``target`` is a .parquet or .html file to write it all to.
     Raises ``SpecError``, ``DataError`` or another ``RunError``.
     """
@@ -195,7 +199,7 @@ def estimate(  # noqa: PLR0913 - one parameter per option
         sampled = (
             [] if consent is None else _sampled(prepared.job, pilot, exact, consent, observe, allow_code=allow_code)
         )
-        estimates.append(replace(estimated(prepared, wanted, today), sampled=sampled))
+        estimates.append(measured(replace(estimated(prepared, wanted, today), sampled=sampled)))
     if write is not None:
         write(estimates)
     return estimates
@@ -294,7 +298,7 @@ def export(spec: str | Path, target: str | Path | None = None, *, sets: Sequence
         return path, write_table(source, reader, columns, path, silent, metadata(job, reader.totals()))
 
 
-def report(
+def write_report(
     spec: str | Path, target: str | Path | None = None, *, by: Sequence[str] = (), sets: Sequence[str] = ()
 ) -> tuple[Path, Story]:
     """Write a page on a run, also while it goes on, and return its path and what it tells; ``spec`` may be the run directory.

@@ -42,6 +42,14 @@ _ALLOW_CODE = click.option(
 )
 
 
+def _listed(_: click.Context, option: click.Parameter, value: str | None) -> list[str]:
+    """Return the words of an option that takes several. An option that is there and names nothing is a mistake: an empty variable's."""
+    words = [word.strip() for word in (value or "").split(",") if word.strip()]
+    if value is not None and not words:
+        raise click.BadParameter("names nothing", param=option)
+    return words
+
+
 class _Commands(click.Group):
     """Keeps the commands in the order in which a person meets them."""
 
@@ -124,9 +132,11 @@ def preview(spec: Path, sets: tuple[str, ...], rows: int, *, allow_code: bool, a
 @_SPEC
 @_SETS
 @_ALLOW_CODE
-@click.option("--models", default="", metavar="MODEL[,MODEL]", help="Price it for these models, side by side.")
-@click.option("--details", default="", metavar="DETAIL[,DETAIL]", help="And for these image details: low, high …")
-@click.option("--tiers", default="", metavar="TIER[,TIER]", help="And in these service tiers: default, batch, flex …")
+@click.option("--models", callback=_listed, metavar="MODEL[,MODEL]", help="Price it for these models, side by side.")
+@click.option("--details", callback=_listed, metavar="DETAIL[,DETAIL]", help="And for these image details: low, high …")
+@click.option(
+    "--tiers", callback=_listed, metavar="TIER[,TIER]", help="And in these service tiers: default, batch, flex …"
+)
 @click.option("--by", metavar="COLUMN", help="Split the figures by the values of an input column.")
 @click.option(
     "--pilot", type=click.IntRange(1), metavar="N", help="Ask N requests now; a run later knows their answers."
@@ -140,9 +150,9 @@ def preview(spec: Path, sets: tuple[str, ...], rows: int, *, allow_code: bool, a
 def estimate(  # noqa: PLR0913, PLR0917 - one parameter per option
     spec: Path,
     sets: tuple[str, ...],
-    models: str,
-    details: str,
-    tiers: str,
+    models: list[str],
+    details: list[str],
+    tiers: list[str],
     by: str | None,
     pilot: int | None,
     exact: int | None,
@@ -166,9 +176,9 @@ def estimate(  # noqa: PLR0913, PLR0917 - one parameter per option
         estimates = api.estimate(
             spec,
             sets=sets,
-            models=_words(models),
-            details=_words(details),
-            tiers=_words(tiers),
+            models=models,
+            details=details,
+            tiers=tiers,
             by=by,
             pilot=pilot or 0,
             exact=exact or 0,
@@ -186,10 +196,6 @@ def estimate(  # noqa: PLR0913, PLR0917 - one parameter per option
         click.echo(f"Wrote {target}", err=as_json)
 
 
-def _words(listed: str) -> list[str]:
-    return [word.strip() for word in listed.split(",") if word.strip()]
-
-
 @cli.command(epilog=EXIT_CODES)
 @_SPEC
 @_SETS
@@ -197,14 +203,14 @@ def _words(listed: str) -> list[str]:
 @click.option("--yes", is_flag=True, help="Send without asking, also where it costs money.")
 @click.option(
     "--retry",
+    callback=_listed,
     metavar="STATUS[,STATUS]",
-    default="",
     help="Ask the rows with these statuses once more, e.g. failed,truncated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Progress as JSON lines.")
 @click.option("--quiet", is_flag=True, help="Say nothing unless something is wrong.")
 def run(
-    spec: Path, sets: tuple[str, ...], retry: str, *, allow_code: bool, yes: bool, as_json: bool, quiet: bool
+    spec: Path, sets: tuple[str, ...], retry: list[str], *, allow_code: bool, yes: bool, as_json: bool, quiet: bool
 ) -> None:
     """Run SPEC, or go on with it where an earlier run stopped, and write its table."""
     from pipeline import api
@@ -212,12 +218,11 @@ def run(
     from pipeline.report.terminal import at_terminal
 
     kind: Kind = "json" if as_json else "quiet" if quiet else "panel" if sys.stdout.isatty() else "lines"
-    statuses = _words(retry)
     try:
         with at_terminal(kind, spec, sets, allow_code=allow_code) as (observe, confirm):
             confirm = None if as_json else confirm
             finished = api.run(
-                spec, sets=sets, yes=yes, retry=statuses, confirm=confirm, observe=observe, allow_code=allow_code
+                spec, sets=sets, yes=yes, retry=retry, confirm=confirm, observe=observe, allow_code=allow_code
             )
     except Interrupted as error:
         if error.told:
@@ -304,7 +309,7 @@ def report(
         path, comparison = api.compare(spec, other, target, sets=sets)
         shown, screen = figures(comparison), render_comparison_text(comparison)
     else:
-        path, story = api.report(spec, target, by=by, sets=sets)
+        path, story = api.write_report(spec, target, by=by, sets=sets)
         shown, screen = figures(story), render_story_text(story)
     if as_json:
         _echo_json({"path": str(path), **shown})

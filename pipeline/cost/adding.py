@@ -88,6 +88,11 @@ class Sum:
         """Return what all of it costs, in USD."""
         return Interval(*(float(self._dollars(bands, rates)) for bands in self._bands))
 
+    def input_cost(self, rates: Rates) -> Interval:
+        """Return the part of that which the input costs."""
+        read = [[(tokens, cached, 0.0) for tokens, cached, _ in bands] for bands in self._bands]
+        return Interval(*(float(self._dollars(bands, rates)) for bands in read))
+
     def _dollars(self, bands: Sequence[Sequence[float]], rates: Rates) -> Decimal:
         dollars = Decimal(0)
         for above, (tokens, cached, written) in zip((0, *self._edges), bands, strict=True):

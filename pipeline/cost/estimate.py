@@ -7,7 +7,7 @@ float of an exact sum. None is what nobody knows, never 0. Texts may come from s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.cost.interval import Interval, summed
@@ -15,6 +15,9 @@ from pipeline.cost.rates import PICOS, Rates, Unpriced
 
 if TYPE_CHECKING:
     from pipeline.cost.fit import Fit
+
+How = Literal["pilot", "exact"]
+"""A way in which a provider's own figures were come by."""
 
 KINDS = ("text", "image", "video", "file", "tools", "schema")
 """What input tokens are spent on, in the order in which it is shown."""
@@ -64,7 +67,7 @@ class Quote:
 
     ``rows`` counts input rows, ``requests`` the answers to be asked for. ``calls`` are what leaves for them: more than one where functions
     are called or answers are repaired. ``input`` has the tokens of all calls by kind (``KINDS``), ``output`` those that come back. ``cost``
-    is None where it is not known, and ``missing`` says why.
+    is None where it is not known, and ``missing`` says why; ``input_cost`` is the part of it that the input costs.
     """
 
     model: str
@@ -79,6 +82,7 @@ class Quote:
     missing: str | None = None
     group: str | None = None
     others: int = 0
+    input_cost: Interval | None = None
 
     @property
     def input_total(self) -> Interval:
@@ -89,6 +93,7 @@ class Quote:
 def together(quotes: Sequence[Quote], *, model: str, detail: str | None = None, tier: str | None = None) -> Quote:
     """Return what several quotes add up to, under another name. Where one of them has no cost, nobody knows the sum."""
     costs = [quote.cost for quote in quotes if quote.cost is not None]
+    parts = [quote.input_cost for quote in quotes if quote.input_cost is not None]
     return Quote(
         model=model,
         detail=detail,
@@ -100,6 +105,7 @@ def together(quotes: Sequence[Quote], *, model: str, detail: str | None = None, 
         output=summed(quote.output for quote in quotes),
         cost=summed(costs) if len(costs) == len(quotes) else None,
         missing="; ".join(dict.fromkeys(quote.missing for quote in quotes if quote.missing)) or None,
+        input_cost=summed(parts) if len(parts) == len(quotes) else None,
     )
 
 
@@ -109,12 +115,13 @@ class Sampled:
 
     A ``pilot`` asks the requests and keeps their answers, an ``exact`` count only has their input counted. ``requests`` of the ``of``
     different ones were drawn. ``input``, ``output`` (tokens) and ``cost`` (USD) are those of all of them; the intervals hold nine times in
-    ten. ``spent`` is the part of the cost that the drawn ones have cost. ``input_ratio`` is what is billed for each input token that is
-    counted here. ``output_quantiles`` are the output tokens of a request by share of the requests. None is what the figures do not tell,
-    and ``notes`` say why.
+    ten. ``spent`` is the part of the cost that the drawn ones have cost, ``used_input`` and ``used_output`` are the tokens that they used.
+    ``sent`` is how often something left for it this time, 0 where all was answered before. ``input_ratio`` is what is billed for each input
+    token that is counted here. ``output_quantiles`` are the output tokens of a request by share of the requests. None is what the figures
+    do not tell, and ``notes`` say why.
     """
 
-    how: Literal["pilot", "exact"]
+    how: How
     requests: int
     of: int
     input_ratio: Interval | None
@@ -124,9 +131,12 @@ class Sampled:
     cost: Interval | None
     spent: float | None
     notes: Sequence[str]
+    used_input: int | None = None
+    used_output: int | None = None
+    sent: int | None = None
 
     @staticmethod
-    def of_fit(how: Literal["pilot", "exact"], fit: Fit) -> Sampled:
+    def of_fit(how: How, fit: Fit) -> Sampled:
         """Return what a fit says, in dollars."""
         return Sampled(
             how=how,
@@ -139,6 +149,9 @@ class Sampled:
             cost=None if fit.cost is None else fit.cost.times(1 / PICOS),
             spent=None if fit.spent is None else fit.spent / PICOS,
             notes=fit.notes,
+            used_input=fit.used_input,
+            used_output=fit.used_output,
+            sent=fit.sent,
         )
 
 
@@ -152,7 +165,8 @@ class Estimate:
 
     ``duration_s`` is in seconds at the job's limits, None where it has none; ``duration_note`` says what it rests on. ``assumptions`` say
     what the figures rest on, ``not_counted`` what they leave out. A ``simulated`` job costs nothing: it is priced as its model would be.
-    ``sampled`` is what a pilot or an exact count say of the same.
+    ``sampled`` is what a pilot or an exact count say of the same, and ``measured`` which of the total's ``input``, ``output`` and ``cost``
+    rest on that. The input has ``input_rows``, None where that is not known, of which the settings ``chosen_by`` leave the job's.
     """
 
     job: str
@@ -174,3 +188,6 @@ class Estimate:
     assumptions: Sequence[str]
     not_counted: Sequence[str]
     sampled: Sequence[Sampled] = ()
+    measured: Mapping[str, How] = field(default_factory=dict)
+    input_rows: int | None = None
+    chosen_by: Sequence[str] = ()

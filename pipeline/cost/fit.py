@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.cost.interval import Interval
 from pipeline.cost.sampling import LEAST, quantile, slopes, whole_of
@@ -25,7 +25,7 @@ _APART = 30  # observations from which on kinds are told apart
 class Observation:
     """What one request of a pilot used over all of its attempts, the failed ones too; None is what is not known.
 
-    ``expected`` is our count of its input tokens by kind, ``cost`` in picodollars.
+    ``expected`` is our count of its input tokens by kind, ``cost`` in picodollars. ``certain`` says that it was drawn for its size.
     """
 
     expected: Mapping[str, float]
@@ -34,6 +34,7 @@ class Observation:
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost: int | None = None
+    certain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,10 @@ class Fit:
 
     ``input_ratio`` is what is billed for each input token that we count, ``by_kind`` the same for the kinds that the pilot tells apart.
     ``output_quantiles`` are the output tokens of a request by share of the requests. ``cached_share`` and ``reasoning_share`` are parts of
-    the input and of the output. ``cost`` is in picodollars, and so is ``spent``, the part of it that the pilot's own requests have cost.
-    ``notes`` say what the pilot could not tell, which is None.
+    the input and of the output. ``cost`` is in picodollars, and so is ``spent``, the part of it that the pilot's own requests have cost;
+    ``used_input`` and ``used_output`` are theirs of the tokens. ``sent`` is how often something left for it this time: 0 where all was
+    answered before, None where nobody counted.
+    ``notes`` say what the pilot could not tell, which is None, and which requests it holds for their size.
     """
 
     requests: int
@@ -65,6 +68,9 @@ class Fit:
     spent: int | None
     cached_share: float | None = None
     reasoning_share: float | None = None
+    used_input: int | None = None
+    used_output: int | None = None
+    sent: int | None = field(default=None, compare=False)
     notes: tuple[str, ...] = ()
 
 
@@ -82,8 +88,7 @@ def fit(observations: Sequence[Observation], whole: Whole, *, figures: Collectio
     groups = _groups(observations)
     billed = _total(observations, whole, groups, FIGURES["input"])
     expected = sum(whole.expected.values())
-    lengths = [each.output_tokens for each in observations if each.output_tokens is not None]
-    costs = [each.cost for each in observations if each.cost is not None]
+    lengths = [each.output_tokens for each in observations if each.output_tokens is not None and not each.certain]
     return Fit(
         requests=len(observations),
         whole=whole,
@@ -93,7 +98,9 @@ def fit(observations: Sequence[Observation], whole: Whole, *, figures: Collectio
         input_tokens=billed,
         output_tokens=_total(observations, whole, [_ALL], FIGURES["output"]),
         cost=_total(observations, whole, groups, FIGURES["cost"]),
-        spent=sum(costs) if len(costs) == len(observations) else None,
+        spent=_sum(observations, FIGURES["cost"]),
+        used_input=_sum(observations, FIGURES["input"]) if "output" in figures else None,
+        used_output=_sum(observations, FIGURES["output"]),
         cached_share=_share(observations, lambda each: (each.cached_tokens, each.input_tokens)),
         reasoning_share=_share(observations, lambda each: (each.reasoning_tokens, each.output_tokens)),
         notes=tuple(_notes(observations, whole, figures)),
@@ -122,10 +129,20 @@ def _sizes(observations: Sequence[Observation], groups: Sequence[tuple[str, ...]
 def _total(
     observations: Sequence[Observation], whole: Whole, groups: Sequence[tuple[str, ...]], figure: _Figure
 ) -> Interval | None:
+    """What a figure is over the whole table: that of the large requests, which all are known, and what the others say of each other."""
     known = [(each, value) for each in observations if (value := figure(each)) is not None]
-    sums = [_of(whole.expected, kinds) for kinds in groups]
-    sizes = _sizes([each for each, _ in known], groups)
-    return whole_of(sizes, [value for _, value in known], sums, whole.requests)
+    large = [(each, value) for each, value in known if each.certain]
+    others = [(each, value) for each, value in known if not each.certain]
+    sums = [_of(whole.expected, kinds) - sum(_of(each.expected, kinds) for each, _ in large) for kinds in groups]
+    sizes = _sizes([each for each, _ in others], groups)
+    rest = whole_of(sizes, [value for _, value in others], sums, whole.requests - len(large))
+    return None if rest is None else rest + Interval.exactly(sum(value for _, value in large))
+
+
+def _sum(observations: Sequence[Observation], figure: _Figure) -> int | None:
+    """What the requests themselves come to; None where that is not known of one of them."""
+    known = [value for each in observations if (value := figure(each)) is not None]
+    return sum(known) if len(known) == len(observations) else None
 
 
 def _by_kind(observations: Sequence[Observation], groups: Sequence[tuple[str, ...]]) -> dict[str, float]:
@@ -154,6 +171,12 @@ def _notes(observations: Sequence[Observation], whole: Whole, figures: Collectio
     count = len(observations)
     if count < min(LEAST, whole.requests):
         notes.append(f"a pilot of {count} says too little for an interval; send at least {LEAST} requests, better 100")
+    large = sum(1 for each in observations if each.certain)
+    if large:
+        counted = "largest request" if large == 1 else f"{large} largest requests"
+        notes.append(
+            f"the {counted} of the table, too large to be left to chance, {'is' if large == 1 else 'are'} among those drawn"
+        )
     for name in figures:
         missing = sum(1 for each in observations if FIGURES[name](each) is None)
         if missing:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from pipeline.cost.interval import ZERO, Interval, summed
 from pipeline.spec.columns import Column, Enum, FieldType, ListOf, Scalar, Struct
@@ -72,30 +73,56 @@ def effort_of(model: str, body: Mapping[str, object]) -> str:
     return next((effort for pattern, effort in _UNTOLD if fnmatchcase(name, pattern)), "none")
 
 
+class _Call(NamedTuple):
+    """A kind of call: the model asked, its effort and cap, whose observed calls stand for it (None: nobody's), and the effort to add."""
+
+    model: str
+    effort: str
+    cap: int | None
+    source: str | None
+    added: str
+
+
 class Outputs:
-    """Says what comes back for a call. ``columns`` are those of ``output.fields``, if the job has any; ``observed`` is by model."""
+    """Says what comes back for a call. ``columns`` are those of ``output.fields``, if the job has any; ``observed`` is by model.
+
+    Where one model alone was observed, what it wrote goes for the others too: the same question asks for the same answer. A model that
+    reasons more is taken to add its reasoning; one that reasons less writes nobody knows how much less, so that it is guessed.
+    """
 
     def __init__(self, columns: tuple[Column, ...] | None, observed: Mapping[str, Observed]) -> None:
         self._fields = columns is not None
         self._visible = PROSE if columns is None else _tokens(Struct(columns))
         self._observed = {model: seen for model, seen in observed.items() if seen.calls >= ENOUGH}
-        self._expected: dict[tuple[str, str, int | None], Interval] = {}
+        self._only = next(iter(self._observed)) if len(self._observed) == 1 else None
+        self._expected: dict[_Call, Interval] = {}
 
     def expected(self, model: str, body: Mapping[str, object]) -> Interval:
         """Return the output tokens of one call."""
         cap = body.get("max_output_tokens")
-        key = (model, effort_of(model, body), cap if isinstance(cap, int) else None)
+        key = _Call(model, effort_of(model, body), cap if isinstance(cap, int) else None, *self._source(model, body))
         found = self._expected.get(key)
         if found is None:
-            found = self._expected[key] = self._guess(*key)
+            found = self._expected[key] = self._guess(key)
         return found
 
-    def _guess(self, model: str, effort: str, cap: int | None) -> Interval:
-        if (seen := self._observed.get(model)) is not None:
+    def _source(self, model: str, body: Mapping[str, object]) -> tuple[str | None, str]:
+        """Return the model whose observed calls stand for those of ``model``, if any, and the effort of reasoning that comes on top."""
+        effort = effort_of(model, body)
+        if model in self._observed:
+            return model, "none"
+        if self._only is None or (theirs := effort_of(self._only, body)) not in {"none", effort}:
+            return None, effort
+        return self._only, "none" if theirs == effort else effort
+
+    def _guess(self, call: _Call) -> Interval:
+        if call.source is None:
+            whole = self._visible + EFFORTS[call.added]
+        else:
+            seen = self._observed[call.source]
             error = _NINETY * seen.deviation / seen.calls**0.5
-            return Interval(max(seen.output - error, 0.0), seen.output, seen.output + error)
-        whole = self._visible + EFFORTS[effort]
-        return whole if cap is None else whole.at_most(cap)
+            whole = Interval(max(seen.output - error, 0.0), seen.output, seen.output + error) + EFFORTS[call.added]
+        return whole if call.cap is None or call.source == call.model else whole.at_most(call.cap)
 
     def latency_s(self, model: str, output: Interval) -> Interval:
         """Return the seconds that one call takes."""
@@ -112,17 +139,18 @@ class Outputs:
     def basis(self) -> list[str]:
         """Return the sentences that say what the figures given out so far rest on, each for all models that it is true of."""
         models: dict[str, dict[str, None]] = {}
-        for (model, effort, cap), tokens in self._expected.items():
-            models.setdefault(self._sentence(model, effort, cap, tokens), {})[model] = None
+        for call, tokens in self._expected.items():
+            models.setdefault(self._sentence(call, tokens), {})[call.model] = None
         return [f"{sentence} ({', '.join(names)})" for sentence, names in models.items()]
 
-    def _sentence(self, model: str, effort: str, cap: int | None, tokens: Interval) -> str:
+    def _sentence(self, call: _Call, tokens: Interval) -> str:
         figures = f"output: {tokens.mid:,.0f} ({tokens.low:,.0f}-{tokens.high:,.0f}) tokens a call"
-        if (seen := self._observed.get(model)) is not None:
-            return f"{figures}, as {seen.calls:,} answered calls of this job had"
+        reasons = "" if call.added == "none" else f" and reasoning at effort {call.added}"
+        if call.source is not None:
+            of = "" if call.source == call.model else f" with {call.source}"
+            return f"{figures}, as {self._observed[call.source].calls:,} answered calls of this job had{of}{reasons}"
         source = "output.fields" if self._fields else "answers in words"
-        reasons = "" if effort == "none" else f" and reasoning at effort {effort}"
-        most = f", at most max_output_tokens {cap}" if cap is not None else ""
+        most = f", at most max_output_tokens {call.cap}" if call.cap is not None else ""
         return f"{figures}, guessed from {source}{reasons}{most}"
 
 

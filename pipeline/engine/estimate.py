@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 MOST_LISTED = 20
 """Values of a column that get quotes of their own: those with the most tokens."""
 
+_CHOOSING = ("where", "sample", "limit")
 _LONGEST = 100  # characters of a column's value
 _HOSTED = ("tools", "prompt")  # what may bring tools that the provider runs, and bills beside the tokens
 
@@ -151,6 +152,8 @@ def _told(prepared: Prepared, survey: Survey, outputs: Outputs, wanted: Wanted) 
         duration_note=note,
         assumptions=[*_assumptions(survey, outputs, wanted), *idle_prices(job, wanted.models)],
         not_counted=_not_counted(prepared),
+        input_rows=prepared.source.whole,
+        chosen_by=[f"input.{name}" for name in _CHOOSING if getattr(job.input, name) is not None],
     )
 
 
@@ -211,6 +214,7 @@ def _priced(survey: Survey, key: Key, added: Sum, *, others: int = 0) -> Iterato
             input=added.input,
             output=added.output,
             cost=ZERO if not added.requests else None if isinstance(rates, Unpriced) else added.cost(rates),
+            input_cost=None if isinstance(rates, Unpriced) else added.input_cost(rates),
             missing=unpriced,
             group=key.group,
             others=others,
@@ -269,9 +273,16 @@ def _assumptions(survey: Survey, outputs: Outputs, wanted: Wanted) -> list[str]:
     )
     calls = survey.calls
     rounds = [f"rounds: {calls.mid:,.0f} calls an answer, up to {calls.high:,.0f} in high"] if calls.high > 1 else []
-    compared = wanted.models or wanted.details
-    known = ["compared: other models and details are priced for all answers, known ones too"]
-    return [*outputs.basis(), *rounds, caching, *survey.notes, *(known if compared and survey.counts.known else [])]
+    known = [
+        "compared: priced for all answers, known ones too; the figures above the table are of what is left to send"
+    ]
+    return [
+        *outputs.basis(),
+        *rounds,
+        caching,
+        *survey.notes,
+        *(known if wanted.variants() and survey.counts.known else []),
+    ]
 
 
 def _not_counted(prepared: Prepared) -> list[str]:

@@ -112,7 +112,7 @@ def forecast(
         output=total.output.times(factor),
         cost=None if total.cost is None else total.cost.times(factor),
         missing=total.missing,
-        partial=not is_whole,
+        partial=not is_whole and (answers is None or factor > 1),  # the patience may end with the last of all rows
     )
 
 

@@ -1,14 +1,15 @@
 """Ask some rows to learn what all of them will cost: really answered and kept (``pilot``), or only counted by the provider (``exact``).
 
 The rows are drawn at random among all different requests of the table, by a digest of the job and of each request: the same job draws the
-same rows again, so that nothing is paid twice, and a longer table keeps most of them.
+same rows again, so that nothing is paid twice, and a longer table keeps most of them. Only requests that are large enough to hold a good
+part of the table's input by themselves are among them for certain: the others say nothing about such ones.
 """
 
 from __future__ import annotations
 
 import heapq
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -22,13 +23,14 @@ from pipeline.client.loader import Loader
 from pipeline.cost.estimate import KINDS
 from pipeline.cost.fit import Fit, Observation, Whole, fit
 from pipeline.cost.prices import Book
+from pipeline.cost.sampling import most_certain, surely_drawn
 from pipeline.cost.weigh import Scales, with_extents
 from pipeline.engine.feed import everything, questions
 from pipeline.engine.live import interrupted
 from pipeline.engine.ready import ready
 from pipeline.engine.session import run_job
 from pipeline.errors import MediaError, ProviderRefused, RowError, SpecError
-from pipeline.events import Offer
+from pipeline.events import Offer, Spent
 from pipeline.records import Request
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from pipeline.engine.check import Prepared
     from pipeline.engine.consent import Consent
     from pipeline.engine.live import Brake, Secrets
-    from pipeline.events import Observer
+    from pipeline.events import Event, Observer
     from pipeline.spec.job import Job
 
 AT_ONCE = 8
@@ -61,22 +63,29 @@ def pilot(
     table is written. Raises the ``RunError`` that kept the pilot from starting or made it stop.
     """
     draw = Draw(count)
+    sent = 0
+
+    def hear(event: Event) -> None:
+        nonlocal sent
+        sent += isinstance(event, Spent)
+        observe(event)
+
     run_job(
         job,
         retry=(),
         consent=consent,
         environ=environ,
-        observe=observe,
+        observe=hear,
         brake=brake,
         allow_code=allow_code,
         choose=draw.choose,
     )
     used = list(attempts_of(job.run_path, [drawn.place for drawn in draw.drawn], Book.of(job)))
     if all(each.free for attempts in used for each in attempts):  # none was answered: they show nothing
-        observations = [Observation(drawn.expected, None) for drawn in draw.drawn]
+        observations = [Observation(drawn.expected, None, certain=drawn.certain) for drawn in draw.drawn]
     else:
-        observations = [_observed(drawn.expected, attempts) for drawn, attempts in zip(draw.drawn, used, strict=True)]
-    return fit(observations, draw.whole)
+        observations = [_observed(drawn, attempts) for drawn, attempts in zip(draw.drawn, used, strict=True)]
+    return replace(fit(observations, draw.whole), sent=sent)
 
 
 def exact(job: Job, count: int, *, consent: Consent, environ: Mapping[str, str], allow_code: bool = False) -> Fit:
@@ -104,7 +113,10 @@ def _exact(job: Job, count: int, consent: Consent, environ: Mapping[str, str], *
         if not job.provider.simulated:
             consent(lambda: _offer(prepared, url, len(draw.drawn)))
         counts = anyio.run(partial(_counts, prepared, secrets, url, draw.drawn))
-    observations = [Observation(drawn.expected, counted) for drawn, counted in zip(draw.drawn, counts, strict=True)]
+    observations = [
+        Observation(drawn.expected, counted, certain=drawn.certain)
+        for drawn, counted in zip(draw.drawn, counts, strict=True)
+    ]
     return fit(observations, draw.whole, figures=("input",))
 
 
@@ -128,15 +140,21 @@ def _offer(prepared: Prepared, url: str, count: int) -> Offer:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A request that was drawn, and our count of its input tokens by kind."""
+    """A request that was drawn, our count of its input tokens by kind, and whether it was drawn for its size and not by chance."""
 
     request: Request
     expected: Mapping[str, float]
+    certain: bool = False
 
     @property
     def place(self) -> tuple[int, int]:
         """Its row and its sample."""
         return self.request.row, self.request.sample
+
+    @property
+    def size(self) -> float:
+        """Our count of all its input tokens."""
+        return sum(self.expected.values())
 
 
 class Draw:
@@ -149,6 +167,7 @@ class Draw:
         self._count = count
         self._seen: set[int] = set()
         self._lowest: list[tuple[int, Drawn]] = []
+        self._largest: list[tuple[float, int, Drawn]] = []
         self.drawn: list[Drawn] = []
         self.whole = Whole(0, {})
 
@@ -166,8 +185,8 @@ class Draw:
                 for kind, tokens in kinds.items():
                     expected[kind] += tokens
                 self._consider(rank, Drawn(request, kinds))
-        self.drawn = sorted((drawn for _, drawn in self._lowest), key=lambda drawn: drawn.place)
         self.whole = Whole(len(self._seen), expected)
+        self.drawn = sorted(self._taken(sum(expected.values())), key=lambda drawn: drawn.place)
         return {drawn.place for drawn in self.drawn}
 
     def _new(self, requests: Iterable[Request], seed: bytes, *, apart: bool) -> Iterator[tuple[int, Request]]:
@@ -181,10 +200,24 @@ class Draw:
                 yield rank, request
 
     def _consider(self, rank: int, drawn: Drawn) -> None:
-        """Keep those with the lowest ranks."""
+        """Keep those with the lowest ranks, and the largest."""
         heapq.heappush(self._lowest, (-rank, drawn))
         if len(self._lowest) > self._count:
             heapq.heappop(self._lowest)
+        heapq.heappush(self._largest, (drawn.size, -rank, drawn))
+        if len(self._largest) > most_certain(self._count):
+            heapq.heappop(self._largest)
+
+    def _taken(self, total: float) -> list[Drawn]:
+        """Return what is drawn: the requests that are too large for chance, and of the others those with the lowest ranks."""
+        by_chance = sorted(self._lowest, reverse=True)
+        if len(self._seen) <= self._count:
+            return [drawn for _, drawn in by_chance]
+        largest = sorted(self._largest, reverse=True)
+        certain = largest[: surely_drawn([size for size, _, _ in largest], total, self._count)]
+        ranks = {rank for _, rank, _ in certain}
+        others = [drawn for rank, drawn in by_chance if rank not in ranks]
+        return [*(replace(drawn, certain=True) for _, _, drawn in certain), *others[: self._count - len(certain)]]
 
 
 def _measured(request: Request) -> Request:
@@ -194,16 +227,17 @@ def _measured(request: Request) -> Request:
         return request
 
 
-def _observed(expected: Mapping[str, float], attempts: Sequence[Used]) -> Observation:
+def _observed(drawn: Drawn, attempts: Sequence[Used]) -> Observation:
     """What a request used over all its attempts; those that left and came to nothing make it unknown."""
     used = [each.usage for each in attempts]
     return Observation(
-        expected=expected,
+        expected=drawn.expected,
         input_tokens=_sum(each.input_tokens for each in used),
         output_tokens=_sum(each.output_tokens for each in used),
         cached_tokens=_sum(each.cached_tokens for each in used),
         reasoning_tokens=_sum(each.reasoning_tokens for each in used),
         cost=_sum(each.cost for each in attempts),
+        certain=drawn.certain,
     )
 
 

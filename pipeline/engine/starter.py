@@ -66,6 +66,7 @@ _SPEC = """\
 #   pipeline check {spec}      is everything right? nothing is sent
 #   pipeline preview {spec}    the exact request of the first row
 #   pipeline run {spec}        ask every row, write {output}
+# Before all rows are asked: pipeline estimate {spec} says what they cost, and budget: 5 here caps it at five dollars.
 # For real: put your key into the environment and set provider to {providers}.
 name: {name}
 provider: {provider}, or {{base_url: …}} for any compatible server
@@ -86,21 +87,28 @@ output:
   fields:                      # typed columns, asked as structured output; remove for plain text
     {fields}
 # limits: {{requests_per_minute: 500, tokens_per_minute: 200000}}   # what your account allows; learned if left out
-# on_null: fail                # or skip, or empty: what becomes of rows with a null in the prompt
+{on_null}
 """
+
+_NULLS = (
+    "# on_null: fail                # or skip, or empty: what becomes of rows with a null in the prompt",
+    "on_null: skip                  # or fail, or empty: some of the first {seen:,} rows have a null in the prompt",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Guess:
     """What columns hold: ``media`` by their names, ``texts`` for the prompt. ``dialects`` take these media, the first best.
 
-    What none of them takes beside the others is left ``out``.
+    What none of them takes beside the others is left ``out``, and so are ``sparse`` texts. ``gaps`` says that rows lack some of what stays.
     """
 
     media: Mapping[str, MediaKind]
     texts: Sequence[str]
     dialects: Sequence[str]
     out: Sequence[str] = ()
+    sparse: Sequence[str] = ()
+    gaps: bool = False
 
     @property
     def kind(self) -> _Kind:
@@ -132,6 +140,7 @@ def starter(table: Path, spec: Path) -> str:
         if prefix
         else "",
         fields=f"{field}: string",
+        on_null=_NULLS[guess.gaps].format(seen=len(seen)),
     )
 
 
@@ -154,7 +163,7 @@ def _prefix(columns: list[str], field: str) -> str:
 
 
 def _guess(schema: pa.Schema, seen: Sequence[Mapping[str, object]], *, folder: bool) -> _Guess:
-    """Tell media and texts apart by type and by the first rows; columns without nulls there come first, for a null fails its row."""
+    """Tell media and texts apart by type and by the first rows; texts that most of these lack are left out."""
     if folder:
         return _Guess({"path": "image"}, [], _takers({"image"}))
     fields = [field for field in schema if not _UNSAYABLE.search(field.name)]
@@ -165,12 +174,16 @@ def _guess(schema: pa.Schema, seen: Sequence[Mapping[str, object]], *, folder: b
         for field in fields
         if field.name not in media and not (pa.types.is_nested(field.type) or holds_bytes(field.type))
     ]
-    whole = [name for name in texts if all(row[name] is not None for row in seen)]
+    filled = {name: sum(row[name] is not None for row in seen) for name in (*texts, *media)}
+    full = [name for name in texts if 2 * filled[name] >= len(seen)]
+    shown = (full or texts)[:_TEXT_COLUMNS]
+    sparse = [name for name in texts if full and name not in full]
     out: list[str] = []
     while not (dialects := _takers(set(media.values()) - {media[name] for name in out})):
         out.append(next(name for name, kind in reversed(media.items()) if name not in out and kind != "image"))
     kept = {name: kind for name, kind in media.items() if name not in out}
-    return _Guess(kept, (whole or texts)[:_TEXT_COLUMNS], dialects, out)
+    gaps = any(filled[name] < len(seen) for name in (*shown, *kept))
+    return _Guess(kept, shown, dialects, out, sparse, gaps)
 
 
 def _takers(kinds: Collection[MediaKind]) -> list[str]:
@@ -209,6 +222,7 @@ def _parts(guess: _Guess) -> list[str]:
         f"    - text: {_quoted(f'{guess.kind.task} {shown}'.strip())}",
         *(f"    - {kind}: {_quoted(column)}" for column, kind in guess.media.items()),
         *(f"    # {_quoted(column)} is left out: no provider takes it beside the others" for column in guess.out),
+        *(f"    # {_quoted(column)} is left out: most of the first rows have none" for column in guess.sparse),
     ]
 
 

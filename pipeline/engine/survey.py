@@ -159,14 +159,10 @@ class Survey:
 
     def _add(self, variant: Variant, asked: Asked, added: Sum, weight: Weight) -> None:
         request = asked.request
-        if times := asked.new if self._is_own(variant, request) else asked.first:
+        if times := asked.new if variant == OWN else asked.first:
             self.notes.update(dict.fromkeys(weight.notes))
             output = self._outputs.expected(variant.model or request.model, self._body(request))
             added.add(weight, output, self.calls, times, self.prefix or 0.0)
-
-    def _is_own(self, variant: Variant, request: Request) -> bool:
-        """Tell whether the journal's answers are answers to what this variant would ask."""
-        return (variant.detail is None or not self._shows) and variant.model in (None, request.model)
 
     def _body(self, request: Request) -> Mapping[str, object]:
         return {**request.body, **self._verbatim} if self._verbatim else request.body

@@ -32,11 +32,11 @@ def render_estimate(estimate: Estimate) -> str:
     real = "; priced as the real model would be" if estimate.simulated else ""
     lines = [
         f"{visible(estimate.job, 100)}: {visible(total.model, 60)} at {visible(estimate.provider, 60)}{real}",
-        labelled("rows", extent(estimate.rows, estimate.samples)),
+        labelled("rows", _rows(estimate)),
         labelled("to send", _to_send(estimate)),
-        labelled("input", f"{amount(total.input_total)} tokens{_by_kind(total.input)}"),
-        labelled("output", f"{amount(total.output)} tokens"),
-        labelled("cost", _cost(total)),
+        labelled("input", f"{amount(total.input_total)} tokens{_by(estimate, 'input')}{_by_kind(total.input)}"),
+        labelled("output", f"{amount(total.output)} tokens{_by(estimate, 'output')}"),
+        labelled("cost", f"{_cost(total)}{_by(estimate, 'cost')}"),
         labelled("time", _time(estimate)),
         *(line for sampled in estimate.sampled for line in _sampled(sampled)),
     ]
@@ -49,6 +49,14 @@ def render_estimate(estimate: Estimate) -> str:
     lines += [labelled("assumed", visible(line)) for line in estimate.assumptions]
     lines += [labelled("left out", visible(line)) for line in estimate.not_counted]
     return "\n".join(lines)
+
+
+def _rows(estimate: Estimate) -> str:
+    if estimate.samples > 1:
+        return extent(estimate.rows, estimate.samples)
+    if estimate.input_rows is None or estimate.input_rows == estimate.rows:
+        return f"{estimate.rows:,}"
+    return f"{estimate.rows:,} of the {estimate.input_rows:,} rows of the input ({', '.join(estimate.chosen_by)})"
 
 
 def _to_send(estimate: Estimate) -> str:
@@ -68,6 +76,16 @@ def _by_kind(kinds: Mapping[str, Interval]) -> str:
     return f": {', '.join(told)}" if told else ""
 
 
+def _by(estimate: Estimate, figure: str) -> str:
+    """Return what a figure of the total was measured by, where it was."""
+    how = estimate.measured.get(figure)
+    if how is None:
+        return ""
+    return (
+        ", by the pilot" if how == "pilot" else f", {'its input ' if figure == 'cost' else ''}by the provider's count"
+    )
+
+
 def _cost(quote: Quote) -> str:
     if quote.cost is None:
         return f"unknown: {visible(quote.missing or 'no price')}"
@@ -80,13 +98,12 @@ def _cost(quote: Quote) -> str:
 
 def _sampled(sampled: Sampled) -> list[str]:
     """Return what a pilot or an exact count says of the whole table, what is answered already included."""
-    done = {"pilot": "asked and kept", "exact": "counted by the provider"}[sampled.how]
+    done = {"pilot": "asked and kept" if sampled.sent != 0 else "answered before", "exact": "counted by the provider"}
     spent = "" if sampled.spent is None else f" for {usd_text(sampled.spent)}"
+    told = any((sampled.input, sampled.output, sampled.cost))
+    follows = "; of all of them, 9 times in 10:" if told else ""
     lines = [
-        labelled(
-            sampled.how,
-            f"{sampled.requests:,} of {sampled.of:,} requests, {done}{spent}; of all of them, 9 times in 10:",
-        )
+        labelled(sampled.how, f"{sampled.requests:,} of {sampled.of:,} requests, {done[sampled.how]}{spent}{follows}")
     ]
     if sampled.input is not None and sampled.input_ratio is not None:
         ratio = f"{sampled.input_ratio.mid:.2f} for each that is counted here"

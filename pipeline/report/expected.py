@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
 
 def between(low: float, high: float) -> str:
-    """Return ``$12-15``, or one figure where both ends read the same."""
+    """Return ``$12-15``, with a digit more where both ends would read the same, and one figure where they still do."""
     first, last = usd_text(low), usd_text(high)
+    if first == last:
+        first, last = usd_text(low, finer=low != high), usd_text(high, finer=low != high)
     return first if first == last else f"{first}-{last[1:]}"
 
 
@@ -23,11 +25,13 @@ def expected_cost(expected: Expected) -> str:
     return f"{between(expected.low, expected.high)} {visible(expected.note)}"
 
 
-def usd_text(usd: float) -> str:
-    """Return an amount of USD with two digits that count below 100, and to the dollar above: ``$0.0042``, ``$3.70``, ``$140``."""
+def usd_text(usd: float, *, finer: bool = False) -> str:
+    """Return an amount of USD with two digits that count below 1, in cents below 100, and to the dollar above: ``$0.0042``, ``$3.70``,
+    ``$140``. With ``finer`` it has one digit more, above 100 dollars cents.
+    """
     if usd >= 100:
-        return f"${usd:,.0f}"
+        return f"${usd:,.{2 * finer}f}"
     if usd >= 1 or not usd:
-        return f"${usd:,.2f}"
-    digits = next(place for place in range(1, 20) if usd >= 10.0**-place) + 1
+        return f"${usd:,.{2 + finer}f}"
+    digits = next(place for place in range(1, 20) if usd >= 10.0**-place) + 1 + finer
     return f"${usd:.{digits}f}"

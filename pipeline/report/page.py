@@ -27,6 +27,7 @@ MOST_BYTES = 3_000_000  # of a page; the library that draws has 0.9 million of t
 _ROOM = 1_700_000  # bytes of cards, which leaves the rest of a page as much as it may need
 _LONGEST = 600  # characters of a text outside the gallery
 _PICTURES = ("data:image/webp;base64,", "data:image/png;base64,", "data:image/jpeg;base64,", "data:image/gif;base64,")
+_STANDINGS = {"pilot": "after a pilot", "exact": "with input that the provider counted"}
 _ESCAPES = (
     (b"<", b"\\u003c"),
     (b">", b"\\u003e"),
@@ -68,7 +69,11 @@ def render_comparison(comparison: Comparison) -> str:
 def render_estimate(estimates: Sequence[Estimate], *, title: str, version: str, made_at: float) -> str:
     """Return the page of what jobs would cost, in the order of the jobs."""
     shown = [view.estimate(_plain(each, _LONGEST)) for each in estimates]
-    body = _template("estimate.html", estimates=shown, title=plain(title), version=version, made_at=made_at)
+    ways = {sampled["how"] for each in shown for sampled in each["sampled"]}
+    standing = next((words for how, words in _STANDINGS.items() if how in ways), "before anything is sent")
+    body = _template(
+        "estimate.html", estimates=shown, standing=standing, title=plain(title), version=version, made_at=made_at
+    )
     return _page(f"{title} · estimate", body, {}, [_read("page.js")])
 
 

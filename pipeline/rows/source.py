@@ -92,6 +92,11 @@ class Source:
         return sum(counts) if len(counts) == len(self._readers) else None
 
     @property
+    def whole(self) -> int | None:
+        """The number of rows in the whole input, whichever of them are the job's; None where only a pass over it could tell."""
+        return self._count
+
+    @property
     def rows(self) -> int | None:
         """The number of the job's rows, or None where only a pass over the table could tell it."""
         if self._count is None or self._where is not None:

@@ -20,8 +20,8 @@ from pipeline.spec.job import Job
 from pipeline.spec.problems import Report
 from pipeline.spec.request import check_request
 from pipeline.spec.syntax import LARGEST, Format, read
-from pipeline.spec.tree import nearest
-from pipeline.wire.shape import Complaint
+from pipeline.spec.tree import Entries, nearest
+from pipeline.wire.shape import Complaint, closest
 
 FORMATS: Mapping[str, Format] = {".json": "json", ".toml": "toml"}
 """By the file's ending; every other one is YAML."""
@@ -57,6 +57,17 @@ def load_comparison(path: Path, environ: Mapping[str, str] = _NO_ENVIRONMENT) ->
     return comparison.located(path.absolute().parent)
 
 
+def _refuse_comparison(root: Entries, report: Report) -> None:
+    """Refuse the spec of an estimate, also where its key is misspelled: one mistake, not all that a job has and it lacks."""
+    if COMPARES in root.nodes:
+        message = "is the spec of an estimate, which only `pipeline estimate` reads; here a job is wanted"
+        raise report.fatal(message, root.keys[COMPARES], (COMPARES,))
+    for name, place in root.keys.items():
+        if closest(name, [COMPARES], likeness=0.8) is not None:
+            report.add((name,), "is no setting, neither of a job nor of an estimate", place, COMPARES)
+            raise report.error()
+
+
 def _format(path: Path) -> Format:
     return FORMATS.get(path.suffix.lower(), "yaml")
 
@@ -89,9 +100,8 @@ def load_text(
     report = Report(text, source)
     root = read(text, format, report)
     root.nodes.pop("$schema", None)  # an editor's hint, which JSON can't put into a comment
-    if COMPARES in root.nodes and "prompt" not in root.nodes:
-        message = "is the spec of an estimate, which only `pipeline estimate` reads; here a job is wanted"
-        raise report.fatal(message, root.keys[COMPARES], (COMPARES,))
+    if "prompt" not in root.nodes:
+        _refuse_comparison(root, report)
     for option in sets:
         overrides.apply(root, option, report)
     values, spoiled = evaluate(root, environ, report)

@@ -349,7 +349,7 @@ def test_the_front_door_is_narrow() -> None:
     assert set(pipeline.__all__) <= set(dir(pipeline))
     for name in pipeline.__all__:
         assert getattr(pipeline, name) is not None
-    assert pipeline.run is api.run
+    assert (pipeline.run, pipeline.write_report) == (api.run, api.write_report)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         pipeline.nonsense  # noqa: B018
 

@@ -109,3 +109,13 @@ def test_looking_at_a_run_keeps_none_from_starting(tmp_path: Path) -> None:
     finally:
         stop.set()
         watcher.join()
+
+
+@pytest.mark.parametrize(
+    "words", [("estimate", "--models", ""), ("estimate", "--tiers", " , "), ("run", "--retry", "")], ids=" ".join
+)
+def test_an_option_that_names_nothing_is_refused(spec: Path, words: tuple[str, ...]) -> None:
+    """It is what a shell makes of a variable that is not set: everything would be taken for what was named."""
+    done = ran(words[0], spec, *words[1:])
+    assert done.exit_code == 2
+    assert f"'{words[1]}': names nothing" in done.output

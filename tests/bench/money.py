@@ -184,7 +184,7 @@ def estimating(job: Path) -> str:
 def reporting(job: Path) -> str:
     """Return what the report of a job's journal takes."""
     pages: list[Path] = []
-    taken = timed(lambda: pages.append(api.report(job)[0]))
+    taken = timed(lambda: pages.append(api.write_report(job)[0]))
     return f"{taken:7.2f} s, {peak_mb():7,.0f} MB, a page of {pages[0].stat().st_size / 1e6:.2f} MB"
 
 

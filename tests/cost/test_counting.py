@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import subprocess
+import sys
 import threading
 from importlib import resources
 from pathlib import Path
@@ -70,6 +72,17 @@ def test_nothing_has_no_tokens() -> None:
 def test_half_a_surrogate_pair_is_counted() -> None:
     """Such a row is refused when it is sent; until then it must not stop the others."""
     assert count_tokens(["a", "\ud800b"]) == [1, 2]
+
+
+def test_one_vocabulary_is_loaded() -> None:
+    """The package that has it would load all of its own, which takes ten times as long; whoever imports it later still can."""
+    code = (
+        "import sys; from pipeline.cost.tokens import count_tokens; assert count_tokens(['hello world']) == [2]\n"
+        "assert 'bpe_openai.registry' not in sys.modules\n"
+        "from bpe_openai._bindings import tokenizer_for_encoding\n"
+        "assert tokenizer_for_encoding('o200k_base').count('hello world') == 2\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 
 
 def test_threads_count_alike() -> None:

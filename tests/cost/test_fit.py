@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import astuple
 
 import pytest
 
@@ -120,3 +121,15 @@ def test_nothing_observed_is_nothing_known() -> None:
     """An empty table fits nothing and breaks nothing."""
     found = fit([], Whole(0, {}))
     assert (found.cost, found.output_quantiles, found.cached_share, found.by_kind) == (ZERO, {}, None, {})
+
+
+def test_requests_drawn_for_their_size_stand_for_themselves_alone() -> None:
+    """One of a million tokens is added as it is, and says nothing about the others; it is named."""
+    small = [Observation({"text": 100.0}, 100, output_tokens=7, cost=1000) for _ in range(20)]
+    huge = Observation({"text": 1e6}, 1_000_000, output_tokens=9000, cost=10_000_000, certain=True)
+    fitted = fit([huge, *small], Whole(1001, {"text": 1e6 + 100 * 1000}))
+    assert astuple(fitted.input_tokens) == pytest.approx((1_100_000,) * 3)
+    assert astuple(fitted.output_tokens) == pytest.approx((16_000,) * 3)
+    assert astuple(fitted.cost) == pytest.approx((11_000_000,) * 3)
+    assert fitted.output_quantiles[0.95] == 7
+    assert any("the largest request of the table" in note for note in fitted.notes)

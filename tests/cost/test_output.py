@@ -63,7 +63,10 @@ def test_typed_answers_lie_within_what_their_fields_let_expect(
 
 def test_what_the_job_has_seen_goes_before_any_guess() -> None:
     """From ten answered calls on, their mean is taken, within 1.645 standard errors, and the sentence says so."""
-    outputs = Outputs(None, {"m": Observed(100, 50.0, 20.0, 2.5), "n": Observed(9, 50.0, 20.0, None)})
+    outputs = Outputs(
+        None,
+        {"m": Observed(100, 50.0, 20.0, 2.5), "k": Observed(10, 9.0, 1.0, None), "n": Observed(9, 50.0, 20.0, None)},
+    )
     seen = outputs.expected("m", {"max_output_tokens": 10})
     assert (seen.low, seen.mid, seen.high) == pytest.approx((46.71, 50.0, 53.29))
     assert outputs.expected("n", {}) == PROSE
@@ -72,3 +75,19 @@ def test_what_the_job_has_seen_goes_before_any_guess() -> None:
     told = outputs.basis()
     assert told[0] == "output: 50 (47-53) tokens a call, as 100 answered calls of this job had (m)"
     assert told[1] == "output: 150 (20-600) tokens a call, guessed from answers in words (n)"
+
+
+def test_the_only_model_that_was_asked_stands_for_the_others() -> None:
+    """With its reasoning on top where a model reasons and it does not; a model that reasons less than it is guessed."""
+    outputs = Outputs(None, {"gpt-4.1": Observed(100, 50.0, 0.0, None)})
+    assert outputs.expected("other", {}) == Interval(50, 50, 50)
+    assert outputs.expected("o3", {}) == Interval(50, 50, 50) + EFFORTS["medium"]
+    assert outputs.expected("other", {"max_output_tokens": 30}) == Interval(30, 30, 30)
+    assert outputs.basis() == [
+        "output: 50 (50-50) tokens a call, as 100 answered calls of this job had with gpt-4.1 (other)",
+        "output: 550 (150-2,550) tokens a call, as 100 answered calls of this job had with gpt-4.1 and reasoning at effort medium (o3)",
+        "output: 30 (30-30) tokens a call, as 100 answered calls of this job had with gpt-4.1 (other)",
+    ]
+    reasoned = Outputs(None, {"o3": Observed(100, 900.0, 0.0, None)})
+    assert reasoned.expected("gpt-4.1", {}) == PROSE
+    assert reasoned.expected("o4-mini", {}) == Interval(900, 900, 900)

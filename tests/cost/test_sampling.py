@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cost.interval import Interval
-from pipeline.cost.sampling import LEAST, quantile, slopes, whole_of
+from pipeline.cost.sampling import LEAST, quantile, slopes, surely_drawn, whole_of
 
 Unit = tuple[tuple[float, ...], float]
 
@@ -113,3 +113,42 @@ def test_a_quantile_lies_between_values() -> None:
     """Of one value it is that value."""
     assert [quantile([1, 2, 3, 4, 5], share) for share in (0, 0.25, 0.5, 0.9, 1)] == [1, 2, 3, pytest.approx(4.6), 5]
     assert quantile([7], 0.95) == 7
+
+
+def uneven(dice: random.Random, rows: int = 2000) -> list[Unit]:
+    """Make a table of small requests and one that holds half of its input, with answers that have nothing to do with sizes."""
+    sizes = [dice.gauss(100, 8) for _ in range(rows)] + [100.0 * rows]
+    return [((size,), 0.75 * size + 4.5 * 60 * math.exp(dice.gauss(0, 0.8))) for size in sizes]
+
+
+@pytest.mark.parametrize("count", [10, 30, 100])
+def test_a_huge_unit_that_chance_missed_does_not_tilt_the_middle(count: int) -> None:
+    """A slope among small units that chance may have made is not drawn out to the huge one, and its doubt stays in the interval."""
+    dice = random.Random(count)
+    for _ in range(40):
+        units = uneven(dice)
+        drawn = dice.sample(units[:-1], count)
+        whole = whole_of(
+            [size for size, _ in drawn], [value for _, value in drawn], [sum(u[0][0] for u in units)], 2001
+        )
+        truth = sum(value for _, value in units)
+        assert whole is not None
+        assert 0.4 < whole.mid / truth < 1.7
+        assert whole.low < truth < whole.high
+
+
+@pytest.mark.parametrize(
+    ("largest", "total", "count", "expected"),
+    [
+        ([100.0, 12.0, 5.0], 220.0, 20, 2),  # 12 x 19 is more than the 120 that are left, 5 x 18 is less than 108
+        ([5.0, 5.0], 200.0, 20, 0),
+        ([100.0] * 60, 6000.0, 100, 50),  # never more than half
+        ([100.0], 101.0, LEAST, 0),  # nor so many that too few are left to chance
+        ([], 0.0, 50, 0),
+    ],
+)
+def test_what_holds_more_than_its_share_is_drawn_for_certain(
+    largest: list[float], total: float, count: int, expected: int
+) -> None:
+    """Counted from the largest down, each against what the ones before it leave."""
+    assert surely_drawn(largest, total, count) == expected

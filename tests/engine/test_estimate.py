@@ -70,6 +70,16 @@ def test_identical_rows_are_asked_once(priced: Priced) -> None:
     assert (priced(cells, dedupe=False).requests, priced(cells, dedupe=False).shared) == (4, 0)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "by"),
+    [({}, []), ({"limit": 2}, ["input.limit"]), ({"sample": 2, "limit": 1}, ["input.sample", "input.limit"])],
+)
+def test_the_input_is_told_beside_the_jobs_rows(priced: Priced, chosen: dict[str, Any], by: list[str]) -> None:
+    """How many rows it has, and which settings leave fewer of them to the job."""
+    made = priced({"text": ["a", "b", "c"]}, input={"path": "rows.parquet", **chosen})
+    assert (made.input_rows, made.chosen_by) == (3, by)
+
+
 def test_each_sample_is_a_request(priced: Priced) -> None:
     """Three answers a row cost three times one."""
     once, thrice = priced({"text": ["a", "b"]}), priced({"text": ["a", "b"]}, samples=3)
@@ -188,7 +198,7 @@ def test_the_slowest_limit_decides_how_long_it_takes(
 
 
 def test_what_was_answered_is_not_priced_again(tmp_path: Path) -> None:
-    """After a run everything is known, and the job costs nothing more; other models would still cost, and a new row does."""
+    """After a run everything is known, and the job costs nothing more; what is compared is priced for all answers, and a new row costs."""
     pl.DataFrame({"text": [f"t{number}" for number in range(12)]}).write_parquet(tmp_path / "rows.parquet")
     path = tmp_path / "job.yaml"
     path.write_text(job(tmp_path).model_dump_json(exclude_unset=True), encoding="utf-8")
@@ -198,7 +208,9 @@ def test_what_was_answered_is_not_priced_again(tmp_path: Path) -> None:
     after = api.estimate(path, models=["m", "dear"], details=["low"])[0]
     assert (before.known, before.requests, after.known, after.requests) == (0, 12, 12, 0)
     assert after.total.cost == Interval(0, 0, 0)
-    assert [quote.requests for quote in after.quotes] == [0, 12]
+    assert [quote.requests for quote in after.quotes] == [12, 12]
+    assert after.quotes[0].output.mid == after.quotes[1].output.mid == finished.usage.output_tokens
+    assert any(line.startswith("compared: priced for all answers") for line in after.assumptions)
     pl.DataFrame({"text": [f"t{number}" for number in range(13)]}).write_parquet(tmp_path / "rows.parquet")
     grown = api.estimate(path)[0]
     assert (grown.known, grown.requests) == (12, 1)

@@ -82,6 +82,17 @@ def test_rows_that_nobody_counted_have_no_sum(tmp_path: Path) -> None:
     assert made.expected().note == "for the first 1,000 rows; how many there are is not known"
 
 
+@pytest.mark.parametrize(("answers", "partial"), [(300, False), (900, True)])
+def test_all_rows_are_never_called_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: int, partial: bool
+) -> None:
+    """Also where the patience ends just after the last of them."""
+    monkeypatch.setattr("pipeline.engine.forecast.PATIENCE_S", -1.0)
+    made = looked(spec(tmp_path, 300), answers)
+    assert (made.looked_at, made.partial) == (300, partial)
+    assert ("from the first 300 rows" in made.expected().note) is partial
+
+
 @given(st.integers(0, 400), st.integers(1, 300), st.integers(1, 12))
 def test_a_span_is_left_out_only_where_no_row_of_it_is_looked_at(first: int, count: int, step: int) -> None:
     """What is thinned out agrees with itself: a span is wanted exactly where one of its rows is."""

@@ -235,3 +235,32 @@ def test_answers_of_a_retry_with_changes_are_learned_from(tmp_path: Path, play: 
     assert fitted.cost is not None
     assert fitted.cost.mid == api.status(path).totals.money.table
     assert len(simulator.requests()) == 24
+
+
+def test_a_row_that_holds_most_of_the_table_is_always_drawn(tmp_path: Path, play: Callable[..., Simulator]) -> None:
+    """One row of half the input cannot be missed by chance: the pilot asks as many as it was told, that one among them."""
+    simulator = play()
+    path = written(tmp_path, simulator, rows=0)
+    rows = [f"{number},{'word ' * (number % 7)}{number}" for number in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,text", *rows, f"60,{'long ' * 3000}"]))
+    fitted = piloted(path, 14)
+    assert len(simulator.requests()) == 14
+    assert fitted.requests == 14
+    assert any("too large to be left to chance" in note for note in fitted.notes)
+    assert fitted.input_tokens.low > 3000
+    assert fitted.input_tokens.high < 4500
+
+
+def test_the_total_after_a_pilot_is_what_the_rest_will_cost(tmp_path: Path, play: Callable[..., Simulator]) -> None:
+    """The run then pays what the headline says; a second pilot asks nothing, and says so."""
+    simulator = play({"output_tokens": {"median": 40, "p95": 60}, "input_tokens": {"perturb": 0.1}})
+    path = written(tmp_path, simulator, rows=60)
+    asked = api.estimate(path, pilot=30, yes=True)[0]
+    again = api.estimate(path, pilot=30, yes=True)[0]
+    assert (asked.sampled[0].sent, again.sampled[0].sent) == (30, 0)
+    assert asked.total == again.total
+    assert asked.measured["cost"] == "pilot"
+    before = sum(record["usage"]["output_tokens"] for record in simulator.requests())
+    api.run(path, yes=True)
+    left = sum(record["usage"]["output_tokens"] for record in simulator.requests()) - before
+    assert left == pytest.approx(asked.total.output.mid, rel=0.25)

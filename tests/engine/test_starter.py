@@ -269,3 +269,22 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         api.init(tmp_path / "missing.csv", tmp_path / "job.yaml")
     assert not (tmp_path / "job.yaml").exists()
+
+
+def test_a_text_that_some_rows_lack_stays_in_the_prompt(tmp_path: Path) -> None:
+    """One empty cell leaves no column out: such rows are skipped, and the spec says so. What most rows lack is named beside it."""
+    rows = [{"id": number, "note": "", "text": "" if number == 3 else "a"} for number in range(20)]
+    rows[0]["note"] = "rare"
+    spec = api.init(written(tmp_path / "t.csv", rows), tmp_path / "job.yaml")
+    text = spec.read_text()
+    assert "{{ text }}" in text
+    assert "# note is left out: most of the first rows have none" in text
+    assert "\non_null: skip  " in text
+    assert api.run(spec).by_status == {"ok": 19, "skipped": 1}
+
+
+def test_a_starter_names_what_bounds_the_bill(tmp_path: Path) -> None:
+    """In its head, in one line; where no cell is empty, nulls are only mentioned."""
+    text = api.init(written(tmp_path / "t.csv", [{"text": "a"}]), tmp_path / "job.yaml").read_text()
+    assert sum("pipeline estimate" in line and "budget: 5" in line for line in text.splitlines()) == 1
+    assert "\n# on_null: fail" in text

@@ -562,6 +562,7 @@ def estimate(job: str = "captions.yaml") -> dict[str, object]:
         "shared": 88,
         "requests": 9_600,
         "total": quotes[2],
+        "measured": {"cost": "pilot"},
         "quotes": quotes,
         "groups": groups,
         "by": "category",
@@ -586,5 +587,6 @@ def sampled() -> dict[str, object]:
         "output_quantiles": {0.05: 61.0, 0.5: 92.0, 0.95: 141.0},
         "cost": {"low": 10.9, "mid": 11.4, "high": 12.2},
         "spent": 0.118,
+        "sent": 100,
         "notes": ["the cost of 2 of the 100 requests is not known; they are left out of it"],
     }

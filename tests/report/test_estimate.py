@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline.cost.estimate import KINDS, Estimate, Quote, Rate
+from pipeline.cost.estimate import KINDS, Estimate, Quote, Rate, Sampled
 from pipeline.cost.interval import ZERO, Interval
 from pipeline.errors import DiskFailed
 from pipeline.events import Expected
@@ -67,7 +67,7 @@ def test_the_screen_says_everything() -> None:
     """What is asked, what it takes, what it costs, what that rests on, and what it leaves out."""
     assert render_estimate(estimate()) == (
         "photos: m at openai\n"
-        "  rows       14 rows\n"
+        "  rows       14\n"
         "  to send    10 requests (2 known already, 1 shared by identical rows, 1 of rows that ask nothing)\n"
         "  input      1,050 (950-1,250) tokens: text 1,000, image 50\n"
         "  output     200 (100-300) tokens\n"
@@ -80,6 +80,13 @@ def test_the_screen_says_everything() -> None:
         "  assumed    output: guessed\n"
         "  left out   attempts that are repeated"
     )
+
+
+def test_rows_say_of_how_many() -> None:
+    """Where settings leave some of the input's rows, by their names."""
+    screen = render_estimate(estimate(rows=20, input_rows=400, chosen_by=["input.limit"]))
+    assert "  rows       20 of the 400 rows of the input (input.limit)\n" in screen
+    assert "  rows       14\n" in render_estimate(estimate(input_rows=14, chosen_by=["input.limit"]))
 
 
 def test_what_is_unknown_says_why() -> None:
@@ -136,6 +143,20 @@ def test_two_digits_of_a_small_amount_count(usd: float, shown: str) -> None:
     assert between(usd, usd) == shown
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [
+        (0.126, 0.133, "$0.126-0.133"),
+        (3.701, 3.704, "$3.701-3.704"),
+        (140.1, 140.4, "$140.10-140.40"),
+        (0.13, 0.13000001, "$0.130"),
+    ],
+)
+def test_an_interval_has_two_ends_where_a_digit_more_tells_them_apart(low: float, high: float, shown: str) -> None:
+    """Two digits would hide how wide it is."""
+    assert between(low, high) == shown
+
+
 def test_an_expected_cost_is_a_range_or_a_reason() -> None:
     """As the consent screen and the log say it."""
     assert expected_cost(Expected(12.0, 15.0, "for 3 requests")) == "$12.00-15.00 for 3 requests"
@@ -163,3 +184,47 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DiskFailed, match=r"cannot write .*e\.parquet"):
         write_estimates([estimate()], tmp_path / "file" / "e.parquet")
+
+
+def pilot(**changes: object) -> Sampled:
+    """What a pilot of 20 says of 100 requests."""
+    each = Interval(900, 1000, 1100)
+    made = Sampled("pilot", 20, 100, Interval(1, 1, 1), each, each, {0.5: 9.0}, Interval(4, 5, 6), 1.0, (), sent=20)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_a_measured_total_says_by_what() -> None:
+    """On each line whose figure is measured, and on no other."""
+    screen = render_estimate(estimate(sampled=[pilot()], measured={"cost": "pilot", "input": "exact"}))
+    assert "  cost       $1.00-3.00, about $2.00, by the pilot\n" in screen
+    assert "  input      1,050 (950-1,250) tokens, by the provider's count: text 1,000, image 50\n" in screen
+    assert "  output     200 (100-300) tokens\n" in screen
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "20 of 100 requests, asked and kept for $1.00; of all of them, 9 times in 10:"),
+        ({"sent": 0}, "20 of 100 requests, answered before for $1.00; of all of them, 9 times in 10:"),
+        (
+            {"input": None, "output": None, "cost": None, "notes": ["too little"]},
+            "20 of 100 requests, asked and kept for $1.00\n    note    too little",
+        ),
+    ],
+)
+def test_a_pilots_line_says_what_was_done_and_what_follows(changes: dict[str, object], line: str) -> None:
+    """A pilot whose answers were there asked nothing, and one that tells nothing announces nothing."""
+    assert f"  pilot      {line}\n" in render_estimate(estimate(sampled=[pilot(**changes)]))
+
+
+def test_the_file_says_what_each_row_rests_on(tmp_path: Path) -> None:
+    """What is left by the pilot stands in place of the only quote, and what the pilot says of the whole table beside it."""
+    total = quote()
+    made = estimate(total, total=total, sampled=[pilot(cost=None)], measured={"output": "pilot"})
+    write_estimates([made, estimate()], tmp_path / "e.parquet")
+    table = pl.read_parquet(tmp_path / "e.parquet")
+    assert table["basis"].to_list() == ["measured", "pilot", "estimate"]
+    assert table["requests"].to_list() == [10, 100, 10]
+    assert table["output_tokens_mid"].to_list() == [200.0, 1000.0, 200.0]
+    assert table["cost_usd_mid"].to_list() == [2.0, None, 2.0]
+    assert table["text_tokens_mid"].to_list() == [1000.0, None, 1000.0]

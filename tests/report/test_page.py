@@ -180,6 +180,8 @@ def test_vega_is_put_in_only_where_a_chart_is_drawn() -> None:
         (lambda: render_story(stories.all_failed()), "Set OPENAI_API_KEY to a key of this project."),
         (lambda: render_comparison(stories.comparison()), "+97.6 %"),
         (estimate, "no list has this model"),
+        (estimate, "Estimate, after a pilot"),
+        (estimate, "by the pilot, for what is left to send"),
     ],
 )
 def test_a_page_says_what_must_not_be_overlooked(page: Callable[[], str], said: str) -> None:

@@ -66,9 +66,9 @@ def test_two_runs_make_a_page(spec: Path) -> None:
 def test_no_table_is_written_over(spec: Path, tmp_path: Path) -> None:
     """A target that is no page is a mistake, and so is a run that never was."""
     with pytest.raises(SpecError, match=r"does not end in \.html"):
-        api.report(spec, spec.with_name("out.parquet"))
+        api.write_report(spec, spec.with_name("out.parquet"))
     with pytest.raises(RunDirectoryError):
-        api.report(tmp_path)
+        api.write_report(tmp_path)
 
 
 def test_a_gold_column_that_is_not_there_is_found_before_the_run(spec: Path) -> None:

@@ -66,3 +66,14 @@ def test_the_schema_takes_what_the_loader_takes() -> None:
     jsonschema_rs.validate(schema("estimate"), sample)
     assert jsonschema_rs.is_valid(schema("estimate"), {"estimate": ["a.yaml"]})
     assert not jsonschema_rs.is_valid(schema("estimate"), {"estimate": {"jobs": ["a.yaml"], "modles": []}})
+
+
+@pytest.mark.parametrize("key", ["estimates", "estimat", "Estimate"])
+def test_a_misspelled_estimate_is_one_mistake(tmp_path: Path, key: str) -> None:
+    """What was meant is named, and not all that a job would need."""
+    path = tmp_path / "estimate.yaml"
+    path.write_text(f"{key}: [a.yaml]\n")
+    with pytest.raises(SpecError) as caught:
+        load_job(path)
+    ((problem),) = caught.value.problems
+    assert (problem.where, problem.suggestion) == (key, "estimate")
