@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.checkpoint.rundir import journal_path
-from pipeline.checkpoint.schema import USAGE
+from pipeline.checkpoint.schema import BILLED, USAGE
 from pipeline.checkpoint.store import opened
 from pipeline.cost.prices import Charge
 from pipeline.cost.untold import is_free
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PAST = f"""
 SELECT a.state, a.error_kind, a.held_input, a.held_output, CASE WHEN a.state = 'sent' AND a.response_id IS NOT NULL THEN q.fingerprint END,
   a.searches, a.sent_at, a.asked_model, a.asked_tier, a.model, a.service_tier, {", ".join(f"a.{name}" for name in USAGE[:-1])}
-FROM attempts AS a JOIN requests AS q ON q.id = a.request WHERE a.state <> 'never'
+FROM attempts AS a JOIN requests AS q ON q.id = a.request WHERE a.state <> 'never' AND {BILLED.format(attempt="a")}
 """  # noqa: S608 - our own names
 
 
@@ -34,7 +34,7 @@ class Past(NamedTuple):
 
 
 def past(run_dir: Path) -> Iterator[Past]:
-    """Yield every attempt that left, of all runs into this directory, whatever became of it. Raises ``RunDirectoryError``."""
+    """Yield every attempt that left, of all runs but rehearsals, whatever became of it. Raises ``RunDirectoryError``."""
     with opened(journal_path(run_dir), read_only=True) as connection:
         yield from past_by(connection.execute)
 

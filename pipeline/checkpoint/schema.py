@@ -268,11 +268,18 @@ FROM rows AS r JOIN requests AS q ON q.id = r.request JOIN requests AS a ON a.id
 WHERE r.plan = ? AND a.carrier = r.row
 """
 
-SPENT = """
+_REHEARSED = """session IN (SELECT s.id FROM sessions AS s JOIN plans AS p ON p.id = s.plan
+  WHERE p.simulated <> (SELECT simulated FROM plans ORDER BY id DESC LIMIT 1))"""
+_HAS_REHEARSED = "(SELECT COUNT(DISTINCT simulated) > 1 FROM plans)"
+
+# What a rehearsal with simulated answers has left in the journal of a real run is on nobody's bill.
+BILLED = f"(NOT {_HAS_REHEARSED} OR NOT {{attempt}}.{_REHEARSED})"
+
+SPENT = f"""
 SELECT SUM(input_tokens), SUM(cached_tokens), SUM(output_tokens), SUM(reasoning_tokens), SUM(total_tokens),
   SUM(attempts), SUM(maybe_paid), SUM(cache_write_tokens), SUM(vendor_cost)
-FROM requests
-"""
+FROM requests WHERE NOT {_HAS_REHEARSED} OR id NOT IN (SELECT request FROM attempts WHERE {_REHEARSED})
+"""  # noqa: S608 - our own names
 
 PART = 10**9
 """Costs are added up in two parts, of so many picodollars and of one: SQLite's whole numbers end at nine million dollars."""
@@ -286,7 +293,7 @@ WITH kept AS (
 priced AS MATERIALIZED (
   SELECT t.request IN (SELECT id FROM kept) AS carried, {_COST} AS cost, t.state = 'unknown' AS ended_unknown,
     t.input_tokens IS NOT NULL AND t.output_tokens IS NOT NULL AS reported
-  FROM attempts AS t WHERE t.state <> 'sent')
+  FROM attempts AS t WHERE t.state <> 'sent' AND {BILLED.format(attempt="t")})
 SELECT carried, SUM(cost / {PART}), SUM(cost % {PART}), COUNT(cost), SUM(cost IS NULL AND ended_unknown),
   SUM(cost IS NULL AND NOT ended_unknown AND NOT reported), SUM(cost IS NULL AND NOT ended_unknown AND reported)
 FROM priced GROUP BY carried
