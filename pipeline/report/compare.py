@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint.across import deciding
-from pipeline.checkpoint.gold import answers_between, plain
+from pipeline.checkpoint.gold import answers_between, field_types, plain, spelled
 from pipeline.checkpoint.schema import RESULT
 from pipeline.errors import DataError
 from pipeline.report.cards import answer_cells, cell_text
@@ -130,10 +130,11 @@ def _answers(subject: Subject) -> Answers:
     for row, status in subject.reader.lines(_STATUSES, (subject.reader.plan,)):
         statuses.setdefault(row, []).append(status)
     found: Answers = {}
+    types = field_types(subject.job)
     last = max(statuses, default=-1)
     for first in range(0, last + 1, _SPAN):
         for row, fields in answers_between(subject.reader, subject.job, first, min(first + _SPAN, last + 1) - 1):
-            known = {name: _short(plain(value)) for name, value in fields.items()}
+            known = {name: _short(spelled(value, types.get(name))) for name, value in fields.items()}
             found[row] = (statuses[row][deciding(statuses[row])], known)
     return found
 
