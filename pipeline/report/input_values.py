@@ -68,6 +68,8 @@ class _Coded:
         """Take in the next cells, of which only different ones become Python values where the type allows."""
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
+        if pa.types.is_string_view(column.type):
+            column = column.cast(pa.large_string())  # else Arrow would encode a null as an empty text
         if any(fits(column.type) for fits in _KINDS):
             encoded = column.dictionary_encode(null_encoding="encode")
             values, places = to_python(encoded.dictionary), pl.Series(values=encoded.indices)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.report.input_values import MOST_CANDIDATES, few_valued
@@ -46,6 +48,17 @@ def test_values_are_told_as_text_row_by_row(tmp_path: Path) -> None:
         "part": [],
         "number": [],
     }
+
+
+def test_a_null_is_a_null_whatever_form_of_text_the_column_has(tmp_path: Path) -> None:
+    """An empty text is another value."""
+    texts = ["a", None, "", "a", None, "", "a"]
+    table = pa.table({str(kind): pa.array(texts, kind) for kind in (pa.string(), pa.large_string(), pa.string_view())})
+    pq.write_table(table, tmp_path / "in.parquet")
+    told = few_valued(open_source(Input(path="in.parquet"), tmp_path), ())
+    assert [values["group"].to_list() for values in told.values()] == [
+        ["a", "(null)", "", "a", "(null)", "", "a"] for _ in range(3)
+    ]
 
 
 @pytest.mark.parametrize("rows", [10, 400])
