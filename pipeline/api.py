@@ -387,15 +387,13 @@ def _statuses(names: Sequence[str]) -> frozenset[Status]:
 
 
 def _run(spec: str | Path, sets: Sequence[str]) -> tuple[Path, Book | None, Path]:
-    """Return the run directory, the prices, and where the run's table has its place.
+    """Return a run's directory, its prices and the place of its table: by its spec, which says what it costs today, or by the directory.
 
-    A run is named by its spec, which says what it costs today, or by its run directory, which may have been copied or moved: then what
-    belongs to the run lies beside it, wherever it was when it ran.
+    That may have been copied or moved: what belongs to it lies beside it, wherever it was when it ran.
     """
     path = Path(spec)
     if path.is_dir() or journal_path(path).exists():
-        whole = path.resolve()
-        return path, None, whole.with_name(whole.name.removesuffix(".run"))
+        return path, None, path.resolve().with_name(path.resolve().name.removesuffix(".run"))
     job = _load(path, sets)
     return job.run_path, Book.of(job), job.output_path
 

@@ -167,11 +167,13 @@ def _compared(before: Subject, after: Subject, pairs: _Pairs, stories: Sequence[
         if status != other_status or any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys()):
             changed.append(row)
     names = [name for name in dict.fromkeys([*_fields(before), *_fields(after)]) if name in tallies]
-    shown = _changes(before, after, {row: pairs.rows[row] for row in changed})
+    thumbnails = Thumbnails()
+    shown = _changes(before, after, {row: pairs.rows[row] for row in changed}, thumbnails)
     alone = sorted({*_fields(before)} ^ {*_fields(after)})
     notes = [
         pairs.note,
         *([f"in one of the runs only, and not compared: {', '.join(alone)}"] if alone else []),
+        *thumbnails.notes,
         *_told_by(stories),
     ]
     return Comparison(
@@ -212,10 +214,9 @@ def agreement(pairs: Counter[tuple[str, str]]) -> tuple[int, int, float | None]:
     return agree, rows, None if chance == 1 else (agree / rows - chance) / (1 - chance)
 
 
-def _changes(before: Subject, after: Subject, changed: Mapping[int, int]) -> list[Change]:
+def _changes(before: Subject, after: Subject, changed: Mapping[int, int], thumbnails: Thumbnails) -> list[Change]:
     """Return some of the changed rows by chance, in order, as far as there is room."""
     picked = sorted(random.Random(_SEED).sample(sorted(changed), min(MOST_CHANGES, len(changed))))  # noqa: S311 - to look at
-    thumbnails = Thumbnails()
     changes: list[Change] = []
     room = MOST_BYTES
     for row, values in _inputs(before, picked):
@@ -228,7 +229,7 @@ def _changes(before: Subject, after: Subject, changed: Mapping[int, int]) -> lis
 
 
 def _inputs(subject: Subject, rows: Sequence[int]) -> Iterator[tuple[int, Mapping[str, object] | None]]:
-    """Yield rows with the cells that are shown of each, None where there is no input. Only one row's cells are held at a time."""
+    """Yield rows with the cells that are shown of each, None where there is no input. Only one batch's cells are held."""
     if subject.input is None:
         yield from ((row, None) for row in rows)
         return

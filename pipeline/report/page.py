@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 3_000_000  # of a page; the library that draws has 0.9 million of them
 _ROOM = 1_700_000  # bytes of cards, which leaves the rest of a page as much as it may need
+_SLACK = 1_000  # bytes of what changes with the number of cards
 _LONGEST = 600  # characters of a text outside the gallery
 _PICTURES = ("data:image/webp;base64,", "data:image/png;base64,", "data:image/jpeg;base64,", "data:image/gif;base64,")
 _STANDINGS = {"pilot": "after a pilot", "exact": "with input that the provider counted"}
@@ -47,7 +48,7 @@ def render_story(story: Story) -> str:
     scripts = [*([charts.library()] if drawn else []), _read("page.js") + "\n" + _read("gallery.js")]
     page = _story(story, drawn, scripts, _ROOM)
     over = len(page.encode()) - MOST_BYTES
-    return page if over <= 0 else _story(story, drawn, scripts, _ROOM - over)
+    return page if over <= 0 else _story(story, drawn, scripts, _ROOM - over - _SLACK)
 
 
 def _story(story: Story, drawn: Mapping[str, object], scripts: Sequence[str], room: int) -> str:

@@ -12,6 +12,7 @@ from pipeline.errors import MediaError
 from pipeline.media.load import LARGEST_SOURCE, find_file, read_media
 from pipeline.media.thumbnail import thumbnail
 from pipeline.records import Media
+from pipeline.report.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,6 +54,12 @@ class Thumbnails:
                 continue
             found.append(Media(identity=str(path), label=image, path=path, size=facts.st_size))
         return self._small(found)
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know of pictures that there was no time for."""
+        pictures = counted(self.left_out, "picture")
+        return [f"{pictures} left out: drawing small copies would take too long"] if self.left_out else []
 
     def _small(self, pictures: Iterable[Media]) -> list[str]:
         return [uri for media in pictures if (uri := self._once(media)) is not None]

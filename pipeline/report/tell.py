@@ -169,10 +169,7 @@ def _repaired(ledger: Ledger) -> int:
 
 
 def _notes(course: Course, gallery: Gallery, *, chosen: bool) -> list[str]:
-    notes = [CHOSEN] * chosen
-    if gallery.thumbnails.left_out:
-        pictures = counted(gallery.thumbnails.left_out, "picture")
-        notes.append(f"{pictures} left out of the rows: drawing small copies would take too long")
+    notes = [*([CHOSEN] if chosen else []), *gallery.thumbnails.notes]
     if course.pauses:
         paused = f"{counted(course.pauses, 'pause')} between starts, {duration(course.paused_s)} in all"
         notes.append(f"the course of the run leaves out {paused}")
