@@ -257,7 +257,7 @@ def run(
 
 def status(spec: str | Path, *, sets: Sequence[str] = ()) -> State:
     """Say how far a run is; ``spec`` may be its run directory. Raises ``RunDirectoryError`` where there is no run."""
-    run_dir, book = _run(spec, sets)
+    run_dir, book, _ = _run(spec, sets)
     with reading(run_dir, book=book) as reader:
         session, totals, rows = reader.session(), reader.totals(), reader.planned_rows
         if rows is None and session["exit_code"] in (0, 1):
@@ -268,7 +268,7 @@ def status(spec: str | Path, *, sets: Sequence[str] = ()) -> State:
 
 def show(spec: str | Path, row: int, *, sets: Sequence[str] = ()) -> Mapping[str, object]:
     """Return everything known of one row: its result, its request's attempts and their replies."""
-    run_dir, book = _run(spec, sets)
+    run_dir, book, _ = _run(spec, sets)
     with reading(run_dir, book=book) as reader:
         shown = reader.row(row)
         never_asked = shown["status"] == Status.PENDING and shown.get("attempts") == []
@@ -285,7 +285,7 @@ def export(spec: str | Path, target: str | Path | None = None, *, sets: Sequence
     Returns the path and the number of rows. Rows that are not finished are ``pending``. Raises ``DataError`` where the input has changed
     since, or would be replaced.
     """
-    run_dir, book = _run(spec, sets)
+    run_dir, book, _ = _run(spec, sets)
     with reading(run_dir, book=book) as reader:
         job = reader.job()
         path = Path(target) if target is not None else job.output_path
@@ -315,15 +315,15 @@ def write_report(
 def compare(
     spec: str | Path, other: str | Path, target: str | Path | None = None, *, sets: Sequence[str] = ()
 ) -> tuple[Path, Comparison]:
-    """Write a page on how the run of ``other`` differs from that of ``spec``, and return its path and what it tells.
+    """Write a page on how the run of ``spec`` differs from that of ``other``, the one before, and return its path and what it tells.
 
-    Both may be run directories; ``sets`` belong to ``spec``. Raises ``RunDirectoryError`` where there is no run, ``DataError`` where
-    nothing tells which rows are the same, and ``DiskFailed``.
+    Both may be run directories; ``sets`` belong to ``spec``, beside whose table the page lies by default. Raises ``RunDirectoryError``
+    where there is no run, ``DataError`` where nothing tells which rows are the same or no field is in both, and ``DiskFailed``.
     """
     from pipeline.report.publish import publish_comparison
 
     path = None if target is None else Path(target)
-    return publish_comparison(_run(spec, sets), _run(other, ()), path, made_at=time.time())
+    return publish_comparison(_run(other, ()), _run(spec, sets), path, made_at=time.time())
 
 
 @contextmanager
@@ -386,13 +386,16 @@ def _statuses(names: Sequence[str]) -> frozenset[Status]:
     return frozenset(Status(name) for name in names)
 
 
-def _run(spec: str | Path, sets: Sequence[str]) -> tuple[Path, Book | None]:
-    """Return the run directory, and the prices: a run is named by its spec, which says what it costs today, or by its run directory."""
+def _run(spec: str | Path, sets: Sequence[str]) -> tuple[Path, Book | None, Path]:
+    """Return a run's directory, its prices and the place of its table: by its spec, which says what it costs today, or by the directory.
+
+    That may have been copied or moved: what belongs to it lies beside it, wherever it was when it ran.
+    """
     path = Path(spec)
     if path.is_dir() or journal_path(path).exists():
-        return path, None
+        return path, None, path.resolve().with_name(path.resolve().name.removesuffix(".run"))
     job = _load(path, sets)
-    return job.run_path, Book.of(job)
+    return job.run_path, Book.of(job), job.output_path
 
 
 def _command(spec: str | Path, sets: Sequence[str]) -> str:

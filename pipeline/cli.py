@@ -296,7 +296,13 @@ def export(spec: Path, sets: tuple[str, ...], target: Path | None) -> None:
     "-o", "--output", "target", type=click.Path(path_type=Path), help="The page; by default beside the table, as .html."
 )
 @click.option("--by", multiple=True, metavar="COLUMN", help="Tell cost and tokens by this input column, too.")
-@click.option("--compare", "other", type=click.Path(path_type=Path), help="Another run, to be held against this one.")
+@click.option(
+    "--compare",
+    "other",
+    metavar="OTHER",
+    type=click.Path(path_type=Path),
+    help="Hold this run against OTHER, the run before: changes are told from OTHER to SPEC.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object, without single rows.")
 def report(
     spec: Path, sets: tuple[str, ...], target: Path | None, by: tuple[str, ...], other: Path | None, *, as_json: bool

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from pipeline.checkpoint.across import deciding
 from pipeline.checkpoint.votes import endings, mean, vote
 from pipeline.records import STATUS_FACTS, Status
 from pipeline.rows.columns import to_python
-from pipeline.spec.columns import FieldsError
+from pipeline.spec.columns import FieldsError, Scalar
 
 if TYPE_CHECKING:
     from pipeline.checkpoint.reader import Reader
@@ -21,6 +24,13 @@ if TYPE_CHECKING:
 
 MOST_WRONG = 10_000
 """Rows that are remembered as wrong; further ones are counted only."""
+
+_WORDS: Mapping[str, str] = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), "true"),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), "false"),
+}
+_DIGITS = 12  # significant ones of a number with a fraction: the last ones are rounding, as in 0.1 + 0.2
+_LARGEST = 400  # digits up to which a whole number is written out
 
 _TEXTS = """
 SELECT r.row, r.sample, COALESCE(a.status, r.status, 'pending'), a.text
@@ -38,6 +48,7 @@ class Tally:
 
     name: str
     gold: str
+    type: FieldType
     right: int = 0
     unanswered: int = 0
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -49,9 +60,9 @@ class Tally:
         return self.pairs.total()
 
     def count(self, row: int, known: object, answer: object) -> None:
-        """Take in one row; None and an empty text are no known answer."""
-        wanted, got = plain(known), plain(answer)
-        if not wanted:
+        """Take in one row; None, NaN and an empty text are no known answer."""
+        wanted, got = spelled(known, self.type), spelled(answer, self.type)
+        if not wanted or (isinstance(known, float) and math.isnan(known)):
             return
         if got is None:
             self.unanswered += 1
@@ -63,21 +74,72 @@ class Tally:
             self.wrong.append(row)
 
 
+def spelled(value: object, type_: FieldType | None) -> str | None:
+    """Return one spelling of a value as a field of that type has it, so that `0.50` or `TRUE` of a CSV file are the answers 0.5 and true.
+
+    What is no value of the type keeps its own spelling; without a type every value does.
+    """
+    match type_:
+        case Scalar("int" | "float" as kind):
+            return _number(value, kind)
+        case Scalar("bool"):
+            text = plain(value)
+            return text if text is None else _WORDS.get(text.lower(), text)
+        case Scalar("json") if isinstance(value, str):
+            return _json(value)
+    return plain(value)
+
+
 def plain(value: object) -> str | None:
-    """Return one spelling of a value, so that `1`, `1.0` and the text `1` of a CSV file, or `true` and `True`, are the same answer."""
+    """Return one spelling of a value of any type: `1` and `1.0`, `true` and `True`, or objects in any order, are the same."""
     if value is None:
         return None
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int | float):
-        return str(int(value)) if float(value).is_integer() else str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else str(value)
+    if isinstance(value, Mapping | list | tuple):
+        return json.dumps(_sortable(value), sort_keys=True, ensure_ascii=False)
     text = str(value).strip()
     return text.lower() if text in ("True", "False") else text
 
 
+def _number(value: object, kind: str) -> str | None:
+    text = plain(value)
+    try:
+        number = Decimal(text) if text is not None and not isinstance(value, bool) else None
+    except InvalidOperation:
+        return text
+    if number is None or not number.is_finite() or abs(number.adjusted()) > _LARGEST:
+        return text
+    if kind == "int":
+        return str(int(number)) if number == number.to_integral_value() else text
+    nearest = float(number)
+    return plain(nearest if nearest.is_integer() else float(f"{nearest:.{_DIGITS}g}"))
+
+
+def _json(text: str) -> str | None:
+    try:
+        return plain(json.loads(text))
+    except (ValueError, RecursionError):
+        return plain(text)
+
+
+def _sortable(value: object) -> object:
+    match value:
+        case Mapping():
+            return {str(name): _sortable(member) for name, member in value.items()}
+        case list() | tuple():
+            return [_sortable(member) for member in value]
+        case None | bool() | int() | float() | str():
+            return value
+    return str(value)
+
+
 def tallied(source: Source, reader: Reader, job: Job) -> list[Tally]:
     """Compare the answers of the newest plan with the known ones, for each field that has any. Blocking; raises ``DataError``."""
-    tallies = [Tally(name, column) for name, column in job.output.known.items()]
+    types = field_types(job)
+    tallies = [Tally(name, column, types[name]) for name, column in job.output.known.items()]
     for batch in source.batches([tally.gold for tally in tallies]) if tallies else ():
         numbers = list(batch.numbers)
         answers = dict(answers_between(reader, job, numbers[0], numbers[-1])) if numbers else {}
@@ -89,6 +151,11 @@ def tallied(source: Source, reader: Reader, job: Job) -> list[Tally]:
 
 
 _NONE: Mapping[str, object] = {}
+
+
+def field_types(job: Job) -> Mapping[str, FieldType]:
+    """Return the types of a job's fields by their names; a job without fields has none."""
+    return {} if job.output.fields is None else {column.name: column.type for column in job.output.fields.columns}
 
 
 def answers_between(reader: Reader, job: Job, first: int, last: int) -> Iterator[tuple[int, Mapping[str, object]]]:

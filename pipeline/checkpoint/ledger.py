@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipeline.checkpoint.schema import FACTS
+from pipeline.cost.prices import LAST_S
 
 if TYPE_CHECKING:
     from pipeline.checkpoint.reader import Reader
@@ -45,6 +46,8 @@ ATTEMPTS: Mapping[str, Any] = {
 }
 """The columns of the attempts; ``cost`` is in picodollars, null where it is not known."""
 
+_TIMES = ("sent_at", "waited_s", "latency_s")
+
 ROWS: Mapping[str, Any] = {
     "row": pl.Int64,
     "sample": pl.Int32,
@@ -76,8 +79,13 @@ class Ledger:
 
 
 def read_ledger(reader: Reader) -> Ledger:
-    """Return the journal's figures. Blocking: a million attempts take some ten seconds."""
-    return Ledger(_frame(reader.lines(_ATTEMPTS), ATTEMPTS), _frame(reader.lines(_ROWS, (reader.plan,)), ROWS))
+    """Return the journal's figures. Blocking: a million attempts take some ten seconds.
+
+    Times that can't be are null, as unknown ones are: the clock may have been set back, or the file damaged.
+    """
+    attempts = _frame(reader.lines(_ATTEMPTS), ATTEMPTS)
+    possible = [pl.when(pl.col(name).is_between(0.0, LAST_S)).then(pl.col(name)) for name in _TIMES]
+    return Ledger(attempts.with_columns(possible), _frame(reader.lines(_ROWS, (reader.plan,)), ROWS))
 
 
 def _frame(lines: Iterable[Sequence[object]], schema: Mapping[str, Any]) -> pl.DataFrame:

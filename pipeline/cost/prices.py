@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["PICOS", "Book", "Charge", "Rates", "Unpriced"]
 
 _DAY_S = 86_400
+LAST_S = 253_402_300_800.0
+"""The end of the calendar, in seconds since 1970: a time from there on, or before its start, is damaged."""
+
 _ONE = Decimal(1)
 _VENDORS: Mapping[str, str] = {"openai": "openai"}  # providers that sell models of their own → whose list that is
 _DATED = re.compile(r"-\d{4}(-?\d{2}-?\d{2})?$")  # the end of a snapshot's id: gpt-5.4-mini-2026-03-17, gpt-4-0613
@@ -83,9 +86,10 @@ class Book:
         self, asked_model: str, asked_tier: str | None, model: str | None, tier: str | None, sent_at: float
     ) -> Rates | Unpriced:
         """Do what ``priced`` does, from the bare facts."""
-        key = (asked_model, asked_tier, model, tier, int(sent_at // _DAY_S))
+        at = min(max(0.0, sent_at), LAST_S - _DAY_S)  # a damaged time still has a price
+        key = (asked_model, asked_tier, model, tier, int(at // _DAY_S))
         if (found := self._charged.get(key)) is None:
-            on = datetime.fromtimestamp(sent_at, UTC).date()
+            on = datetime.fromtimestamp(at, UTC).date()
             found = self._charged[key] = self._billed(asked_model, model or asked_model, tier or asked_tier, on)
         return found
 

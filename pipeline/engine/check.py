@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from hashlib import blake2b
 from importlib.metadata import version
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ import orjson
 
 from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.gallery import folder_of
+from pipeline.checkpoint.gold import field_types, spelled
 from pipeline.checkpoint.store import Start
 from pipeline.engine import leaving
 from pipeline.engine.bounds import check_budget
@@ -21,13 +23,16 @@ from pipeline.engine.first import check_first
 from pipeline.engine.pricing import idle_prices
 from pipeline.errors import DataError, Problem, SpecError
 from pipeline.prompt.build import RequestBuilder
+from pipeline.rows.columns import to_python
 from pipeline.rows.source import open_source
 from pipeline.spec.asked import may_draw
+from pipeline.spec.columns import Enum
 from pipeline.spec.toolset import files_of, load_toolset
 from pipeline.wire.encode import encode
 from pipeline.wire.parameters import advise, identity_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pipeline.records import Request
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
 
 
 COUNTED_BYTES = 64 * 1024 * 1024  # an input up to this size is counted before the run, which takes some seconds at most
+GOLD_BYTES = 1024 * 1024  # of known answers that are looked at before a run
 _DECIDING = {"model", "prompt", "extra_body", "on_null", "dedupe", "media", "samples"}
 
 
@@ -125,6 +131,7 @@ def prepare(job: Job, base_url: str | None = None, *, allow_code: bool = False) 
         *leaving.notes(job),
         *advise(asked),
         *_fields_notes(job),
+        *_gold_notes(job, source),
         *_samples_notes(job),
         *_rounds_notes(job),
         *check_first(prepared),
@@ -241,6 +248,27 @@ def _code_notes(job: Job) -> tuple[str, ...]:
 
 def _fields_notes(job: Job) -> tuple[str, ...]:
     return job.output.fields.warnings if job.output.fields is not None else ()
+
+
+def _gold_notes(job: Job, source: Source) -> list[str]:
+    """Name the columns of known answers whose first values are none of the choices that they are held against."""
+    types = field_types(job)
+    choices = {name: type_ for name in job.output.known if isinstance(type_ := types[name], Enum)}
+    columns = [job.output.known[name] for name in choices]
+    notes = []
+    for batch in islice(source.batches(columns, target_bytes=GOLD_BYTES), 1) if columns else ():
+        for (name, type_), column in zip(choices.items(), columns, strict=True):
+            known = {spelled(cell, type_) for cell in to_python(batch.table.column(column))} - {None, ""}
+            if known and known.isdisjoint(spelled(value, type_) for value in type_.values):
+                given, wanted = _some(sorted(map(str, known))), _some(type_.values)
+                notes.append(
+                    f"output.gold: no value of {column} that was looked at ({given}) is a choice of {name} ({wanted})"
+                )
+    return notes
+
+
+def _some(values: Sequence[str]) -> str:
+    return ", ".join(value[:30] for value in values[:5]) + (", …" if len(values) > 5 else "")
 
 
 def _samples_notes(job: Job) -> tuple[str, ...]:

@@ -27,7 +27,8 @@ _PRICED_BY = ("asked_model", "asked_tier", "model", "service_tier")
 
 def rates_of(book: Book, attempts: pl.DataFrame) -> list[Rate]:
     """Return the rates of all that was used, each once, in the order in which it was first used; what has none says why."""
-    used = attempts.filter(pl.col("input_tokens").is_not_null()).select(*_PRICED_BY, "sent_at")
+    timed = pl.col("input_tokens").is_not_null() & pl.col("sent_at").is_not_null()
+    used = attempts.filter(timed).select(*_PRICED_BY, "sent_at")
     day = (pl.col("sent_at") // 86_400).alias("day")
     first = used.group_by(*_PRICED_BY, day, maintain_order=True).first()
     rates: dict[Rate, None] = {}

@@ -13,10 +13,10 @@ from pipeline.checkpoint.store import unpack
 from pipeline.cost.rates import in_dollars
 from pipeline.records import STATUS_FACTS, Status
 from pipeline.report.groups import tokens_of
-from pipeline.report.pictures import made_pictures, shown_pictures
+from pipeline.report.pictures import Thumbnails
 from pipeline.report.sending import with_pictures_named
 from pipeline.report.story import Card, Tokens, Trial
-from pipeline.report.text import pretty
+from pipeline.report.text import clipped, counted, pretty
 from pipeline.spec.columns import FieldsError
 from pipeline.wire.credentials import filled
 from pipeline.wire.encode import encode
@@ -27,10 +27,16 @@ if TYPE_CHECKING:
 
     from pipeline.records import Request
     from pipeline.report.choosing import Choice, Place
-    from pipeline.report.subject import Subject
+    from pipeline.report.subject import Input, Subject
 
 CELL, BODY = 2_000, 8_000
 """Characters of a cell, and of a request or a reply."""
+
+COLUMNS = 40
+"""Cells of a row."""
+
+_NAME = 80
+"""Characters of a model's or a tier's name."""
 
 MOST_BYTES = 1_800_000
 """Of all cards as JSON, their pictures included."""
@@ -88,37 +94,77 @@ def _plain(value: object) -> object:
             return cell_text(value)
 
 
+def needed_columns(found: Input) -> list[str]:
+    """Return the columns that a card of a row needs: those that the prompt reads, and others as far as they are shown."""
+    return list(dict.fromkeys((*found.builder.columns, *_shown_columns(found))))
+
+
+def _shown_columns(found: Input) -> list[str]:
+    """Return the columns that are shown, those that the prompt reads before others."""
+    return list(dict.fromkeys((*found.builder.columns, *found.columns)))[:COLUMNS]
+
+
+def input_cells(found: Input, cells: Mapping[str, object]) -> dict[str, str]:
+    """Return a row's cells as text; where not all are shown, the last one says how many are not."""
+    shown = {name: cell_text(cells[name]) for name in _shown_columns(found)}
+    more = len(found.columns) - len(shown)
+    return shown | ({"…": f"{counted(more, 'more column')}"} if more > 0 else {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a place asks, as its card shows it."""
+
+    inputs: Mapping[str, str]
+    pictures: Sequence[str]
+    body: str | None
+
+
+NOTHING_ASKED = _Asked({}, (), None)
+
+
 @dataclass(slots=True)
 class Gallery:
     """Cards as they are made, up to the bytes that there are for them; the most telling come first."""
 
     subject: Subject
     cards: list[Card] = field(default_factory=list)
-    left_out: int = 0
+    thumbnails: Thumbnails = field(default_factory=Thumbnails)
 
     def fill(self, choice: Choice, room: int = MOST_BYTES) -> None:
         """Make the cards of the chosen places, ``room`` bytes of them. Blocking. Raises ``DataError`` where the input is damaged."""
-        cells = self._cells({row for row, _ in choice.tags})
+        asked = self._asked(choice)
         for place, tags in choice.tags.items():
-            card = self._card(place, tags, cells.get(place[0]))
+            card = self._card(place, tags, asked.get(place, NOTHING_ASKED))
             size = len(json.dumps(asdict(card), ensure_ascii=False).encode(errors="replace"))
             if size > room:
-                self.left_out += 1
                 continue
             room -= size
             self.cards.append(card)
         self.cards.sort(key=lambda card: (card.row, card.sample))
 
-    def _cells(self, rows: set[int]) -> dict[int, dict[str, object]]:
+    def _asked(self, choice: Choice) -> dict[Place, _Asked]:
+        """Return what each place asks, as it is shown: only one batch's cells are held at a time, which may be pictures of megabytes."""
         found = self.subject.input
-        return {} if found is None else dict(found.cells(rows))
+        if found is None:
+            return {}
+        samples: dict[int, list[int]] = {}
+        for row, sample in choice.tags:
+            samples.setdefault(row, []).append(sample)
+        asked: dict[Place, _Asked] = {}
+        for row, cells in found.cells(samples, needed_columns(found)):
+            inputs = input_cells(found, cells)
+            for sample in samples[row]:
+                request = self._request(found, (row, sample), cells)
+                pictures = [] if request is None else self.thumbnails.shown(request)
+                asked[row, sample] = _Asked(inputs, pictures, None if request is None else self._body(request))
+        return asked
 
-    def _card(self, place: Place, tags: Sequence[str], cells: Mapping[str, object] | None) -> Card:
+    def _card(self, place: Place, tags: Sequence[str], asked: _Asked) -> Card:
         row, sample = place
         subject = self.subject
         results = completed(row, subject.reader.results(row, row), subject.job.samples)
         values: dict[str, Any] = dict(zip(RESULT, results[sample], strict=True))
-        request = self._request(place, cells)
         trials = list(self._trials(place))
         shared = values["shared_from"] not in (None, row)
         return Card(
@@ -127,25 +173,22 @@ class Gallery:
             status=str(values["status"]),
             ok=STATUS_FACTS[Status(str(values["status"]))].ok,
             tags=tags,
-            pictures=shown_pictures(request) if request is not None else [],
-            inputs={name: cell_text(cell) for name, cell in (cells or {}).items()},
+            pictures=asked.pictures,
+            inputs=asked.inputs,
             answer=answer_cells(subject, values),
             error=_maybe(values["error_message"]),
-            model=_maybe(values["model"]),
+            model=_name(values["model"]),
             cost=0.0 if shared else in_dollars(values["cost_usd"]),
             tokens=_NO_TOKENS if shared else tokens_of(values),
             attempts=0 if shared else len(trials),
             latency_s=values["latency_s"],
-            request=None if request is None else self._body(request),
+            request=asked.body,
             trials=trials[-_MOST_TRIALS:],
-            made=made_pictures(_listed(values["images"]), subject.job.output_path),
+            made=self.thumbnails.made(_listed(values["images"]), subject.table),
         )
 
-    def _request(self, place: Place, cells: Mapping[str, object] | None) -> Request | None:
+    def _request(self, found: Input, place: Place, cells: Mapping[str, object]) -> Request | None:
         """Return the request that was asked, or None where it can't be made again as it was."""
-        found = self.subject.input
-        if found is None or cells is None:
-            return None
         request = found.request(place[0], cells, place[1])
         asked = next(self.subject.reader.lines(_ASKED, (*place, self.subject.reader.plan)), ())
         if request is not None and self.subject.verifiable() and request.fingerprint not in asked:
@@ -172,8 +215,8 @@ def _trial(values: Mapping[str, Any], reply: str | None) -> Trial:
         error=None if error is None else cut(error, CELL),
         latency_s=values["latency_s"],
         waited_s=values["waited_s"],
-        model=values["model"] or values["asked_model"],
-        tier=values["service_tier"] or values["asked_tier"],
+        model=_name(values["model"] or values["asked_model"]),
+        tier=_name(values["service_tier"] or values["asked_tier"]),
         input_tokens=values["input_tokens"],
         output_tokens=values["output_tokens"],
         cost=in_dollars(values["cost"]),
@@ -195,6 +238,10 @@ def answer_cells(subject: Subject, values: Mapping[str, Any]) -> dict[str, str]:
 
 def _listed(images: object) -> Iterable[str]:
     return map(str, images) if isinstance(images, list) else ()
+
+
+def _name(value: object) -> str | None:
+    return None if value is None else clipped(str(value), _NAME)
 
 
 def _maybe(value: object) -> str | None:

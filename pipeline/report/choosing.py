@@ -42,8 +42,10 @@ def choose(
     places = _merged(special, _some(tagged, most), most)
     chosen = pl.DataFrame(places, schema={"row": pl.Int64, "sample": pl.Int32}, orient="row")
     lines = chosen.join(tagged, on=["row", "sample"], how="left", maintain_order="left").iter_rows(named=True)
-    tags = {(line["row"], line["sample"]): [tag for tag in _TAGS if line[tag]] or ["sampled"] for line in lines}
-    return Choice(tags, len(places) == rows.height)
+    complete = len(places) == tagged.height
+    plain = [] if complete else ["sampled"]
+    tags = {(line["row"], line["sample"]): [tag for tag in _TAGS if line[tag]] or plain for line in lines}
+    return Choice(tags, complete)
 
 
 def _tagged(rows: pl.DataFrame, attempts: pl.DataFrame, outliers: Sequence[int], wrong: Sequence[int]) -> pl.DataFrame:

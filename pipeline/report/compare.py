@@ -14,14 +14,14 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint.across import deciding
-from pipeline.checkpoint.gold import answers_between, plain
+from pipeline.checkpoint.gold import answers_between, field_types, plain, spelled
 from pipeline.checkpoint.schema import RESULT
 from pipeline.errors import DataError
-from pipeline.report.cards import answer_cells, cell_text
-from pipeline.report.pictures import shown_pictures
+from pipeline.records import STATUS_FACTS, Status
+from pipeline.report.cards import answer_cells, cell_text, input_cells, needed_columns
+from pipeline.report.pictures import Thumbnails
 from pipeline.report.story import Change, Comparison
 from pipeline.report.tell import story_of
-from pipeline.report.text import counted
 from pipeline.rows.columns import cells
 
 if TYPE_CHECKING:
@@ -46,7 +46,14 @@ _LONG = 60  # characters from which on a value is compared by its digest
 
 
 def compared(before: Subject, after: Subject, *, made_at: float) -> Comparison:
-    """Return how two opened runs differ. Blocking. Raises ``DataError`` where nothing tells which of their rows are the same."""
+    """Return how two opened runs differ. Blocking.
+
+    Raises ``DataError`` where nothing tells which of their rows are the same, or their answers have no field in common.
+    """
+    if not set(_fields(before)) & set(_fields(after)):
+        alone = " and ".join(", ".join(_fields(subject)) for subject in (before, after))
+        hint = "compare runs whose output.fields share a name; what each run cost is in its own report"
+        raise DataError(f"the answers of the two runs have no field in common: {alone}", hint=hint)
     pairs = _pairs(before, after)
     stories = [story_of(subject, made_at=made_at, cards=False) for subject in (before, after)]
     return _compared(before, after, pairs, stories)
@@ -130,10 +137,11 @@ def _answers(subject: Subject) -> Answers:
     for row, status in subject.reader.lines(_STATUSES, (subject.reader.plan,)):
         statuses.setdefault(row, []).append(status)
     found: Answers = {}
+    types = field_types(subject.job)
     last = max(statuses, default=-1)
     for first in range(0, last + 1, _SPAN):
         for row, fields in answers_between(subject.reader, subject.job, first, min(first + _SPAN, last + 1) - 1):
-            known = {name: _short(plain(value)) for name, value in fields.items()}
+            known = {name: _short(spelled(value, types.get(name))) for name, value in fields.items()}
             found[row] = (statuses[row][deciding(statuses[row])], known)
     return found
 
@@ -148,19 +156,24 @@ def _compared(before: Subject, after: Subject, pairs: _Pairs, stories: Sequence[
     first, second = _answers(before), _answers(after)
     tallies: dict[str, Counter[tuple[str, str]]] = {}
     changed: list[int] = []
+    neither = 0
     for row, other in pairs.rows.items():
         (status, ours), (other_status, theirs) = first[row], second[other]
+        if not any(STATUS_FACTS[Status(each)].answered for each in (status, other_status)):
+            neither += 1
+            continue
         for name in ours.keys() & theirs.keys():
             tallies.setdefault(name, Counter())[ours[name], theirs[name]] += 1
         if status != other_status or any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys()):
             changed.append(row)
     names = [name for name in dict.fromkeys([*_fields(before), *_fields(after)]) if name in tallies]
-    shown = _changes(before, after, {row: pairs.rows[row] for row in changed})
+    thumbnails = Thumbnails()
+    shown = _changes(before, after, {row: pairs.rows[row] for row in changed}, thumbnails)
     alone = sorted({*_fields(before)} ^ {*_fields(after)})
     notes = [
         pairs.note,
         *([f"in one of the runs only, and not compared: {', '.join(alone)}"] if alone else []),
-        *_notes(len(shown), len(changed)),
+        *thumbnails.notes,
         *_told_by(stories),
     ]
     return Comparison(
@@ -169,11 +182,12 @@ def _compared(before: Subject, after: Subject, pairs: _Pairs, stories: Sequence[
         rows=len(pairs.rows),
         only_before=pairs.only_before,
         only_after=pairs.only_after,
-        same=len(pairs.rows) - len(changed),
+        same=len(pairs.rows) - len(changed) - neither,
         changed=len(changed),
         fields=[(name, *agreement(tallies[name])) for name in names],
         changes=shown,
         notes=notes,
+        neither=neither,
     )
 
 
@@ -200,14 +214,13 @@ def agreement(pairs: Counter[tuple[str, str]]) -> tuple[int, int, float | None]:
     return agree, rows, None if chance == 1 else (agree / rows - chance) / (1 - chance)
 
 
-def _changes(before: Subject, after: Subject, changed: Mapping[int, int]) -> list[Change]:
+def _changes(before: Subject, after: Subject, changed: Mapping[int, int], thumbnails: Thumbnails) -> list[Change]:
     """Return some of the changed rows by chance, in order, as far as there is room."""
     picked = sorted(random.Random(_SEED).sample(sorted(changed), min(MOST_CHANGES, len(changed))))  # noqa: S311 - to look at
-    inputs = {} if before.input is None else dict(before.input.cells(picked))
     changes: list[Change] = []
     room = MOST_BYTES
-    for row in picked:
-        change = _change(before, after, (row, changed[row]), inputs.get(row))
+    for row, values in _inputs(before, picked):
+        change = _change(before, after, (row, changed[row]), values, thumbnails)
         room -= len(json.dumps(asdict(change), ensure_ascii=False).encode(errors="replace"))
         if room < 0:
             break
@@ -215,13 +228,27 @@ def _changes(before: Subject, after: Subject, changed: Mapping[int, int]) -> lis
     return changes
 
 
-def _change(before: Subject, after: Subject, rows: tuple[int, int], values: Mapping[str, object] | None) -> Change:
+def _inputs(subject: Subject, rows: Sequence[int]) -> Iterator[tuple[int, Mapping[str, object] | None]]:
+    """Yield rows with the cells that are shown of each, None where there is no input. Only one batch's cells are held."""
+    if subject.input is None:
+        yield from ((row, None) for row in rows)
+        return
+    yield from subject.input.cells(rows, needed_columns(subject.input))
+
+
+def _change(
+    before: Subject,
+    after: Subject,
+    rows: tuple[int, int],
+    values: Mapping[str, object] | None,
+    thumbnails: Thumbnails,
+) -> Change:
     request = None if before.input is None or values is None else before.input.request(rows[0], values)
     old, new = _shown(before, rows[0]), _shown(after, rows[1])
     return Change(
         row=rows[0],
-        inputs={name: cell_text(cell) for name, cell in (values or {}).items()},
-        pictures=[] if request is None else shown_pictures(request),
+        inputs={} if before.input is None or values is None else input_cells(before.input, values),
+        pictures=[] if request is None else thumbnails.shown(request),
         before=old[1],
         after=new[1],
         before_status=old[0],
@@ -237,10 +264,6 @@ def _shown(subject: Subject, row: int) -> tuple[str, Mapping[str, str]]:
     if answer:
         return str(results[place]["status"]), {name: cell_text(value) for name, value in answer.items()}
     return str(results[place]["status"]), answer_cells(subject, results[place])
-
-
-def _notes(shown: int, changed: int) -> list[str]:
-    return [f"{shown:,} of {counted(changed, 'changed row')} are shown, chosen by chance"] if shown < changed else []
 
 
 def _told_by(stories: Sequence[Story]) -> list[str]:

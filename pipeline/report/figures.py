@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 
+from pipeline.cost.prices import LAST_S
 from pipeline.report.text import duration, visible
 
 UNKNOWN = "unknown"
@@ -53,8 +55,7 @@ def money(usd: float | None) -> str:
 
 def _digits(size: float) -> str:
     places = 2 - int(f"{size:.2e}".partition("e")[2])
-    whole, _, part = f"{size:.{places}f}".partition(".")
-    return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
+    return f"{size:.{places}f}"
 
 
 def count(number: float | None) -> str:
@@ -90,17 +91,26 @@ def signed(error: float | None) -> str:
     return f"{100 * error:+.1f} %".replace("-", "\N{MINUS SIGN}") if error else "±0 %"
 
 
+def points(change: float | None) -> str:
+    """Return the difference of two shares as ``+2.3 points``, those of a percentage."""
+    if change is None:
+        return UNKNOWN
+    return f"{100 * change:+.1f} points".replace("-", "\N{MINUS SIGN}") if change else "±0 points"
+
+
 def seconds(span: float | None) -> str:
-    """Return ``340 ms``, ``3.2 s``, ``2 min 05 s``."""
-    if span is None:
+    """Return ``340 ms``, ``3.2 s``, ``2 min 05 s``; no span is negative or without end."""
+    if span is None or not 0 <= span < math.inf:
         return UNKNOWN
     return f"{span * 1000:.0f} ms" if 0 < span < 0.9995 else duration(span)
 
 
 def when(moment: float | None) -> str:
-    """Return ``14 Nov 2026, 09:12 UTC``."""
-    return UNKNOWN if moment is None else f"{datetime.fromtimestamp(moment, UTC):%-d %b %Y, %H:%M} UTC"
+    """Return ``14 Nov 2026, 09:12 UTC``; what lies beyond the calendar is unknown."""
+    if moment is None or not 0 <= moment < LAST_S:
+        return UNKNOWN
+    return f"{datetime.fromtimestamp(moment, UTC):%-d %b %Y, %H:%M} UTC"
 
 
-FILTERS = {function.__name__: function for function in (money, count, short, share, signed, seconds, when)}
+FILTERS = {function.__name__: function for function in (money, count, short, share, signed, points, seconds, when)}
 """What templates may call these by."""

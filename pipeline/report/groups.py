@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from pipeline.cost.rates import in_dollars
-from pipeline.records import STATUS_FACTS
+from pipeline.records import STATUS_FACTS, Status
 from pipeline.report.story import Breakdown, Group, Tokens
+from pipeline.report.text import clipped
 
 if TYPE_CHECKING:
     from pipeline.checkpoint.ledger import Ledger
 
 MOST_GROUPS = 50
-"""Values of a column that are listed; what the others add up to is one group more."""
+"""Values of a column, or models, that are listed; what the others add up to is one group more."""
+
+LONGEST_NAME = 80
+"""Characters of a group's name."""
 
 OTHERS = "(all others)"
 
@@ -47,17 +52,32 @@ def tokens_of(values: dict[str, Any]) -> Tokens:
 
 
 def models(ledger: Ledger) -> list[Group]:
-    """Return what each model cost in each tier, over all attempts, also those of answers that no row uses any more."""
+    """Return what each model cost in each tier, over all attempts, also those of answers that no row uses any more.
+
+    What is beyond the most expensive ones is summed in one group.
+    """
     tier = pl.coalesce("service_tier", "asked_tier")
     plain = tier.is_null() | tier.is_in(_PLAIN_TIERS)
     name = pl.when(plain).then("asked_model").otherwise(pl.format("{} · {}", "asked_model", tier)).alias("group")
     attempts = ledger.attempts.select(*_NEEDED, name)
+    found = _by_model(attempts, ledger)
+    if len(found) > MOST_GROUPS:
+        kept = pl.col("group").is_in([group.name for group in found[:MOST_GROUPS]])
+        named = pl.when(kept).then("group").otherwise(pl.lit(OTHERS)).alias("group")
+        found = sorted(_by_model(attempts.with_columns(named), ledger), key=lambda group: group.name == OTHERS)
+    return [replace(group, name=clipped(group.name, LONGEST_NAME)) for group in found]
+
+
+def _by_model(attempts: pl.DataFrame, ledger: Ledger) -> list[Group]:
     last = attempts.group_by("request").agg(pl.col("group").last())
     return _groups(attempts, ledger.rows.join(last, on="request", how="inner"))
 
 
 def breakdown(ledger: Ledger, column: str, values: pl.DataFrame) -> Breakdown:
-    """Return what the rows of the table cost by an input column; ``values`` has each row's number and the cell as text (``group``)."""
+    """Return what the rows of the table that were asked cost by an input column.
+
+    ``values`` has each row's number and the cell as text (``group``).
+    """
     groups = _grouped(ledger, values)
     if len(groups) <= MOST_GROUPS:
         return Breakdown(column, groups)
@@ -69,7 +89,8 @@ def breakdown(ledger: Ledger, column: str, values: pl.DataFrame) -> Breakdown:
 
 
 def _grouped(ledger: Ledger, values: pl.DataFrame) -> list[Group]:
-    rows = ledger.rows.join(values, on="row", how="inner")
+    asked = ledger.rows.filter(pl.col("status") != Status.SKIPPED.value)
+    rows = asked.join(values, on="row", how="inner")
     carried = rows.filter(pl.col("carries")).select("request", "group")
     return _groups(ledger.attempts.select(_NEEDED).join(carried, on="request", how="inner"), rows)
 

@@ -51,11 +51,12 @@ class Course:
 
 
 def course_of(attempts: pl.DataFrame) -> Course:
-    """Return the course of a run from its attempts, as ``checkpoint.ledger`` has them; those still on their way are left out.
+    """Return the course of a run from its attempts, as ``checkpoint.ledger`` has them.
 
+    Those still on their way are left out, and those that were sent at no known time.
     An attempt counts where it ended; ``in_flight`` counts it over all of its time.
     """
-    ended = attempts.select(_NEEDED).filter(pl.col("state") != "sent")
+    ended = attempts.select(_NEEDED).filter((pl.col("state") != "sent") & pl.col("sent_at").is_not_null())
     if ended.is_empty():
         return Course(())
     timed = ended.with_columns(

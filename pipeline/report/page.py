@@ -16,15 +16,18 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from minijinja import Environment, safe
 
+from pipeline.records import Status
 from pipeline.report import view
 from pipeline.report.figures import FILTERS, money, plain, seconds, short
-from pipeline.report.story import Card, Comparison, Story, Trial
+from pipeline.report.story import Card, Change, Comparison, Story, Trial
+from pipeline.report.text import counted, unit
 
 if TYPE_CHECKING:
     from pipeline.cost.estimate import Estimate
 
 MOST_BYTES = 3_000_000  # of a page; the library that draws has 0.9 million of them
 _ROOM = 1_700_000  # bytes of cards, which leaves the rest of a page as much as it may need
+_SLACK = 1_000  # bytes of what changes with the number of cards
 _LONGEST = 600  # characters of a text outside the gallery
 _PICTURES = ("data:image/webp;base64,", "data:image/png;base64,", "data:image/jpeg;base64,", "data:image/gif;base64,")
 _STANDINGS = {"pilot": "after a pilot", "exact": "with input that the provider counted"}
@@ -38,32 +41,47 @@ _ESCAPES = (
 
 
 def render_story(story: Story) -> str:
-    """Return the page of one run."""
+    """Return the page of one run, with as many of the cards, those with a reason first, as fit onto a page."""
     from pipeline.report import charts  # altair and its library take a second and 100 MB
 
     drawn = charts.charts_of(story)
-    special_first = sorted(story.cards, key=lambda card: list(card.tags) == ["sampled"])
-    cards, pictures = _fitting(special_first, _ROOM)
+    scripts = [*([charts.library()] if drawn else []), _read("page.js") + "\n" + _read("gallery.js")]
+    page = _story(story, drawn, scripts, _ROOM)
+    over = len(page.encode()) - MOST_BYTES
+    return page if over <= 0 else _story(story, drawn, scripts, _ROOM - over - _SLACK)
+
+
+def _story(story: Story, drawn: Mapping[str, object], scripts: Sequence[str], room: int) -> str:
+    """Return the page of a run with as many cards as fit into so many bytes."""
+    special_first = sorted(story.cards, key=lambda card: not set(card.tags) - {"sampled"})
+    cards, pictures = _fitting(special_first, room)
     cards.sort(key=lambda card: (card["row"], card["sample"]))
     there = {(card["row"], card["sample"]) for card in cards}
     data = {"cards": cards, "pictures": pictures, "samples": story.samples, "charts": drawn}
-    notes = [*story.notes, *_left_out(len(story.cards) - len(cards))]
     known = [card["row"] for card in cards]
     drawn_story = replace(story, cards=[card for card in story.cards if (card.row, card.sample) in there])
-    told = view.told(drawn_story, _shown(story, notes))
+    told = view.told(drawn_story, _shown(story, [*_shown_of(story, len(cards)), *story.notes]))
     body = _template("story.html", **told, charts=list(drawn), known=known)
-    scripts = [*([charts.library()] if drawn else []), _read("page.js") + "\n" + _read("gallery.js")]
     return _page(f"{story.name} · run report", body, data, scripts)
 
 
 def render_comparison(comparison: Comparison) -> str:
-    """Return the page of two runs side by side."""
+    """Return the page of two runs side by side, with as many of the changes, spread evenly, as fit onto a page."""
+    page = _comparison(comparison, comparison.changes)
+    most = len(comparison.changes)
+    while len(page.encode()) > MOST_BYTES and most:
+        most = most * 4 // 5
+        spread = [comparison.changes[place * len(comparison.changes) // most] for place in range(most)]
+        page = _comparison(comparison, spread)
+    return page
+
+
+def _comparison(comparison: Comparison, changes: Sequence[Change]) -> str:
+    before, after = (replace(story, cards=()) for story in (comparison.before, comparison.after))
+    shown = _plain(replace(comparison, before=before, after=after, changes=changes))
     pairs = view.pairs(comparison)
-    shown = _plain(
-        replace(comparison, before=replace(comparison.before, cards=()), after=replace(comparison.after, cards=()))
-    )
     body = _template("comparison.html", c=shown, pairs=pairs, cost=pairs[0])
-    return _page(f"{comparison.before.name} and {comparison.after.name} · compared", body, {}, [_read("page.js")])
+    return _page(f"{before.name} and {after.name} · compared", body, {}, [_read("page.js")])
 
 
 def render_estimate(estimates: Sequence[Estimate], *, title: str, version: str, made_at: float) -> str:
@@ -79,7 +97,7 @@ def render_estimate(estimates: Sequence[Estimate], *, title: str, version: str, 
 
 def _shown(story: Story, notes: Sequence[str]) -> dict[str, Any]:
     """Return a story as plain values, without its cards, which the page's script draws."""
-    return _plain(replace(story, cards=(), notes=notes), _LONGEST)
+    return _plain(replace(story, cards=(), notes=notes, bill=view.listed_rates(story.bill)), _LONGEST)
 
 
 def _plain(value: object, most: int | None = None) -> dict[str, Any]:
@@ -135,10 +153,14 @@ def _trial(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _left_out(cards: int) -> list[str]:
-    if not cards:
+def _shown_of(story: Story, cards: int) -> list[str]:
+    """Return how many of the rows have a card, where not all that ended have one."""
+    ended = sum(rows for name, rows, _, _ in story.by_status if name != Status.PENDING)
+    if cards >= ended:
         return []
-    return [f"{cards:,} of the rows chosen for this page are left out, which keeps it below {MOST_BYTES / 1e6:g} MB."]
+    return [
+        f"{cards:,} of {counted(ended, unit(story.samples))} are shown one by one, so that this page stays below {MOST_BYTES / 1e6:g} MB"
+    ]
 
 
 def _page(title: str, body: str, data: Mapping[str, object], scripts: Sequence[str]) -> str:

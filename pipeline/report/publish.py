@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pipeline.cost.prices import Book
     from pipeline.report.story import Comparison, Story
 
-Run = tuple[Path, "Book | None"]
-"""A run directory, and the prices; None for those of the job as it was last run."""
+Run = tuple[Path, "Book | None", Path]
+"""A run directory, the prices (None for those of the job as it was last run), and the place of its table."""
 
 _ENDINGS = (".html", ".htm")
 
@@ -33,21 +33,21 @@ def publish_story(
     """
     _require_page(target)
     with opened_subject(*run) as subject:
-        path = target or subject.job.output_path.with_suffix(".html")
+        path = target or subject.table.with_suffix(".html")
         story = story_of(subject, made_at=made_at, by=by, command=command)
     write_text(path, render_story(story))
     return path, story
 
 
 def publish_comparison(before: Run, after: Run, target: Path | None, *, made_at: float) -> tuple[Path, Comparison]:
-    """Write the page of two runs, by default beside the table of the first, and return its path and what it tells. Blocking.
+    """Write the page of two runs, by default beside the table of the one after, and return its path and what it tells. Blocking.
 
     Raises ``RunDirectoryError`` where there is no run, ``DataError`` where nothing tells which rows are the same, ``SpecError`` for a file
     that is no page, and ``DiskFailed``.
     """
     _require_page(target)
     with opened_subject(*before) as first, opened_subject(*after) as second:
-        path = target or first.job.output_path.with_suffix(".compared.html")
+        path = target or second.table.with_suffix(".compared.html")
         comparison = compared(first, second, made_at=made_at)
     write_text(path, render_comparison(comparison))
     return path, comparison

@@ -129,9 +129,9 @@ class Card:
     """One row of the gallery.
 
     ``pictures`` are data URIs of small WebP pictures, ``inputs`` and ``answer`` cells as text by their columns' names. ``request`` is the
-    body as indented JSON text with media by their names, None where it could not be made again. ``tags`` say why the row stands here:
-    ``sampled``, ``failed``, ``retried``, ``repaired``, ``outlier``, ``wrong`` (differs from the known answer). ``made`` are generated
-    pictures, as ``pictures`` are those that were asked about.
+    body as indented JSON text with media by their names, None where it could not be made again. ``tags`` say why the row stands here,
+    where there is a reason: ``sampled`` (of those that could not all be shown), ``failed``, ``retried``, ``repaired``, ``outlier``,
+    ``wrong`` (differs from the known answer). ``made`` are generated pictures, as ``pictures`` are those that were asked about.
     """
 
     row: int
@@ -214,6 +214,8 @@ class Story:
     notes: Sequence[str] = ()
     more_verdicts: Sequence[Verdicts] = ()
     """Of further fields that have known answers, where the job names several."""
+    paused_s: float = 0.0
+    """Seconds between its first start and its end in which no process worked on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,8 @@ class Change:
 class Comparison:
     """Two runs side by side, over the ``rows`` that both have; ``only_before`` and ``only_after`` count the others.
 
-    ``fields`` are (field, rows that agree, rows compared, agreement beyond chance). ``changes`` are some of the ``changed`` rows.
+    ``same`` and ``changed`` count rows that either run answered, ``neither`` those that neither did. ``fields`` are (field, rows that
+    agree, rows compared, agreement beyond chance). ``changes`` are some of the ``changed`` rows.
     """
 
     before: Story
@@ -246,3 +249,4 @@ class Comparison:
     fields: Sequence[tuple[str, int, int, float | None]]
     changes: Sequence[Change]
     notes: Sequence[str] = ()
+    neither: int = 0

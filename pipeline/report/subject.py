@@ -68,7 +68,10 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A run as its newest session ran it. ``input`` is None where the input is another one by now; ``notes`` say so."""
+    """A run as its newest session ran it. ``input`` is None where the input is another one by now; ``notes`` say so.
+
+    ``table`` is where the run's table has its place, with its pictures beside it.
+    """
 
     reader: Reader
     book: Book
@@ -77,6 +80,7 @@ class Subject:
     endpoint: Endpoint
     input: Input | None
     running: bool
+    table: Path
     notes: tuple[str, ...] = ()
 
     def verifiable(self) -> bool:
@@ -85,17 +89,27 @@ class Subject:
 
 
 @contextmanager
-def opened_subject(run_dir: Path, book: Book | None = None) -> Iterator[Subject]:
+def opened_subject(run_dir: Path, book: Book | None = None, table: Path | None = None) -> Iterator[Subject]:
     """Open a run for a report, also while it goes on; all that is read is of one moment. Raises ``RunDirectoryError``.
 
-    ``book`` holds the prices; by default they are those of the job as it was last run.
+    ``book`` holds the prices, ``table`` is the place of the table; by default they are those of the job as it was last run.
     """
     with reading(run_dir, book=book) as reader, reader.still():
         session, job = reader.session(), reader.job()
         endpoint = job.provider.endpoint()
         found = _input(job, endpoint, reader.input_signature)
         notes = [CHANGED] * (found is None) + [_NO_CODE] * bool(found and job.tools.functions)
-        yield Subject(reader, book or Book.of(job), session, job, endpoint, found, is_held(run_dir), tuple(notes))
+        yield Subject(
+            reader=reader,
+            book=book or Book.of(job),
+            session=session,
+            job=job,
+            endpoint=endpoint,
+            input=found,
+            running=is_held(run_dir),
+            table=table or job.output_path,
+            notes=tuple(notes),
+        )
 
 
 def _input(job: Job, endpoint: Endpoint, signature: str | None) -> Input | None:

@@ -33,11 +33,14 @@ if TYPE_CHECKING:
     from pipeline.checkpoint.ledger import Ledger
     from pipeline.checkpoint.reader import Totals
     from pipeline.records import Usage
-    from pipeline.report.choosing import Choice
     from pipeline.report.moments import Course
     from pipeline.report.subject import Subject
 
 DAMAGED = "the input can no longer be read: {error}; what depends on it is not shown"
+CHOSEN = (
+    "not all rows are shown one by one: failed, retried, repaired and unusual ones come first, others by chance; "
+    "all figures are over all rows"
+)
 NOTHING_UNUSUAL = Unusual((), ())
 
 
@@ -57,6 +60,7 @@ def story_of(
     choice = choose(ledger.rows, ledger.attempts, seen.outlying, seen.wrong) if cards else None
     if choice is not None:
         gallery.fill(choice)
+    chosen = choice is not None and (not choice.complete or len(gallery.cards) < len(choice.tags))
     session, facts = subject.session, _sessions(subject)
     judged = [verdicts(tally) for tally in seen.tallies]
     return Story(
@@ -84,8 +88,9 @@ def story_of(
         outliers=seen.unusual.outliers,
         verdicts=judged[0] if judged else None,
         cards=gallery.cards,
-        notes=[*seen.notes, *_notes(totals, course, choice, gallery)],
+        notes=[*seen.notes, *_notes(course, gallery, chosen=chosen)],
         more_verdicts=judged[1:],
+        paused_s=course.paused_s,
     )
 
 
@@ -163,13 +168,8 @@ def _repaired(ledger: Ledger) -> int:
     return mended["request"].n_unique()
 
 
-def _notes(totals: Totals, course: Course, choice: Choice | None, gallery: Gallery) -> list[str]:
-    notes = []
-    if choice is not None and (not choice.complete or gallery.left_out):
-        notes.append(
-            f"{counted(len(gallery.cards), 'row')} of {totals.answers:,} are shown one by one: failed, retried, repaired and unusual ones "
-            "first, others by chance; all figures are over all rows"
-        )
+def _notes(course: Course, gallery: Gallery, *, chosen: bool) -> list[str]:
+    notes = [*([CHOSEN] if chosen else []), *gallery.thumbnails.notes]
     if course.pauses:
         paused = f"{counted(course.pauses, 'pause')} between starts, {duration(course.paused_s)} in all"
         notes.append(f"the course of the run leaves out {paused}")

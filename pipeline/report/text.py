@@ -143,6 +143,11 @@ def duration(seconds: float) -> str:
 _SPANS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
+def clipped(text: str, most: int) -> str:
+    """Return a text of at most so many characters; where that is not all of it, it ends in an ellipsis."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def percent(done: int, rows: int) -> str:
     """Return how far work is, rounded down. It never says 100 %: that a thing is finished, only its end can say."""
     return f"{min(done * 100 // rows, 99) if rows else 0} %"

@@ -53,10 +53,12 @@ def render_story_text(story: Story) -> str:
 
 def render_comparison_text(comparison: Comparison) -> str:
     """Return how two runs differ."""
-    alone = [(comparison.only_before, "first"), (comparison.only_after, "second")]
-    only = "".join(f", {counted(rows, 'row')} only in the {which}" for rows, which in alone if rows)
+    alone = [(comparison.only_before, "only before"), (comparison.only_after, "only after")]
+    alone += [(comparison.neither, "answered in neither")]
+    only = "".join(f", {rows:,} {which}" for rows, which in alone if rows)
     before, after = comparison.before, comparison.after
     lines = [
+        *(labelled(which, _run(story)) for which, story in (("before", before), ("after", after))),
         labelled(
             "rows", f"{comparison.rows:,} compared: {comparison.same:,} same, {comparison.changed:,} changed{only}"
         ),
@@ -72,6 +74,11 @@ def render_comparison_text(comparison: Comparison) -> str:
     first, second = ({status: count for status, count, *_ in story.by_status} for story in (before, after))
     lines += [labelled(status, f"{first.get(status, 0):,} -> {second.get(status, 0):,}") for status in statuses]
     return "\n".join([*lines, *_notes(comparison.notes)])
+
+
+def _run(story: Story) -> str:
+    models = ", ".join(group.name for group in story.models[:3])
+    return f"{visible(story.name, 60)} ({visible(models, 80)})" if models else visible(story.name, 60)
 
 
 def _dollars(usd: float | None) -> str:

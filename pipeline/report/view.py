@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from pipeline.cost.prices import LAST_S
+from pipeline.records import Status
 from pipeline.report.figures import plain, share
 from pipeline.report.story import Bill, Card, Comparison, Story, Verdicts
-from pipeline.report.text import UNKNOWN_COSTS, unknown_cost
+from pipeline.report.text import UNKNOWN_COSTS, clipped, unknown_cost
 
 LABELS_SHOWN = 12  # of a confusion table; what is beyond is summed
+MOST_CHOICES = 50  # of one filter of the gallery
+MOST_RATES = 50  # that are listed
+_LONGEST_NAME = 80  # characters of a model or a tier that a rate is for
 _REST = "other"
 _COLORS = {"ok": "good", "failed": "bad", "unknown": "bad", "pending": "idle", "cancelled": "idle", "skipped": "idle"}
 
@@ -126,21 +132,33 @@ def _shade(rows: int, whole: int) -> int:
 
 
 def headline(story: Story) -> dict[str, Any]:
-    """Return a run's figures at one glance: span, speed, rows as wished, and the state it is in."""
-    span = story.ended_at - story.started_at if story.started_at is not None and story.ended_at is not None else None
-    done = sum(rows for _, rows, _, wished in story.by_status if wished)
-    ended = sum(moment.answered for moment in story.moments)
+    """Return a run's figures at one glance: span, speed, rows as wished of those asked, cost of a row, and the state it is in.
+
+    Pauses between its sessions count neither for span nor speed, and answers that no row uses not for the cost of a row.
+    """
+    span = _span(story)
+    asked = [each for each in story.by_status if each[0] != Status.SKIPPED]
+    ended = sum(rows for name, rows, _, _ in asked if name != Status.PENDING)
+    answered = sum(moment.answered for moment in story.moments)
     return {
         "span": span,
-        "wished": done,
-        "ended": sum(rows for name, rows, _, _ in story.by_status if name != "pending"),
-        "total": sum(rows for _, rows, _, _ in story.by_status),
-        "speed": 60 * ended / span if span and ended else None,
+        "wished": sum(rows for _, rows, _, wished in asked if wished),
+        "total": sum(rows for _, rows, _, _ in asked),
+        "per_row": story.bill.table * story.samples / ended if story.bill.table is not None and ended else None,
+        "speed": 60 * answered / span if span and answered else None,
         "spent": spent_of(story.bill),
         "off": off(story.bill),
         "scale": scale_of(story.bill),
         "state": _state(story),
     }
+
+
+def _span(story: Story) -> float | None:
+    """Return how long processes worked on a run; None where the clock was set back meanwhile."""
+    if story.started_at is None or story.ended_at is None:
+        return None
+    span = story.ended_at - story.started_at - story.paused_s
+    return span if 0 <= span < LAST_S else None
 
 
 def _state(story: Story) -> tuple[str, str]:
@@ -150,16 +168,20 @@ def _state(story: Story) -> tuple[str, str]:
     if story.exit_code is None:
         return "warn", "not finished"
     ends = {
-        0: ("good", "finished, every row is ok"),
+        0: ("good", "finished, every row that was asked is ok" if _skips(story) else "finished, every row is ok"),
         1: ("warn", "finished, some rows are not ok"),
         5: ("warn", "stopped by its budget"),
     }
     return ends.get(story.exit_code, ("bad", f"stopped, exit code {story.exit_code}"))
 
 
+def _skips(story: Story) -> bool:
+    return any(name == Status.SKIPPED for name, *_ in story.by_status)
+
+
 def _tallied(names: Iterable[str]) -> list[tuple[str, int]]:
     counted = [(name, len(list(same))) for name, same in groupby(sorted(names))]
-    return sorted(counted, key=lambda each: -each[1])
+    return sorted(counted, key=lambda each: -each[1])[:MOST_CHOICES]
 
 
 def tallies(cards: Sequence[Card]) -> dict[str, list[tuple[str, int]]]:
@@ -209,9 +231,12 @@ def pairs(comparison: Comparison) -> list[dict[str, Any]]:
 def _pair(
     name: str, form: str, before: float | None, after: float | None, *, less: bool | None = None
 ) -> dict[str, Any]:
-    change = (after - before) / before if before and after is not None else None
+    change = after - before if before is not None and after is not None else None
     better = None if less is None or not change else (change < 0) == less
-    return {"name": name, "form": form, "before": before, "after": after, "change": change, "better": better}
+    told = {"name": name, "form": form, "before": before, "after": after, "change": change, "better": better}
+    if form != "percent":  # shares differ by points
+        told["change"] = change / before if change is not None and before else None
+    return told
 
 
 def _latency(story: Story, name: str) -> float | None:
@@ -251,9 +276,19 @@ def told(story: Story, shown: dict[str, Any]) -> dict[str, Any]:
         "unclear": unknown_cost(*gaps),
         "verdicts": plain([(verdicts, confusion(verdicts)) for verdicts in quality], 80),
         "quality": bool(quality or story.retried or story.repaired or story.outliers),
+        "more_rates": max(len(story.bill.rates) - MOST_RATES, 0),
         "longest": max((requests for _, requests in story.retried), default=0),
         "tallies": plain(tallies(story.cards)),
     }
+
+
+def listed_rates(bill: Bill) -> Bill:
+    """Return the bill with as many rates as are listed, with names of a length to be read."""
+    rates = [
+        replace(rate, model=clipped(rate.model, _LONGEST_NAME), tier=rate.tier and clipped(rate.tier, _LONGEST_NAME))
+        for rate in bill.rates[:MOST_RATES]
+    ]
+    return replace(bill, rates=rates)
 
 
 def _most_cost(groups: Sequence[Mapping[str, Any]]) -> float:

@@ -50,6 +50,21 @@ def refused(folder: Path, **settings: Any) -> str:
 
 
 @pytest.mark.parametrize(
+    ("gold", "note"),
+    [
+        ("title", "no value of title that was looked at (Alien, Brazil) is a choice of a (brazil, alien)"),
+        ("right", None),
+    ],
+)
+def test_known_answers_that_are_no_choice_are_told(folder: Path, gold: str, note: str | None) -> None:
+    """A column in another language or spelling makes every answer wrong: better told before the run than after."""
+    (folder / "t.csv").write_text("title,right\nAlien,alien\nBrazil,\n")
+    output = {"path": "o.parquet", "fields": {"a": "enum[brazil, alien]"}, "gold": gold}
+    notes = [each for each in checked(folder, output=output).notes if "gold" in each]
+    assert notes == ([f"output.gold: {note}"] if note else [])
+
+
+@pytest.mark.parametrize(
     ("settings", "note"),
     [
         ({}, None),

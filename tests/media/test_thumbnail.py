@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pipeline.media.structure import image_facts
-from pipeline.media.thumbnail import SIDE, thumbnail
+from pipeline.media.thumbnail import MOST_PIXELS, SIDE, thumbnail
 
 PHOTOS = Path(__file__).parents[2] / "data" / "photos"
 HOSTILE = Path(__file__).parent / "hostile"
@@ -26,6 +28,14 @@ def test_every_sample_photo_has_a_small_copy(photo: Path) -> None:
     assert max(shown.width, shown.height) == min(SIDE, max(whole.displayed))
     assert shown.width / shown.height == pytest.approx(whole.displayed[0] / whole.displayed[1], rel=0.02)
     assert len(small) < 60_000
+
+
+@pytest.mark.parametrize(("form", "has_one"), [("PNG", False), ("JPEG", True)])
+def test_a_picture_that_takes_seconds_to_decode_has_none(form: str, has_one: bool) -> None:
+    """A JPEG is decoded at an eighth, and may be larger."""
+    out = BytesIO()
+    Image.new("L", (8_000, MOST_PIXELS // 8_000 + 1)).save(out, form)
+    assert (thumbnail(out.getvalue()) is not None) == has_one
 
 
 @pytest.mark.parametrize(

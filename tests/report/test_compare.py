@@ -111,6 +111,24 @@ def test_runs_that_share_nothing_are_not_compared(tmp_path: Path) -> None:
         between(first, second)
 
 
+def test_answers_without_a_common_field_are_not_compared(tmp_path: Path) -> None:
+    """Else nothing would differ, and all answers would read as the same."""
+    first = run(tmp_path, "one", ROWS)
+    second = run(tmp_path, "two", ROWS, output={"path": "two.parquet", "fields": {"caption": "string"}})
+    with pytest.raises(DataError, match="no field in common: label and caption") as error:
+        between(first, second)
+    assert "output.fields" in (error.value.hint or "")
+
+
+def test_rows_that_neither_run_answered_are_not_the_same_answer(tmp_path: Path) -> None:
+    """They are counted beside those that agree."""
+    rows = ROWS.with_columns(text=pl.when(pl.col("id") < 15).then("text"))
+    first = run(tmp_path, "one", rows, on_null="skip")
+    comparison = between(first, first)
+    assert (comparison.rows, comparison.same, comparison.changed, comparison.neither) == (20, 15, 0, 5)
+    assert "15 same, 0 changed, 5 answered in neither" in render_comparison_text(comparison)
+
+
 def test_a_comparison_is_told_in_lines_and_as_json(tmp_path: Path) -> None:
     """The screen and the figures say what was compared; single rows are left to the page."""
     first = run(tmp_path, "one", ROWS)

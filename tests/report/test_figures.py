@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report.figures import count, money, plain, seconds, share, short, shown, signed, when
+from pipeline.report.figures import count, money, plain, points, seconds, share, short, shown, signed, when
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,10 @@ from pipeline.report.figures import count, money, plain, seconds, share, short, 
         (12.4, "$12.40"),
         (0.9999, "$1.00"),
         (0.0123, "$0.0123"),
-        (0.5, "$0.50"),
+        (0.5, "$0.500"),
+        (0.034, "$0.0340"),
         (0.000864, "$0.000864"),
-        (0.0999999, "$0.10"),
+        (0.0999999, "$0.100"),
         (-2.0, "-$2.00"),
     ],
 )
@@ -55,6 +56,14 @@ def test_money_has_cents_from_a_dollar_on_and_three_digits_below(usd: float | No
         (signed(-0.2), "\N{MINUS SIGN}20.0 %"),
         (signed(0.0), "±0 %"),
         (signed(None), "unknown"),
+        (points(0.0227), "+2.3 points"),
+        (points(-0.1), "\N{MINUS SIGN}10.0 points"),
+        (points(0.0), "±0 points"),
+        (seconds(-5.0), "unknown"),
+        (seconds(float("inf")), "unknown"),
+        (when(1.2e12), "unknown"),
+        (when(-1e11), "unknown"),
+        (when(float("inf")), "unknown"),
         (when(0.0), "1 Jan 1970, 00:00 UTC"),
         (when(None), "unknown"),
     ],

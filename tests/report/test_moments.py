@@ -56,3 +56,10 @@ def test_unknown_cost_is_no_zero() -> None:
     """A moment in which no cost is known has none."""
     assert course_of(attempts({})).moments[-1].cost is None
     assert course_of(attempts({"cost": 0})).moments[-1].cost == 0.0
+
+
+def test_an_attempt_of_unknown_time_is_in_no_moment() -> None:
+    """The ledger has no time that can't be; what else the attempt was stays in the sums."""
+    course = course_of(attempts({}, {"sent_at": None}))
+    assert sum(moment.answered for moment in course.moments) == 1
+    assert course_of(attempts({"sent_at": None})).moments == ()

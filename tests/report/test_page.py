@@ -155,8 +155,42 @@ def test_cards_that_would_make_the_page_too_large_are_left_out_and_the_page_says
     assert [card["row"] for card in data["cards"]] == [
         card.row for card in [*heavy[: len(data["cards"]) - 1], heavy[-1]]
     ]
-    assert f"{40 - len(data['cards'])} of the rows chosen for this page are left out" in page
+    ended = sum(rows for status, rows, _, _ in base.by_status if status != "pending")
+    assert f"{len(data['cards'])} of {ended:,} rows are shown one by one" in page
     assert 10 < len(data["cards"]) < 40
+    assert len(page.encode()) < MOST_BYTES
+
+
+def test_changes_that_would_make_a_page_too_large_are_left_out_and_the_page_says_so() -> None:
+    """What is measured is the page as it is written: a quote takes six bytes of it."""
+    base = stories.comparison()
+    text = "\"&'/<" * 500
+    changes = [replace(base.changes[0], row=row, inputs=dict.fromkeys("abcd", text)) for row in range(200)]
+    page = render_comparison(replace(base, changes=changes, changed=200))
+    kept = [int(row) for row in re.findall(r'id="row-(\d+)"', page)]
+    assert MOST_BYTES * 0.6 < len(page.encode()) < MOST_BYTES
+    assert f"{len(kept)} of 200 changed rows" in page
+    assert kept[-1] - kept[0] > 150
+
+
+def test_names_and_prices_of_many_models_do_not_make_a_page_too_large() -> None:
+    """A server may name another model and tier in each answer: the first rates are listed, and the others counted."""
+    base = stories.story(40)
+    evil = "&'/" * 200
+    rates = [replace(base.bill.rates[0], model=f"{n}{evil}", tier=f"{n}{evil}") for n in range(3_000)]
+    page = render_story(replace(base, bill=replace(base.bill, rates=rates)))
+    assert len(page.encode()) < MOST_BYTES
+    assert "2,950 more are not listed" in page
+
+
+def test_cards_give_way_to_a_page_that_is_large_without_them() -> None:
+    """Whatever fills the page, cards are dropped until it is small enough."""
+    base = stories.story(40)
+    large = replace(base.columns[0], groups=base.columns[0].groups * 200)
+    heavy = [replace(card, request="<" * 20_000) for card in base.cards]
+    page = render_story(replace(base, cards=heavy, columns=[large]))
+    data = json.loads(next(content for _, kind, content in Parts(page).raw if kind == "application/json"))
+    assert 0 < len(data["cards"]) < 13
     assert len(page.encode()) < MOST_BYTES
 
 

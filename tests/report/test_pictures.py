@@ -15,7 +15,7 @@ import pipeline
 from pipeline.media.structure import image_facts
 from pipeline.report.cards import Gallery
 from pipeline.report.choosing import Choice
-from pipeline.report.pictures import made_pictures
+from pipeline.report.pictures import Thumbnails
 from pipeline.report.subject import opened_subject
 
 PHOTO = Path(__file__).parents[2] / "data" / "photos" / "coffee.webp"
@@ -74,8 +74,22 @@ def test_generated_pictures_are_shown_from_their_folder_only(tmp_path: Path) -> 
     (tmp_path / "out.images").mkdir()
     (tmp_path / "out.images" / "made.webp").write_bytes(PHOTO.read_bytes())
     (tmp_path / "secret.webp").write_bytes(PHOTO.read_bytes())
-    shown = made_pictures(
+    shown = Thumbnails().made(
         ["out.images/made.webp", "secret.webp", "out.images/../secret.webp", "out.images/gone.png"],
         tmp_path / "out.parquet",
     )
     assert len(shown) == 1
+
+
+def test_a_picture_is_drawn_once_and_no_longer_than_there_is_time(tmp_path: Path) -> None:
+    """Rows that show the same share its copy; what comes when the time is over has none, and is counted."""
+    folder = tmp_path / "out.images"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        (folder / f"{name}.webp").write_bytes(PHOTO.read_bytes())
+    ticks = iter(range(100))
+    thumbnails = Thumbnails(clock=lambda: next(ticks), most_s=1.5)
+    names = [f"out.images/{name}.webp" for name in ("a", "a", "b", "c")]
+    assert len(thumbnails.made(names, tmp_path / "out.parquet")) == 3
+    assert thumbnails.notes == ["1 picture left out: drawing small copies would take too long"]
+    assert next(ticks) == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -61,6 +62,28 @@ def test_two_runs_make_a_page(spec: Path) -> None:
     shown = CliRunner().invoke(cli, ["report", str(spec), "--compare", str(spec.with_name("out.parquet.run"))])
     assert "3 compared: 3 same, 0 changed" in shown.output
     assert spec.with_name("out.compared.html").exists()
+
+
+def test_the_other_run_is_the_one_before(spec: Path) -> None:
+    """Changes are told from it to the run that is reported, beside whose table the page lies; the screen says which is which."""
+    other = ["output.path=other.parquet", "model=gpt-5.4-nano"]
+    pipeline.run(spec, sets=other)
+    shown = CliRunner().invoke(cli, ["report", str(spec), "--compare", str(spec.with_name("other.parquet.run"))])
+    before, after = (next(line for line in shown.output.splitlines() if which in line) for which in ("before", "after"))
+    assert ("gpt-5.4-nano" in before, "gpt-5.4-mini" in after) == (True, True)
+    assert spec.with_name("out.compared.html").exists()
+    assert not spec.with_name("other.compared.html").exists()
+
+
+def test_the_page_of_a_moved_run_lies_beside_it(spec: Path, tmp_path: Path) -> None:
+    """A copy does not write over what belongs to the original; a spec names its own table's place."""
+    copy = tmp_path / "copy.parquet.run"
+    shutil.copytree(spec.with_name("out.parquet.run"), copy)
+    page, _ = api.report(spec)
+    before = page.stat().st_mtime_ns
+    assert api.report(copy)[0] == tmp_path / "copy.html"
+    assert api.compare(copy, spec)[0] == tmp_path / "copy.compared.html"
+    assert (page, page.stat().st_mtime_ns) == (spec.with_name("out.html"), before)
 
 
 def test_no_table_is_written_over(spec: Path, tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,16 @@ import polars as pl
 import pytest
 
 import pipeline
+from pipeline.checkpoint.ledger import read_ledger
 from pipeline.checkpoint.reader import reading
 from pipeline.checkpoint.rundir import held
 from pipeline.errors import SpecError
 from pipeline.report import cards
+from pipeline.report.choosing import choose
+from pipeline.report.page import render_story
 from pipeline.report.story import Card, Story
 from pipeline.report.subject import CHANGED, opened_subject
-from pipeline.report.tell import story_of
+from pipeline.report.tell import CHOSEN, story_of
 
 HOSTILE = "</style><script>alert(1)</script>\x00\x1b[2J\u202e javascript:alert(1)"
 LONG = "word " * 3_000
@@ -262,13 +267,14 @@ def test_nothing_secret_comes_into_a_story(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_cards_keep_to_their_room(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no room for all, the most telling rows come first, and a note counts what is shown."""
+    """Where there is no room for all, the most telling rows come first; a note says so, and the page alone counts what it shows."""
     monkeypatch.setattr(cards.Gallery.fill, "__defaults__", (60_000,))
     story = told(run_dir)
     assert 0 < len(story.cards) < 40
     assert len(json.dumps([asdict(card) for card in story.cards]).encode()) < 70_000
     assert {"failed", "retried", "repaired"} <= {tag for card in story.cards for tag in card.tags}
-    assert any(f"{len(story.cards)} rows of 40 are shown" in note for note in story.notes)
+    assert CHOSEN in story.notes
+    assert f"<li>{len(story.cards)} of 40 rows are shown one by one" in render_story(story)
 
 
 @pytest.mark.parametrize("samples", [2])
@@ -305,3 +311,51 @@ def test_a_pilot_is_not_taken_for_the_estimate_of_the_whole(tmp_path: Path) -> N
     assert bill.expected_low is not None
     assert bill.expected is not None
     assert bill.expected_low > asked.table
+
+
+def test_a_card_shows_the_prompts_columns_before_others_and_not_all_of_very_many(tmp_path: Path) -> None:
+    """Cells of a thousand columns are neither read nor shown; what the prompt asks about is."""
+    spec = write_job(tmp_path, prompt="{{ text }} {{ topic }}")
+    wide = pl.DataFrame({f"c{n}": ["x"] * 40 for n in range(1_000)})
+    pl.concat([wide, pl.read_parquet(tmp_path / "in.parquet")], how="horizontal").write_parquet(tmp_path / "in.parquet")
+    pipeline.run(spec)
+    card = told(tmp_path / "out.parquet.run").cards[0]
+    names = list(card.inputs)
+    assert (set(names[:2]), names[2], len(names)) == ({"text", "topic"}, "c0", cards.COLUMNS + 1)
+    assert card.inputs["…"] == "964 more columns"
+
+
+def test_cards_are_tagged_as_a_sample_only_where_others_are_left_out(story: Story, run_dir: Path) -> None:
+    """A table that is shown whole is no sample."""
+    assert not any("sampled" in card.tags for card in story.cards)
+    with opened_subject(run_dir) as subject:
+        ledger = read_ledger(subject.reader)
+    tags = choose(ledger.rows, ledger.attempts, [], [], most=30).tags.values()
+    assert any(list(each) == ["sampled"] for each in tags)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE attempts SET sent_at = 1e12 WHERE id = 3",
+        "UPDATE attempts SET sent_at = 9e999",
+        "UPDATE attempts SET sent_at = -5e8 WHERE id % 2",
+        "UPDATE attempts SET latency_s = 9e999 WHERE id = 4",
+        "UPDATE attempts SET latency_s = -77 WHERE id = 5",
+        "UPDATE sessions SET started_at = 1.2e12, ended_at = 1.2e12 + 5",
+        "UPDATE sessions SET ended_at = started_at - 5000",
+    ],
+)
+def test_times_that_cannot_be_are_unknown(run_dir: Path, tmp_path: Path, damage: str) -> None:
+    """A clock that was set back, or a damaged file, costs the times and nothing else."""
+    copy = tmp_path / "copy.run"
+    shutil.copytree(run_dir, copy)
+    with closing(sqlite3.connect(copy / "journal.sqlite")) as connection:
+        connection.execute(damage)
+        connection.commit()
+    story = told(copy)
+    page = render_story(story)
+    assert story.attempts == told(run_dir).attempts
+    assert "took -" not in page
+    assert "-0 answers" not in page
+    assert all(moment.at_s < 1e6 for moment in story.moments)

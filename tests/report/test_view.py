@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.report.story import Verdicts
-from pipeline.report.view import LABELS_SHOWN, Part, confusion, pairs, pieces, spent_of, token_parts
+from pipeline.report.view import LABELS_SHOWN, Part, confusion, headline, pairs, pieces, spent_of, token_parts
 
 COUNTS = st.lists(st.tuples(st.sampled_from(["x", "y"]), st.just("n"), st.integers(0, 10**9)), max_size=8)
 
@@ -59,6 +60,40 @@ def test_an_unknown_cost_stays_unknown_and_a_half_known_one_is_told() -> None:
     """Unknown and unknown are not zero."""
     assert spent_of(stories.empty().bill) is None
     assert spent_of(stories.story(0).bill) == pytest.approx(12.297)
+
+
+def test_time_and_speed_leave_out_pauses_and_a_clock_that_was_set_back() -> None:
+    """A run that rested a day did not take one; where its end lies before its start nobody knows."""
+    base = replace(stories.story(0), started_at=1_000.0, ended_at=90_060.0)
+    rested = headline(replace(base, paused_s=89_000.0))
+    answered = sum(moment.answered for moment in base.moments)
+    assert (rested["span"], rested["speed"]) == (60.0, answered)
+    back = headline(replace(base, ended_at=900.0))
+    assert (back["span"], back["speed"]) == (None, None)
+
+
+def test_rows_that_were_never_asked_count_neither_as_wished_nor_in_the_cost_of_a_row() -> None:
+    """A thousand rows cost what their answers in use cost, all samples of a row together."""
+    by_status = [("ok", 20, "", True), ("skipped", 8, "", True), ("pending", 4, "", False)]
+    base = stories.story(0)
+    told = headline(
+        replace(base, by_status=by_status, samples=2, exit_code=0, bill=replace(base.bill, table=5.0, superseded=3.0))
+    )
+    assert (told["wished"], told["total"], told["per_row"]) == (20, 24, 0.5)
+    assert told["state"] == ("good", "finished, every row that was asked is ok")
+
+
+def test_shares_change_by_points() -> None:
+    """From 25.3 % to 27.6 % are 2.3 points, not 9.1 %."""
+    base = stories.comparison()
+    verdicts = stories.story(0).verdicts
+    assert verdicts is not None
+    before, after = (
+        replace(story, verdicts=replace(verdicts, accuracy=accuracy))
+        for story, accuracy in ((base.before, 0.253), (base.after, 0.276))
+    )
+    accuracy = next(each for each in pairs(replace(base, before=before, after=after)) if each["name"] == "Accuracy")
+    assert (accuracy["change"], accuracy["better"]) == (pytest.approx(0.023), True)
 
 
 def test_two_runs_are_better_or_worse_where_one_can_say_so() -> None:
