@@ -159,7 +159,7 @@ def test_what_may_have_been_paid_stays_held_over_runs(
     assert bill(provider.ledger) <= purse.spent.picos + worst
     assert len(told) == 4
     assert pipeline.status(job.job).purse == purse
-    bill_told = api.report(job.job)[1].bill
+    bill_told = api.write_report(job.job)[1].bill
     assert (bill_told.budget, bill_told.left) == (1.0, (PICOS - purse.spent.picos - worst) / PICOS)
     job.run()
     assert job.said(RunStarted)[0].purse == purse
