@@ -385,7 +385,7 @@ def _statuses(names: Sequence[str]) -> frozenset[Status]:
 
 
 def _run(spec: str | Path, sets: Sequence[str]) -> tuple[Path, Book | None, Path]:
-    """Return the directory, prices and table place of a run: by its spec, which says what it costs today, or its directory, where it lies."""
+    """Return a run's directory, prices and table place: by its spec, which says what it costs today, or its directory, where it lies."""
     path = Path(spec)
     if path.is_dir() or journal_path(path).exists():
         return path, None, path.resolve().with_name(path.resolve().name.removesuffix(".run"))
