@@ -308,8 +308,7 @@ def write_report(
     """
     from pipeline.report.publish import publish_story  # what draws takes a second to load
 
-    path = None if target is None else Path(target)
-    return publish_story(_run(spec, sets), path, made_at=time.time(), by=by, command=_command(spec, sets))
+    return publish_story(_run(spec, sets), target, made_at=time.time(), by=by, command=_command(spec, sets))
 
 
 def compare(
@@ -322,8 +321,7 @@ def compare(
     """
     from pipeline.report.publish import publish_comparison
 
-    path = None if target is None else Path(target)
-    return publish_comparison(_run(other, ()), _run(spec, sets), path, made_at=time.time())
+    return publish_comparison(_run(other, ()), _run(spec, sets), target, made_at=time.time())
 
 
 @contextmanager
@@ -387,10 +385,7 @@ def _statuses(names: Sequence[str]) -> frozenset[Status]:
 
 
 def _run(spec: str | Path, sets: Sequence[str]) -> tuple[Path, Book | None, Path]:
-    """Return a run's directory, its prices and the place of its table: by its spec, which says what it costs today, or by the directory.
-
-    That may have been copied or moved: what belongs to it lies beside it, wherever it was when it ran.
-    """
+    """Return a run's directory, prices and table place: by its spec, which says what it costs today, or its directory, where it lies."""
     path = Path(spec)
     if path.is_dir() or journal_path(path).exists():
         return path, None, path.resolve().with_name(path.resolve().name.removesuffix(".run"))

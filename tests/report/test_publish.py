@@ -79,9 +79,9 @@ def test_the_page_of_a_moved_run_lies_beside_it(spec: Path, tmp_path: Path) -> N
     """A copy does not write over what belongs to the original; a spec names its own table's place."""
     copy = tmp_path / "copy.parquet.run"
     shutil.copytree(spec.with_name("out.parquet.run"), copy)
-    page, _ = api.report(spec)
+    page, _ = api.write_report(spec)
     before = page.stat().st_mtime_ns
-    assert api.report(copy)[0] == tmp_path / "copy.html"
+    assert api.write_report(copy)[0] == tmp_path / "copy.html"
     assert api.compare(copy, spec)[0] == tmp_path / "copy.compared.html"
     assert (page, page.stat().st_mtime_ns) == (spec.with_name("out.html"), before)
 
