@@ -1,6 +1,5 @@
-"""What the commands do, as functions: also inside a running event loop, such as a notebook's.
-
-They have the names of the commands, but for ``write_report``: ``pipeline.report`` is the package that draws.
+"""What the commands do, as functions: also inside a running event loop, such as a notebook's. They have the names of the commands, but for
+``write_report``: ``pipeline.report`` is the package that draws.
 
 Everything a run needs from outside comes together here and flows down: the environment, the clock's time of day, the version. Below this
 module nobody reads them.
@@ -177,8 +176,7 @@ def estimate(  # noqa: PLR0913 - one parameter per option
     A ``pilot`` asks so many requests, drawn at random, as a run does: with consent (``yes``, ``confirm``), and their answers are kept for
     the run. ``exact`` has the provider count the input of so many. What they say of the whole table is in ``Estimate.sampled``, and the
     ``total`` of what is left to send rests on it; ``Estimate.measured`` says where.
-    ``target`` is a .parquet or .html file to write it all to.
-    Raises ``SpecError``, ``DataError`` or another ``RunError``.
+    ``target`` is a .parquet or .html file to write it all to. Raises ``SpecError``, ``DataError`` or another ``RunError``.
     """
     from pipeline.report.estimate_files import writer_for  # draws pages, which few estimates need
 
@@ -195,10 +193,9 @@ def estimate(  # noqa: PLR0913 - one parameter per option
     every = [prepare(job, allow_code=allow_code) for job in jobs]  # all mistakes before the first long pass
     estimates = []
     for prepared in every:
-        consent = consent_of(prepared.job, yes=yes, confirm=confirm) if pilot or exact else None
-        sampled = (
-            [] if consent is None else _sampled(prepared.job, pilot, exact, consent, observe, allow_code=allow_code)
-        )
+        job = prepared.job
+        consent = consent_of(job, yes=yes, confirm=confirm) if pilot or exact else None
+        sampled = _sampled(job, pilot, exact, consent, observe, allow_code=allow_code) if consent else []
         estimates.append(measured(replace(estimated(prepared, wanted, today), sampled=sampled)))
     if write is not None:
         write(estimates)
