@@ -25,7 +25,7 @@ from pipeline import simulator
 from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.past import past_by
 from pipeline.checkpoint.reader import Reader, Totals, reading
-from pipeline.checkpoint.rundir import is_held, journal_path
+from pipeline.checkpoint.rundir import is_held, journal_path, table_of
 from pipeline.checkpoint.spent import purse_of
 from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.cost.estimate import Sampled
@@ -254,7 +254,7 @@ def run(
 
 def status(spec: str | Path, *, sets: Sequence[str] = ()) -> State:
     """Say how far a run is; ``spec`` may be its run directory. Raises ``RunDirectoryError`` where there is no run."""
-    run_dir, book, _ = _run(spec, sets)
+    run_dir, book = _run(spec, sets)
     with reading(run_dir, book=book) as reader:
         session, totals, rows = reader.session(), reader.totals(), reader.planned_rows
         if rows is None and session["exit_code"] in (0, 1):
@@ -265,7 +265,7 @@ def status(spec: str | Path, *, sets: Sequence[str] = ()) -> State:
 
 def show(spec: str | Path, row: int, *, sets: Sequence[str] = ()) -> Mapping[str, object]:
     """Return everything known of one row: its result, its request's attempts and their replies."""
-    run_dir, book, _ = _run(spec, sets)
+    run_dir, book = _run(spec, sets)
     with reading(run_dir, book=book) as reader:
         shown = reader.row(row)
         never_asked = shown["status"] == Status.PENDING and shown.get("attempts") == []
@@ -282,10 +282,10 @@ def export(spec: str | Path, target: str | Path | None = None, *, sets: Sequence
     Returns the path and the number of rows. Rows that are not finished are ``pending``. Raises ``DataError`` where the input has changed
     since, or would be replaced.
     """
-    run_dir, book, _ = _run(spec, sets)
+    run_dir, book = _run(spec, sets)
     with reading(run_dir, book=book) as reader:
         job = reader.job()
-        path = Path(target) if target is not None else job.output_path
+        path = Path(target or table_of(run_dir, job))
         source = open_source(job.input, job.place("."))
         if replaces_input(path, source):
             raise DataError(f"{path} is a file of the input, which the table would replace", hint="name another file")
@@ -381,13 +381,13 @@ def _statuses(names: Sequence[str]) -> frozenset[Status]:
     return frozenset(Status(name) for name in names)
 
 
-def _run(spec: str | Path, sets: Sequence[str]) -> tuple[Path, Book | None, Path]:
-    """Return a run's directory, prices and table place: by its spec, which says what it costs today, or its directory, where it lies."""
+def _run(spec: str | Path, sets: Sequence[str]) -> tuple[Path, Book | None]:
+    """Return the run directory, and the prices: a run is named by its spec, which says what it costs today, or by its run directory."""
     path = Path(spec)
     if path.is_dir() or journal_path(path).exists():
-        return path, None, path.resolve().with_name(path.resolve().name.removesuffix(".run"))
+        return path, None
     job = _load(path, sets)
-    return job.run_path, Book.of(job), job.output_path
+    return job.run_path, Book.of(job)
 
 
 def _command(spec: str | Path, sets: Sequence[str]) -> str:

@@ -18,6 +18,8 @@ from pipeline.errors import RunDirectoryError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline.spec.job import Job
+
 JOURNAL = "journal.sqlite"
 LOCK = "lock"
 _LOOKS = 250  # tries before a lock counts as a run's
@@ -49,6 +51,17 @@ NETWORK_FILE_SYSTEMS = frozenset(
 def journal_path(run_dir: Path) -> Path:
     """Return where the journal of a run directory lies."""
     return run_dir / JOURNAL
+
+
+def table_of(run_dir: Path, job: Job) -> Path:
+    """Return where the table of a run has its place: where the job says, or beside a run directory that was copied or moved.
+
+    What a copy writes must not take the original's place.
+    """
+    here = run_dir.resolve()
+    if here == job.run_path.resolve():
+        return job.output_path
+    return here.with_name(here.stem if here.suffix == ".run" else job.output_path.name)
 
 
 @contextmanager

@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from pipeline.cost.prices import Book
     from pipeline.report.story import Comparison, Story
 
-Run = tuple[Path, "Book | None", Path]
-"""A run directory, the prices (None for those of the job as it was last run), and the place of its table.
-
-A run directory may have been copied or moved: then what belongs to it lies beside it, wherever it was when it ran.
-"""
+Run = tuple[Path, "Book | None"]
+"""A run directory, and the prices; None for those of the job as it was last run."""
 
 _ENDINGS = (".html", ".htm")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint.reader import reading
-from pipeline.checkpoint.rundir import is_held
+from pipeline.checkpoint.rundir import is_held, table_of
 from pipeline.cost.prices import Book
 from pipeline.errors import DataError, RowError, SpecError
 from pipeline.prompt.build import RequestBuilder, sampled
@@ -89,10 +89,10 @@ class Subject:
 
 
 @contextmanager
-def opened_subject(run_dir: Path, book: Book | None = None, table: Path | None = None) -> Iterator[Subject]:
+def opened_subject(run_dir: Path, book: Book | None = None) -> Iterator[Subject]:
     """Open a run for a report, also while it goes on; all that is read is of one moment. Raises ``RunDirectoryError``.
 
-    ``book`` holds the prices, ``table`` is the place of the table; by default they are those of the job as it was last run.
+    ``book`` holds the prices; by default they are those of the job as it was last run.
     """
     with reading(run_dir, book=book) as reader, reader.still():
         session, job = reader.session(), reader.job()
@@ -107,7 +107,7 @@ def opened_subject(run_dir: Path, book: Book | None = None, table: Path | None =
             endpoint=endpoint,
             input=found,
             running=is_held(run_dir),
-            table=table or job.output_path,
+            table=table_of(run_dir, job),
             notes=tuple(notes),
         )
 

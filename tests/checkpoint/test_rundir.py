@@ -18,8 +18,10 @@ from pipeline.checkpoint.rundir import (
     is_held,
     journal_path,
     refuse_network_file_system,
+    table_of,
 )
 from pipeline.errors import RunDirectoryError
+from pipeline.spec.job import Job
 
 
 def test_a_run_directory_is_made_for_its_owner_alone(tmp_path: Path) -> None:
@@ -166,3 +168,16 @@ def test_a_link_to_a_network_file_system_is_refused(tmp_path: Path) -> None:
 def test_without_a_table_of_mounts_nothing_is_refused(tmp_path: Path) -> None:
     """Other systems have none."""
     refuse_network_file_system(tmp_path, tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("run_dir", "moved", "table"),
+    [(None, "copy.parquet.run", "copy.parquet"), ("runs/a", "b", "out.parquet"), (None, None, "out.parquet")],
+)
+def test_a_table_lies_where_the_job_says_unless_its_run_was_moved(
+    tmp_path: Path, run_dir: str | None, moved: str | None, table: str
+) -> None:
+    """A run directory of its own name keeps the job's place; one that was copied has its own."""
+    spec = {"provider": "simulator", "model": "m", "input": "t.csv", "prompt": "p", "output": "out.parquet"}
+    job = Job.model_validate({**spec, "run_dir": run_dir}).located(tmp_path)
+    assert table_of(tmp_path / moved if moved else job.run_path, job) == tmp_path / table

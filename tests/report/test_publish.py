@@ -83,6 +83,7 @@ def test_the_page_of_a_moved_run_lies_beside_it(spec: Path, tmp_path: Path) -> N
     before = page.stat().st_mtime_ns
     assert api.write_report(copy)[0] == tmp_path / "copy.html"
     assert api.compare(copy, spec)[0] == tmp_path / "copy.compared.html"
+    assert api.export(copy)[0] == tmp_path / "copy.parquet"
     assert (page, page.stat().st_mtime_ns) == (spec.with_name("out.html"), before)
 
 
