@@ -32,7 +32,7 @@ _CONFIG = {
 }  # fmt: skip
 
 
-def library() -> str:
+def bundle() -> str:
     """Return the JavaScript that draws: Vega, Vega-Lite and vega-embed, which become properties of ``window``."""
     return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # its stub misses the default
 

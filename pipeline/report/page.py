@@ -45,7 +45,7 @@ def render_story(story: Story) -> str:
     from pipeline.report import charts  # altair and its library take a second and 100 MB
 
     drawn = charts.charts_of(story)
-    scripts = [*([charts.library()] if drawn else []), _read("page.js") + "\n" + _read("gallery.js")]
+    scripts = [*([charts.bundle()] if drawn else []), _read("page.js") + "\n" + _read("gallery.js")]
     page = _story(story, drawn, scripts, _ROOM)
     over = len(page.encode()) - MOST_BYTES
     return page if over <= 0 else _story(story, drawn, scripts, _ROOM - over - _SLACK)
