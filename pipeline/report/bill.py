@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from pipeline.report.subject import Subject
 
 _HAS_ESTIMATES = "SELECT COUNT(*) FROM pragma_table_info('sessions') WHERE name = 'estimate'"
-_FIRST_ESTIMATE = "SELECT id, plan, estimate FROM sessions WHERE estimate IS NOT NULL ORDER BY id LIMIT 1"
+_FIRST_ESTIMATE = """
+SELECT id, estimate FROM sessions
+WHERE estimate IS NOT NULL AND id > COALESCE((SELECT MAX(id) FROM sessions WHERE plan != ?), 0) ORDER BY id LIMIT 1
+"""
 _PRICED_BY = ("asked_model", "asked_tier", "model", "service_tier")
 
 
@@ -65,15 +68,15 @@ def bill_of(subject: Subject, money: Money, attempts: pl.DataFrame) -> Bill:
 
 
 def _expected(subject: Subject, attempts: pl.DataFrame) -> Mapping[str, int]:
-    """Return what was expected of the whole run before it began; nothing where the job has changed since, or nobody reckoned.
+    """Return what was expected of the whole run since the job last changed; nothing where nobody has reckoned since then.
 
-    An estimate is of what is left to ask: what pilots had cost by then comes on top, as it stands in the bill, too.
+    An estimate is of what is left to ask: what pilots and runs before it had cost comes on top, as it stands in the bill, too.
     """
     if not next(subject.reader.lines(_HAS_ESTIMATES))[0]:
         return {}
-    for session, plan, estimate in subject.reader.lines(_FIRST_ESTIMATE):
+    for session, estimate in subject.reader.lines(_FIRST_ESTIMATE, (subject.reader.plan,)):
         found = orjson.loads(estimate)
-        if plan == subject.reader.plan and found.get("cost") is not None and found.get("requests") is not None:
+        if found.get("cost") is not None and found.get("requests") is not None:
             paid = int(attempts.filter(pl.col("session") < session)["cost"].sum())
             return {level: picos + paid for level, picos in found["cost"].items()}
     return {}

@@ -38,7 +38,7 @@ def render_estimate(estimate: Estimate) -> str:
         labelled("output", f"{amount(total.output)} tokens{_by(estimate, 'output')}"),
         labelled("cost", f"{_cost(total)}{_by(estimate, 'cost')}"),
         labelled("time", _time(estimate)),
-        *(line for sampled in estimate.sampled for line in _sampled(sampled)),
+        *(line for sampled in estimate.sampled for line in _sampled(sampled, estimate.total.cost)),
     ]
     if len(estimate.quotes) > 1 or any(quote.model != total.model for quote in estimate.quotes):
         lines += ["", *_table(_quote_columns(estimate.quotes), estimate.quotes), *_range(estimate.quotes)]
@@ -96,8 +96,8 @@ def _cost(quote: Quote) -> str:
     )
 
 
-def _sampled(sampled: Sampled) -> list[str]:
-    """Return what a pilot or an exact count says of the whole table, what is answered already included."""
+def _sampled(sampled: Sampled, unpaid: Interval | None) -> list[str]:
+    """Return what a pilot or an exact count says of the whole table, what is answered already included; ``unpaid`` is the rest."""
     done = {"pilot": "asked and kept" if sampled.sent != 0 else "answered before", "exact": "counted by the provider"}
     spent = "" if sampled.spent is None else f" for {usd_text(sampled.spent)}"
     told = any((sampled.input, sampled.output, sampled.cost))
@@ -113,7 +113,7 @@ def _sampled(sampled: Sampled) -> list[str]:
         lines.append(f"    output  {amount(sampled.output)} tokens; of the requests {each}")
     if sampled.cost is not None:
         cost = sampled.cost
-        left = "" if sampled.spent is None else f"; still to pay about {usd_text(max(cost.mid - sampled.spent, 0.0))}"
+        left = "" if sampled.spent is None or unpaid is None else f"; still to pay about {usd_text(unpaid.mid)}"
         lines.append(f"    cost    {between(cost.low, cost.high)}, about {usd_text(cost.mid)}{left}")
     return [*lines, *(f"    note    {visible(note)}" for note in sampled.notes)]
 

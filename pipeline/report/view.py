@@ -196,9 +196,10 @@ def tallies(cards: Sequence[Card]) -> dict[str, list[tuple[str, int]]]:
 def pairs(comparison: Comparison) -> list[dict[str, Any]]:
     """Return the figures of two runs side by side: name, before, after, how to show them, and whether less is better (None: neither)."""
     before, after = headline(comparison.before), headline(comparison.after)
+    what = "Answers" if max(comparison.before.samples, comparison.after.samples) > 1 else "Rows"
     return [
         _pair("Cost", "money", before["spent"], after["spent"], less=True),
-        _pair("Rows as wished", "count", before["wished"], after["wished"], less=False),
+        _pair(f"{what} as wished", "count", before["wished"], after["wished"], less=False),
         _pair("Attempts", "count", comparison.before.attempts, comparison.after.attempts, less=True),
         *(
             _pair(
@@ -309,7 +310,7 @@ def estimate(shown: dict[str, Any]) -> dict[str, Any]:
                 Part(kind, kind, tokens["mid"]) for kind, tokens in quote["input"].items() if tokens["mid"]
             ]
             quote["total"] = sum(tokens["mid"] for tokens in quote["input"].values())
-            quote["place"] = _place(quote["cost"], most) if quote["cost"] is not None and most else None
+            quote["place"] = _place(quote["cost"], most or 1.0) if quote["cost"] is not None else None
     return {**shown, "heavy": _heaviest(shown["quotes"]), "heaviest": _heaviest(shown["groups"])}
 
 

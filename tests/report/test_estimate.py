@@ -217,6 +217,13 @@ def test_a_pilots_line_says_what_was_done_and_what_follows(changes: dict[str, ob
     assert f"  pilot      {line}\n" in render_estimate(estimate(sampled=[pilot(**changes)]))
 
 
+def test_what_is_still_to_pay_is_what_is_left_to_send() -> None:
+    """After a run that went on since the pilot, it is not the whole less the pilot: the same screen says that nothing is to send."""
+    done = quote(cost=ZERO, requests=0)
+    assert "; still to pay about $0.00\n" in render_estimate(estimate(done, total=done, sampled=[pilot(sent=0)]))
+    assert "; still to pay about $2.00\n" in render_estimate(estimate(sampled=[pilot()]))
+
+
 def test_the_file_says_what_each_row_rests_on(tmp_path: Path) -> None:
     """What is left by the pilot stands in place of the only quote, and what the pilot says of the whole table beside it."""
     total = quote()

@@ -313,6 +313,21 @@ def test_a_pilot_is_not_taken_for_the_estimate_of_the_whole(tmp_path: Path) -> N
     assert bill.expected_low > asked.table
 
 
+def test_a_changed_job_is_held_against_its_own_estimate(tmp_path: Path) -> None:
+    """What was paid before the change is paid, and stands in both figures; of what came after, the newest first estimate tells."""
+    spec = write_job(tmp_path)
+    with pipeline.simulate() as server:
+        real = [f"provider={{name: gateway, base_url: '{server.base_url()}'}}", "simulator={}"]
+        pipeline.run(spec, sets=real, yes=True)
+        first = told(tmp_path / "out.parquet.run").bill
+        pipeline.run(spec, sets=[*real, "prompt=Say something else of {{ text }}"], yes=True)
+    bill = told(tmp_path / "out.parquet.run").bill
+    assert bill.superseded == first.table
+    assert bill.superseded is not None
+    assert bill.expected_low is not None
+    assert bill.expected_low > bill.superseded
+
+
 def test_a_card_shows_the_prompts_columns_before_others_and_not_all_of_very_many(tmp_path: Path) -> None:
     """Cells of a thousand columns are neither read nor shown; what the prompt asks about is."""
     spec = write_job(tmp_path, prompt="{{ text }} {{ topic }}")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.report.story import Verdicts
 from pipeline.report.view import LABELS_SHOWN, Part, confusion, headline, pairs, pieces, spent_of, token_parts
+from pipeline.report.view import estimate as estimate_view
 
 COUNTS = st.lists(st.tuples(st.sampled_from(["x", "y"]), st.just("n"), st.integers(0, 10**9)), max_size=8)
 
@@ -103,3 +104,20 @@ def test_two_runs_are_better_or_worse_where_one_can_say_so() -> None:
     assert figures["Input tokens"]["better"] is None
     assert figures["Rows as wished"]["better"] is None
     assert figures["Median latency"]["before"] is None
+
+
+def test_what_is_counted_is_called_by_its_name() -> None:
+    """A run of several samples has more answers than rows."""
+    base = stories.comparison()
+    sampled = replace(base, after=replace(base.after, samples=5))
+    names = [pair["name"] for pair in pairs(sampled)]
+    assert "Answers as wished" in names
+    assert "Rows as wished" not in names
+
+
+def test_an_estimate_of_nothing_left_to_send_is_drawn() -> None:
+    """Its cost is zero, and has a place in its bar like any other."""
+    nothing = {"low": 0.0, "mid": 0.0, "high": 0.0}
+    quote = {"model": "m", "group": None, "others": 0, "input": {"text": nothing}, "cost": nothing}
+    shown = estimate_view({"total": quote, "quotes": [dict(quote)], "groups": []})
+    assert shown["quotes"][0]["place"] == {"low": 0.0, "mid": 0.0, "width": 0.5}
