@@ -363,6 +363,11 @@ def main() -> None:
     except PipelineError as error:
         _complain(error.message, error.hint)
         raise SystemExit(error.exit_code) from None
+    except Exception:  # noqa: BLE001 - a mistake of ours; Python's own code for it would say that a run has finished
+        import traceback
+
+        traceback.print_exc()
+        raise SystemExit(70) from None
 
 
 def _echo_json(value: object) -> None:

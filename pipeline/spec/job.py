@@ -132,6 +132,13 @@ class Job(Settings):
     _describe: Describe | None = PrivateAttr(default=None)
     _borrowed: Borrowed = PrivateAttr(default=())
 
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _caps_something(cls, value: object) -> object:
+        if value == {}:
+            raise ValueError("an empty budget caps nothing; write the most that may be spent, such as {usd: 5}")
+        return value
+
     @property
     def takes_rounds(self) -> bool:
         """True when one request may take several rounds: functions to call, or answers to mend."""

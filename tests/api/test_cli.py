@@ -119,3 +119,26 @@ def test_an_option_that_names_nothing_is_refused(spec: Path, words: tuple[str, .
     done = ran(words[0], spec, *words[1:])
     assert done.exit_code == 2
     assert f"'{words[1]}': names nothing" in done.output
+
+
+def test_a_mistake_of_the_programs_own_has_a_code_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python's own code for it is 1, which says that a run has finished and some rows are not ok."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("pipeline.api.status", fail)
+    monkeypatch.setattr("sys.argv", ["pipeline", "status", "job.yaml"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 70
+    assert "ZeroDivisionError: ours" in capsys.readouterr().err
+
+
+def test_an_empty_budget_is_refused(spec: Path) -> None:
+    """It would cap nothing, whatever its author meant."""
+    done = ran("check", spec, "--set", "budget={}")
+    assert isinstance(done.exception, SpecError)
+    assert "an empty budget caps nothing" in str(done.exception)
