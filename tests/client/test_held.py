@@ -155,7 +155,7 @@ async def test_who_waits_for_money_does_not_leave(worst: int) -> None:
 async def test_without_a_budget_nothing_is_held_and_every_end_is_priced() -> None:
     """A price that is not known is said to be unknown."""
     ends = Ends(Reply(Status.OK, usage=USED), Reply(Status.OK))
-    till = Till(ends, job(budget={}), None)
+    till = Till(ends, job(), None)
     await till.post(asked())
     await till.post(asked())
     assert till.said == [Spent(7 * MICRO), Spent(None)]
