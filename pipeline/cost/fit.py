@@ -31,8 +31,6 @@ class Observation:
     expected: Mapping[str, float]
     input_tokens: int | None
     output_tokens: int | None = None
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
     cost: int | None = None
     certain: bool = False
 
@@ -50,10 +48,9 @@ class Fit:
     """What a pilot of so many ``requests`` says. Intervals are of the ``whole`` table, the pilot included, and hold with 90 %.
 
     ``input_ratio`` is what is billed for each input token that we count, ``by_kind`` the same for the kinds that the pilot tells apart.
-    ``output_quantiles`` are the output tokens of a request by share of the requests. ``cached_share`` and ``reasoning_share`` are parts of
-    the input and of the output. ``cost`` is in picodollars, and so is ``spent``, the part of it that the pilot's own requests have cost;
-    ``used_input`` and ``used_output`` are theirs of the tokens. ``sent`` is how often something left for it this time: 0 where all was
-    answered before, None where nobody counted.
+    ``output_quantiles`` are the output tokens of a request by share of the requests. ``cost`` is in picodollars, and so is ``spent``, the
+    part of it that the pilot's own requests have cost; ``used_input`` and ``used_output`` are theirs of the tokens. ``sent`` is how often
+    something left for it this time: 0 where all was answered before, None where nobody counted.
     ``notes`` say what the pilot could not tell, which is None, and which requests it holds for their size.
     """
 
@@ -66,8 +63,6 @@ class Fit:
     output_tokens: Interval | None
     cost: Interval | None
     spent: int | None
-    cached_share: float | None = None
-    reasoning_share: float | None = None
     used_input: int | None = None
     used_output: int | None = None
     sent: int | None = field(default=None, compare=False)
@@ -101,8 +96,6 @@ def fit(observations: Sequence[Observation], whole: Whole, *, figures: Collectio
         spent=_sum(observations, FIGURES["cost"]),
         used_input=_sum(observations, FIGURES["input"]) if "output" in figures else None,
         used_output=_sum(observations, FIGURES["output"]),
-        cached_share=_share(observations, lambda each: (each.cached_tokens, each.input_tokens)),
-        reasoning_share=_share(observations, lambda each: (each.reasoning_tokens, each.output_tokens)),
         notes=tuple(_notes(observations, whole, figures)),
     )
 
@@ -155,15 +148,6 @@ def _by_kind(observations: Sequence[Observation], groups: Sequence[tuple[str, ..
     return {
         kind: ratio for kinds, ratio in zip(groups, ratios, strict=True) if ratio > 0 for kind in kinds if kind in seen
     }
-
-
-def _share(
-    observations: Sequence[Observation], of: Callable[[Observation], tuple[int | None, int | None]]
-) -> float | None:
-    """The part of a figure that another one is, over the observations that know both."""
-    known = [(part, whole) for part, whole in map(of, observations) if part is not None and whole is not None]
-    sum_of_whole = sum(whole for _, whole in known)
-    return sum(part for part, _ in known) / sum_of_whole if sum_of_whole else None
 
 
 def _notes(observations: Sequence[Observation], whole: Whole, figures: Collection[str]) -> list[str]:

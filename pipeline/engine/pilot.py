@@ -234,8 +234,6 @@ def _observed(drawn: Drawn, attempts: Sequence[Used]) -> Observation:
         expected=drawn.expected,
         input_tokens=_sum(each.input_tokens for each in used),
         output_tokens=_sum(each.output_tokens for each in used),
-        cached_tokens=_sum(each.cached_tokens for each in used),
-        reasoning_tokens=_sum(each.reasoning_tokens for each in used),
         cost=_sum(each.cost for each in attempts),
         certain=drawn.certain,
     )

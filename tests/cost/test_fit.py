@@ -24,7 +24,7 @@ def observed(count: int, *, videos: int = 0, priced: bool = True) -> list[Observ
         }
         billed = round(1.2 * (expected["text"] + 30) + 0.9 * expected["image"] + 1.5 * expected["video"])
         length = dice.randrange(10, 90)
-        found.append(Observation(expected, billed, length, 64, 8, 750 * billed + 4500 * length if priced else None))
+        found.append(Observation(expected, billed, length, 750 * billed + 4500 * length if priced else None))
     return found
 
 
@@ -72,14 +72,12 @@ def test_totals_are_those_of_a_table_that_is_the_pilot_over_and_over() -> None:
     assert found.input_ratio.mid == pytest.approx(found.input_tokens.mid / sum(found.whole.expected.values()))
 
 
-def test_lengths_and_shares_are_those_of_the_pilot() -> None:
-    """Quantiles by share of requests; cached tokens as a part of the input, reasoning of the output."""
+def test_lengths_are_those_of_the_pilot() -> None:
+    """Quantiles of the output by share of requests."""
     pilot = observed(80)
     found = fit(pilot, whole_of(pilot, 50))
     assert list(found.output_quantiles) == [0.05, 0.25, 0.5, 0.75, 0.95]
     assert 10 <= found.output_quantiles[0.05] < found.output_quantiles[0.5] < found.output_quantiles[0.95] < 90
-    assert found.cached_share == pytest.approx(80 * 64 / sum(each.input_tokens or 0 for each in pilot))
-    assert found.reasoning_share == pytest.approx(80 * 8 / sum(each.output_tokens or 0 for each in pilot))
 
 
 def test_a_pilot_of_nine_gives_no_interval_and_says_so() -> None:
@@ -120,7 +118,7 @@ def test_a_kind_that_no_request_shows_is_a_guess() -> None:
 def test_nothing_observed_is_nothing_known() -> None:
     """An empty table fits nothing and breaks nothing."""
     found = fit([], Whole(0, {}))
-    assert (found.cost, found.output_quantiles, found.cached_share, found.by_kind) == (ZERO, {}, None, {})
+    assert (found.cost, found.output_quantiles, found.by_kind) == (ZERO, {}, {})
 
 
 def test_requests_drawn_for_their_size_stand_for_themselves_alone() -> None:
