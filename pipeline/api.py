@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from pipeline import simulator
 from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.past import past_by
 from pipeline.checkpoint.reader import Reader, Totals, reading
@@ -41,6 +40,7 @@ from pipeline.engine.outside import outside_loop
 from pipeline.engine.pilot import exact as counted_exactly
 from pipeline.engine.pilot import pilot as piloted
 from pipeline.engine.pricing import price_notes
+from pipeline.engine.ready import check_script
 from pipeline.engine.session import metadata, run_job
 from pipeline.engine.silent import silent_notes
 from pipeline.engine.sizes import size_notes
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from pipeline.engine.consent import Consent
     from pipeline.events import Observer
     from pipeline.report.story import Comparison, Story
+    from pipeline.simulator import Simulator
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,9 +325,11 @@ def compare(
 @contextmanager
 def simulate(
     *, port: int = 0, script: Mapping[str, object] | None = None, ledger: Path | None = None
-) -> Iterator[simulator.Simulator]:
+) -> Iterator[Simulator]:
     """Run the simulator while the block runs; its ``base_url()`` goes into ``provider.base_url``."""
-    with simulator.Simulator(port=port, script=script, ledger=ledger) as running:
+    from pipeline.simulator import Simulator
+
+    with Simulator(port=port, script=script, ledger=ledger) as running:
         yield running
 
 
@@ -339,6 +342,8 @@ def serve(
     on_ready: Callable[[str], None] = print,
 ) -> None:
     """Run the simulator as a server until SIGINT or SIGTERM; ``on_ready`` is told its address. Raises ``SpecError`` for a wrong script."""
+    from pipeline import simulator
+
     try:
         simulator.serve(host, port, simulator.load_script(script) if script is not None else None, ledger, on_ready)
     except simulator.ScriptError as error:
@@ -354,11 +359,7 @@ def _named(body: Mapping[str, object]) -> dict[str, object]:
 
 def _load(spec: str | Path, sets: Sequence[str]) -> Job:
     job = load_job(Path(spec), sets, os.environ)
-    if job.provider.simulated:
-        try:
-            simulator.read_script(job.simulator)
-        except simulator.ScriptError as error:
-            raise SpecError([job.problem("simulator", str(error))], source=job.source) from error
+    check_script(job)
     return job
 
 

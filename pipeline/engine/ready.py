@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.engine.check import check_key, prepare
 from pipeline.engine.live import Secrets
 from pipeline.engine.tokens import job_tokens
-from pipeline.simulator import Simulator
+from pipeline.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,8 +26,21 @@ def ready(job: Job, environ: Mapping[str, str], *, allow_code: bool) -> Iterator
     with ExitStack() as stack:
         base_url = None
         if job.provider.simulated:
+            from pipeline.simulator import Simulator  # only now: it is a whole server
+
             base_url = stack.enter_context(Simulator(script=job.simulator)).base_url(job.provider.facts.name)
         prepared = prepare(job, base_url, allow_code=allow_code)
         key = environ.get(prepared.endpoint.key_env or "")
         check_key(prepared.endpoint, key)
         yield prepared, Secrets(lambda: key, job_tokens(job, prepared.endpoint, environ))
+
+
+def check_script(job: Job) -> None:
+    """Check what the job says to the simulator, where that is its provider; raises ``SpecError``."""
+    if job.provider.simulated:
+        from pipeline.simulator import ScriptError, read_script
+
+        try:
+            read_script(job.simulator)
+        except ScriptError as error:
+            raise SpecError([job.problem("simulator", str(error))], source=job.source) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import polars as pl
 import pyarrow as pa
 
 from pipeline.errors import DataError
@@ -16,22 +15,23 @@ if TYPE_CHECKING:
 
 FOREIGN: tuple[type[BaseException], ...] = (
     pa.ArrowException,
-    pl.exceptions.PolarsError,
-    pl.exceptions.PanicException,
     OSError,
     UnicodeError,  # pyarrow decodes the names in a damaged footer
 )
 
 
 @contextmanager
-def translated(place: Path | str, *, hint: str | None = None) -> Iterator[None]:
+def translated(
+    place: Path | str, *, hint: str | None = None, also: tuple[type[BaseException], ...] = ()
+) -> Iterator[None]:
     """Turn whatever goes wrong below us while we read ``place`` into a ``DataError`` that names it.
 
-    ``hint`` is for content that cannot be read; where the system refuses the file, its reason says enough.
+    ``hint`` is for content that cannot be read; where the system refuses the file, its reason says enough. ``also`` are errors of a
+    library that is loaded only where it is needed.
     """
     try:
         yield
-    except FOREIGN as error:
+    except (*FOREIGN, *also) as error:
         refused = getattr(error, "errno", None) is not None
         raise DataError(f"{place}: {_reason(error)}", hint=None if refused else hint) from error
 

@@ -28,12 +28,13 @@ from pipeline.rows.find import Found, find
 from pipeline.rows.images import ImageFolder, readable
 from pipeline.rows.jsonl import open_jsonl
 from pipeline.rows.parquet import ParquetReader, footer
-from pipeline.rows.select import Where, sampled
+from pipeline.rows.select import sampled
 from pipeline.rows.table import MAX_ROWS, TARGET_BYTES, Reader, Reading, Span, Wanted, require_columns
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.rows.where import Where
     from pipeline.spec.input import Input
 
 
@@ -83,7 +84,7 @@ class Source:
         self.files: tuple[Path, ...] = found.files
         self.root: Path = found.root
         self.schema: pa.Schema = readers[0].schema
-        self._where = Where(spec.where, self.schema) if spec.where is not None else None
+        self._where = _condition(spec.where, self.schema) if spec.where is not None else None
 
     @cached_property
     def _count(self) -> int | None:
@@ -199,6 +200,12 @@ class Source:
                     table = None if span.table is None else conformed(span.table, self.schema)
                 yield Span(span.first, span.count, table)
                 first = span.end
+
+
+def _condition(text: str, schema: pa.Schema) -> Where:
+    from pipeline.rows.where import Where  # and with it polars, which most jobs need not wait for
+
+    return Where(text, schema)
 
 
 def _every_row(_first: int, _count: int) -> bool:

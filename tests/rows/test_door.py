@@ -21,6 +21,7 @@ def descendants(kind: type[BaseException]) -> Iterator[type[BaseException]]:
         yield from descendants(child)
 
 
+POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 FOREIGN = sorted(
     {*descendants(pa.ArrowException), *descendants(pl.exceptions.PolarsError), pl.exceptions.PanicException, OSError},
     key=lambda kind: kind.__name__,
@@ -32,7 +33,7 @@ def test_every_error_class_of_the_libraries_below_is_translated(kind: type[BaseE
     """Each of them becomes a DataError that names the place and keeps the cause."""
     with (
         pytest.raises(DataError, match=r"^photos\.parquet: it broke$") as caught,
-        translated("photos.parquet", hint="mend it"),
+        translated("photos.parquet", hint="mend it", also=POLARS),
     ):
         raise kind("it broke.\nwith a long story")
     assert isinstance(caught.value.__cause__, kind)
