@@ -21,7 +21,7 @@ from pipeline.wire.tolerant import NotJsonError, parse
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipeline.client.http import Answer, Http
+    from pipeline.client.exchange import Answer, Http
     from pipeline.client.loader import Loader
     from pipeline.client.send import Secret, Tokens
     from pipeline.records import Request

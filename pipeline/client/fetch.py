@@ -26,7 +26,8 @@ import anyio.to_thread
 
 from pipeline.client.addresses import DEFAULT_PORTS, Lookup, Place, lookup, place_of, require_public
 from pipeline.client.backoff import full_jitter
-from pipeline.client.http import Answer, PinnedHttp
+from pipeline.client.exchange import Answer
+from pipeline.client.http import PinnedHttp
 from pipeline.errors import AttemptError, MediaError, Sent
 from pipeline.wire.signals import failure
 from pipeline.wire.wording import presentable

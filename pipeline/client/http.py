@@ -1,11 +1,10 @@
-"""The one seam for HTTP: bytes out, bytes in, and an exact word on how far a request got.
+"""HTTP by stock httpx, for what our own transport does not speak: proxies and HTTP/2; and the fetching of what rows name by URL.
 
-Stock httpx, but one ``AsyncClient`` with one connection per request in flight, all sharing one TLS context: httpx's connection pool looks
+One ``AsyncClient`` with one connection per request in flight, all sharing one TLS context: httpx's connection pool looks
 at every connection for every event, which costs 5 ms of CPU per request at 64 in flight and 155 ms at 512; a client that holds a single
 connection costs 0.5 ms at either (measured over loopback, httpx 0.28.1).
 
-This is the only module that imports httpx, and the door at which its errors become ours. What matters is how far the request got: an
-attempt that never left is free, one that left and got no whole answer may have been paid.
+This is the only module that imports httpx, and the door at which its errors become ours.
 """
 
 from __future__ import annotations
@@ -15,11 +14,14 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import anyio
 import httpx
 
+from pipeline.client import exchange
+from pipeline.client.dial import distrusted
+from pipeline.client.exchange import Answer
 from pipeline.errors import AttemptError, Sent
 
 if TYPE_CHECKING:
@@ -27,35 +29,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pipeline.client.addresses import Place
+    from pipeline.client.exchange import Hear
     from pipeline.spec.rules import Deadlines
 
-MAX_BODY_BYTES = 64 * 1024 * 1024  # of an answer, decoded; a long answer with logprobs has some megabytes
 CONNECT_S = 10.0  # to one address of a picture's server; there may be more addresses to try
 MAX_IDLE = 32  # connections kept open to pictures' servers, which are many
-
-
-Hear = Callable[[bytes], None]
-"""Is told each piece of an answer's body, decoded, the moment it is here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole HTTP answer: status, headers by lower-case name, decoded body."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-
-
-class Http(Protocol):
-    """What the client needs of a transport."""
-
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, hear: Hear | None = None) -> Answer:
-        """Send one request and return the whole answer, or raise ``AttemptError`` saying how far it got."""
-
-    async def call(self, method: str, url: str, headers: Mapping[str, str]) -> Answer:
-        """Send a request that has no body and costs nothing, and return the whole answer, or raise ``AttemptError``."""
-
 
 _Line = tuple[str, str, int, str]  # scheme, host, port, address
 
@@ -86,19 +64,31 @@ _FAULTS: tuple[tuple[type[Exception], _Fault], ...] = (
     (httpx.StreamError, _Fault("transport", Sent.MAYBE, "the answer could not be read")),
     (ssl.SSLError, _Fault("disconnected", Sent.MAYBE, "the encryption broke")),  # amid an answer, httpx lets it through
 )
+_BY_H2 = _Fault(
+    "disconnected", Sent.MAYBE, "the exchange broke"
+)  # it calls a server's mistakes ours, long after a request has left
 _FOREIGN = tuple(kind for kind, _ in _FAULTS)
 _PERMANENT = frozenset({"url", "protocol", "redirect"})
 
 
-class StockHttp(AbstractAsyncContextManager["StockHttp"]):
-    """Clients of one connection each, lent to one request at a time. No key, cookie or redirect is ever carried to another host."""
+def authorities() -> ssl.SSLContext:
+    """Return whom to trust: certifi's authorities, or those that ``SSL_CERT_FILE`` names."""
+    return httpx.create_ssl_context()
 
-    def __init__(self, deadlines: Deadlines) -> None:
+
+class StockHttp(AbstractAsyncContextManager["StockHttp"]):
+    """Clients of one connection each, lent to one request at a time. No key, cookie or redirect is ever carried to another host.
+
+    With ``http2`` they speak HTTP/2 where a server does; that needs the package h2.
+    """
+
+    def __init__(self, deadlines: Deadlines, *, http2: bool = False) -> None:
         self._deadlines = deadlines
+        self._http2 = http2
         # Only for the two steps of connecting, TCP and TLS: httpx closes their socket, which a cancelled handshake would leave open.
         # Its read timeout starts anew with every byte, so from there on `_Timer` counts.
         self._timeout = httpx.Timeout(None, connect=min(deadlines.connect_s, deadlines.total_s / 2))
-        self._tls = httpx.create_ssl_context()  # certifi's authorities, or those of SSL_CERT_FILE
+        self._tls = authorities()
         self._idle: list[httpx.AsyncClient] = []
         self._all: list[httpx.AsyncClient] = []
 
@@ -134,7 +124,9 @@ class StockHttp(AbstractAsyncContextManager["StockHttp"]):
     def _new_client(self) -> httpx.AsyncClient:
         # Proxies come from the environment as everywhere; a request goes to one host, so a client needs no second connection.
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0)
-        client = httpx.AsyncClient(verify=self._tls, timeout=self._timeout, limits=limits, follow_redirects=False)
+        client = httpx.AsyncClient(
+            verify=self._tls, timeout=self._timeout, limits=limits, follow_redirects=False, http2=self._http2
+        )
         self._all.append(client)
         return client
 
@@ -208,9 +200,9 @@ async def _chunks(response: httpx.Response, timer: _Timer, hear: Hear | None) ->
     async for chunk in response.aiter_bytes():
         timer.piece()
         size += len(chunk)
-        if size > MAX_BODY_BYTES:
+        if size > exchange.MAX_BODY_BYTES:
             raise AttemptError(
-                f"the answer is larger than {MAX_BODY_BYTES // 2**20} MiB",
+                f"the answer is larger than {exchange.MAX_BODY_BYTES // 2**20} MiB",
                 kind="bad_body",
                 sent=timer.sent,
                 transient=False,
@@ -228,7 +220,7 @@ class PinnedHttp(AbstractAsyncContextManager["PinnedHttp"]):
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self._tls = tls or httpx.create_ssl_context()
+        self._tls = tls or authorities()
         self._idle: list[tuple[_Line, httpx.AsyncHTTPTransport]] = []  # the longest unused one first
 
     async def __aexit__(
@@ -308,15 +300,10 @@ def translated(error: Exception, *, left: bool = True) -> AttemptError:
     """
     fault = next(fault for kind, fault in _FAULTS if isinstance(error, kind))
     cause = _root(error)
+    if type(cause).__module__.startswith("h2."):
+        fault = _BY_H2
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return AttemptError(
-            f"the server's certificate is not trusted: {cause.verify_message}",
-            kind="certificate",
-            sent=Sent.NEVER,
-            transient=False,
-            scope="run",
-            hint="check provider.base_url; a company's own authority is named by SSL_CERT_FILE",
-        )
+        return distrusted(cause)
     detail = str(error) or type(error).__name__
     sent = fault.sent if left else Sent.NEVER
     return AttemptError(f"{fault.words}: {detail}", kind=fault.kind, sent=sent, transient=fault.kind not in _PERMANENT)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from pipeline.records import Reply, Source, ToolCall
 
 if TYPE_CHECKING:
-    from pipeline.client.http import Answer
+    from pipeline.client.exchange import Answer
     from pipeline.errors import AttemptError
 
 Record = TypeVar("Record", bound=Reply | ToolCall | Source)

@@ -28,7 +28,7 @@ from pipeline.wire.sse import EventReader, has_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pipeline.client.http import Http
+    from pipeline.client.exchange import Http
     from pipeline.client.loader import Loader
     from pipeline.spec.fields import Fields
     from pipeline.wire.dialect import Endpoint

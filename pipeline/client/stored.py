@@ -17,7 +17,7 @@ from pipeline.wire.signals import rate_headers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pipeline.client.http import Http
+    from pipeline.client.exchange import Http
     from pipeline.client.loader import Loader
     from pipeline.client.send import Feedback, Secret
     from pipeline.records import Reply, Request

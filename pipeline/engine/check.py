@@ -17,6 +17,7 @@ from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.gallery import folder_of
 from pipeline.checkpoint.gold import field_types, spelled
 from pipeline.checkpoint.store import Start
+from pipeline.client import transports
 from pipeline.engine import leaving
 from pipeline.engine.bounds import check_budget
 from pipeline.engine.first import check_first
@@ -115,6 +116,7 @@ def prepare(job: Job, base_url: str | None = None, *, allow_code: bool = False) 
     endpoint = job.provider.endpoint(base_url)
     _check_address(job, endpoint)
     _check_delivery(job, endpoint)
+    _check_transport(job)
     toolset = load_toolset(job, allow_code=allow_code)
     source = open_source(job.input, job.place("."))
     builder = RequestBuilder(job, endpoint, source.root, toolset)
@@ -129,6 +131,7 @@ def prepare(job: Job, base_url: str | None = None, *, allow_code: bool = False) 
     notes = (
         *_code_notes(job),
         *leaving.notes(job),
+        *transports.note(job, endpoint.url),
         *advise(asked),
         *_fields_notes(job),
         *_gold_notes(job, source),
@@ -182,6 +185,12 @@ def _check_delivery(job: Job, endpoint: Endpoint) -> None:
         if job.delivery == "background" and body.get("store") is False:
             message = "a background answer can only be fetched where it is stored; leave store out"
             raise SpecError([job.problem(place, message)], source=job.source)
+
+
+def _check_transport(job: Job) -> None:
+    """Refuse a transport that is not installed. Raises ``SpecError``."""
+    if (message := transports.missing(job)) is not None:
+        raise SpecError([job.problem("transport", message)], source=job.source)
 
 
 def is_loopback(url: str) -> bool:

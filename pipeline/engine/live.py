@@ -24,7 +24,6 @@ from pipeline.client.background import CANCEL_S, fetching
 from pipeline.client.breaker import Breaker, guarded, watched
 from pipeline.client.gate import Gate
 from pipeline.client.held import held
-from pipeline.client.http import StockHttp
 from pipeline.client.loader import Loader
 from pipeline.client.retry import retrying, throttled
 from pipeline.client.room import Room, fitting
@@ -33,6 +32,7 @@ from pipeline.client.send import conforming, journaled, sending
 from pipeline.client.stored import Stored
 from pipeline.client.throttle import Throttle
 from pipeline.client.tools import Toolbox
+from pipeline.client.transports import http_of
 from pipeline.engine.feed import Feed, questions
 from pipeline.engine.tokens import token_variables
 from pipeline.errors import Crashed, Interrupted, NullCell, RowError, RunError
@@ -43,7 +43,7 @@ from pipeline.records import Result, Status, Turn
 if TYPE_CHECKING:
     from anyio import CancelScope
 
-    from pipeline.client.http import Http
+    from pipeline.client.exchange import Http
     from pipeline.client.send import Secret, Tokens
     from pipeline.engine.check import Prepared
     from pipeline.engine.feed import Question, Selection
@@ -183,7 +183,7 @@ async def ask_all(
         stop = Stop(gate, feed, observe, in_background=job.delivery == "background")
         loop = asyncio.get_running_loop()
         brake.attach(partial(loop.call_soon_threadsafe, stop.interrupt, signal.SIGINT))
-        async with StockHttp(job.deadlines) as http, Loader(job.media, prepared.endpoint.dialect) as loader:
+        async with http_of(job, prepared.endpoint.url) as http, Loader(job.media, prepared.endpoint.dialect) as loader:
             client = client_of(prepared, journal, http, loader, secrets, till, stop)
             run = Run(journal, client, job.on_null)
             async with anyio.create_task_group() as helpers:

@@ -18,8 +18,8 @@ import anyio
 
 from pipeline.checkpoint.observed import attempts_of
 from pipeline.client.counting import Counter
-from pipeline.client.http import StockHttp
 from pipeline.client.loader import Loader
+from pipeline.client.transports import http_of
 from pipeline.cost.estimate import KINDS
 from pipeline.cost.fit import Fit, Observation, Whole, fit
 from pipeline.cost.prices import Book
@@ -250,7 +250,7 @@ async def _counts(prepared: Prepared, secrets: Secrets, url: str, drawn: Sequenc
     counts: list[int | None] = [None] * len(drawn)
     errors: list[RowError] = []
     waiting = iter(enumerate(drawn))
-    async with StockHttp(job.deadlines) as http, Loader(job.media, endpoint.dialect) as loader:
+    async with http_of(job, url) as http, Loader(job.media, endpoint.dialect) as loader:
         counter = Counter(url, http, endpoint, secrets.key, secrets.tokens, loader, job.extra_body, job.retry)
 
         async def work() -> None:

@@ -110,6 +110,9 @@ class Job(Settings):
     """When an attempt is repeated."""
     deadlines: Deadlines = Deadlines()
     """How long an attempt may take."""
+    transport: Literal["auto", "direct", "httpx", "http2"] = "auto"
+    """What speaks HTTP: our own client (`direct`), `httpx`, which knows proxies, or `http2` (httpx, with the extra of that name).
+    `auto` is `direct`, and `httpx` where the environment names a proxy."""
     media: MediaRules = MediaRules()
     """How pictures are found, told apart and sent."""
     prices: dict[str, Price] = {}

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from pipeline.client.background import BELIEVED, CANCEL_S, fetching
-from pipeline.client.http import Answer, Hear
+from pipeline.client.exchange import Answer, Hear
 from pipeline.client.loader import Loader
 from pipeline.client.send import journaled, sending
 from pipeline.client.stored import Stored, is_usable

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from pipeline.client.counting import Counter
-from pipeline.client.http import Answer, Hear
+from pipeline.client.exchange import Answer, Hear
 from pipeline.client.loader import Loader
 from pipeline.client.send import no_tokens
 from pipeline.errors import AttemptError

@@ -30,8 +30,9 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from anyio.streams.tls import TLSStream
 
 from pipeline.client.addresses import Place, lookup
+from pipeline.client.exchange import Answer
 from pipeline.client.fetch import MAX_REDIRECTS, MAX_RETRY_AFTER_S, Fetcher, FetchRules, FetchStatistics
-from pipeline.client.http import MAX_IDLE, Answer, PinnedHttp
+from pipeline.client.http import MAX_IDLE, PinnedHttp
 from pipeline.errors import MediaError
 
 pytestmark = pytest.mark.anyio

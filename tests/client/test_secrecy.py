@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.client.http import Answer
+from pipeline.client.exchange import Answer
 from pipeline.client.secrecy import Stars
 from pipeline.errors import AttemptError, Sent
 from pipeline.records import Reply, Status, ToolCall

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.client.http import Answer, Hear
+from pipeline.client.exchange import Answer, Hear
 from pipeline.client.loader import Loader
 from pipeline.client.send import conforming, journaled, media_of, sending, serialized
 from pipeline.errors import AttemptError, DiskFailed, MediaError, PromptError, RowError, Sent

@@ -1,0 +1,191 @@
+"""Reads answers from the bytes of one connection, however they are sliced. Knows no socket and no clock.
+
+The grammar is httptools' (the parser of Node.js); what is ours are the caps, the compression, and the question whether an answer is whole.
+The parser is told to overlook what other clients overlook, too: with one request at a time on a connection nobody can smuggle in another,
+and an answer that is refused for its form has been paid all the same.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+import httptools
+
+from pipeline.client import exchange
+from pipeline.client.exchange import Answer
+from pipeline.client.inflate import inflater
+
+if TYPE_CHECKING:
+    from pipeline.client.exchange import Hear
+    from pipeline.client.inflate import Inflater
+
+MAX_HEAD_BYTES = (
+    100 * 1024
+)  # of an answer's head, of all heads before it, and of whatever else brings no byte of a body
+
+_BODYLESS = frozenset({204, 304})
+_LENIENT = {
+    "lenient_headers": True,
+    "lenient_chunked_length": True,  # a length beside chunks, which then count
+    "lenient_optional_cr_before_lf": True,
+    "lenient_spaces_after_chunk_size": True,
+}
+
+
+class UnreadableError(Exception):
+    """An answer cannot be read on. ``kind`` and ``transient`` are those of the attempt's error."""
+
+    def __init__(self, message: str, *, kind: str = "disconnected", transient: bool = True) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.transient = transient
+
+
+class Reader:
+    """Reads one answer after the other.
+
+    The methods ``on_…`` are the parser's, which calls each for every answer: they are kept to the least.
+    """
+
+    def __init__(self) -> None:
+        # The two hold each other until the collector comes by: once a connection, not once a request.
+        self._parser = httptools.HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(**_LENIENT)
+        self.begin()
+
+    def begin(self, hear: Hear | None = None) -> None:
+        """Make ready for an answer, of which ``hear`` is told each piece of the body."""
+        self.headed = False
+        """Whether the whole head is here."""
+        self.reusable = False
+        """Whether the connection can take another request, once the answer is whole."""
+        self._hear = hear
+        self._whole = False
+        self._status = 0
+        self._headers: dict[bytes, bytes] = {}
+        self._inflater: Inflater | None = None
+        self._until_close = False
+        self._first = b""
+        self._rest: bytearray | None = (
+            None  # no list: each object costs forty bytes, and a hostile server sends its bytes one by one
+        )
+        self._unheard: list[bytes] = []
+        self._size = 0
+        self._barren = 0  # bytes that came since the last one of a body
+        self._fault: UnreadableError | None = None
+
+    def feed(self, data: bytes) -> bool:
+        """Take what came, and return whether the answer is whole; raises ``UnreadableError``."""
+        self._barren += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self._whole:
+                raise self._fault or UnreadableError(
+                    f"the server broke off: what it says is no HTTP ({error})"
+                ) from None
+            self.reusable = False  # something follows the answer that nobody asked for
+        if self._barren > MAX_HEAD_BYTES and not self._whole:
+            self._fault = self._fault or _too_long()
+        if self._fault is not None:
+            raise self._fault
+        if self._unheard and self._hear is not None:
+            pieces, self._unheard = self._unheard, []
+            for piece in pieces:
+                self._hear(piece)
+        return self._whole
+
+    def end(self) -> bool:
+        """Take the end of the connection, and return whether the answer is whole now; raises ``UnreadableError``."""
+        if self.headed and self._until_close:
+            self._finish()
+            if self._fault is not None:
+                raise self._fault
+        return self._whole
+
+    def answer(self) -> Answer:
+        """Return the whole answer, and forget it."""
+        names = b"\n".join(self._headers)
+        values = b"\n".join(self._headers.values())
+        headers = dict(zip(_text(names).split("\n"), _text(values).split("\n"), strict=True)) if self._headers else {}
+        answer = Answer(self._status, headers, self._first if self._rest is None else bytes(self._rest))
+        self._headers, self._first, self._rest = {}, b"", None
+        return answer
+
+    def on_message_begin(self) -> None:
+        if self._whole:
+            self.reusable = False  # what comes after an answer is nobody's
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.headed:
+            return  # after the body: nobody reads those
+        name = name.lower()
+        if name in self._headers:
+            value = self._headers[name] + b", " + value
+        self._headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        if self._whole:
+            return
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._headers = {}
+            return
+        headers = self._headers
+        self._status, self.headed = status, True
+        if self._barren > MAX_HEAD_BYTES and sum(map(len, headers.values())) + sum(map(len, headers)) > MAX_HEAD_BYTES:
+            self._fault = _too_long()
+        coding = headers.get(b"transfer-encoding")
+        if coding is not None and coding.lower() != b"chunked":
+            self._fault = UnreadableError("the server broke off: it sends its answer in a form that was not asked for")
+        self._until_close = coding is None and b"content-length" not in headers and status not in _BODYLESS
+        if b"content-encoding" in headers:
+            self._inflater = inflater(_text(headers[b"content-encoding"]))
+
+    def on_body(self, piece: bytes) -> None:
+        if self._whole or self._fault is not None:
+            return
+        self._barren = 0
+        if self._inflater is not None:
+            try:
+                piece = self._inflater.feed(piece, exchange.MAX_BODY_BYTES - self._size)
+            except zlib.error as error:
+                self._fault = UnreadableError(f"the answer's compression is broken: {error}", kind="bad_body")
+                return
+        self._size += len(piece)
+        if self._size > exchange.MAX_BODY_BYTES:
+            most = exchange.MAX_BODY_BYTES // 2**20
+            self._fault = UnreadableError(f"the answer is larger than {most} MiB", kind="bad_body", transient=False)
+            return
+        if self._rest is not None:
+            self._rest += piece
+        elif self._first:
+            self._rest = bytearray(self._first)
+            self._rest += piece
+        else:
+            self._first = piece  # all of it, as a rule
+        if self._hear is not None and piece:
+            self._unheard.append(piece)
+
+    def on_message_complete(self) -> None:
+        if self.headed and not self._whole:
+            self.reusable = self._parser.should_keep_alive()
+            self._finish()
+
+    def _finish(self) -> None:
+        self._whole = True
+        if self._inflater is not None and not self._inflater.whole and self._fault is None:
+            self._fault = UnreadableError("the answer's compression is broken: it ends early", kind="bad_body")
+
+
+def _too_long() -> UnreadableError:
+    message = f"the server broke off: more than {MAX_HEAD_BYTES // 1024} KiB came without a byte of an answer"
+    return UnreadableError(message)
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
