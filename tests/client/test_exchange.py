@@ -8,6 +8,7 @@ import gzip
 import socket
 import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio

@@ -1,0 +1,171 @@
+"""What our own transport does beside what every transport does."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import anyio
+import pytest
+import raw_server
+from raw_server import OK, Clock, Handler, Server, failing, saying, serving
+
+from pipeline.client.connection import KEEP_S
+from pipeline.client.direct import DirectHttp
+from pipeline.client.http import authorities
+from pipeline.errors import AttemptError, Sent
+from pipeline.spec.rules import Deadlines
+
+pytestmark = pytest.mark.anyio
+KEY = "sk-canary-0123456789"
+
+
+def direct(**deadlines: float) -> DirectHttp:
+    """Return a transport."""
+    return DirectHttp(Deadlines.model_validate(deadlines), authorities)
+
+
+async def test_the_head_of_a_request_is_made_once_for_the_same_headers() -> None:
+    """They are known by identity: an equal copy is made anew, and each request has its own length."""
+    headers = {"Authorization": f"Bearer {KEY}", "x-a": " b "}
+    async with serving(saying(OK, then="again")) as server, direct() as http:
+        await http.post(server.url, headers, b"12")
+        made = http._head
+        await http.post(server.url, headers, b"345")
+        assert http._head is made
+        await http.post(server.url, dict(headers), b"345")
+        assert http._head is not made
+    host = server.url.split("/")[2]
+    first, second, third = server.requests
+    assert first.decode() == (
+        f"POST /v1/responses HTTP/1.1\r\nhost: {host}\r\naccept: */*\r\naccept-encoding: identity\r\n"
+        f"user-agent: responses-pipeline\r\nauthorization: Bearer {KEY}\r\nx-a: b\r\ncontent-length: 2\r\n\r\n12"
+    )
+    assert second == third == first.replace(b"length: 2\r\n\r\n12", b"length: 3\r\n\r\n345")
+
+
+async def test_other_headers_and_other_addresses_have_heads_of_their_own() -> None:
+    """A key goes only where it was meant to go."""
+    async with serving(saying(OK, then="again")) as one, serving(saying(OK, then="again")) as other, direct() as http:
+        for server, name in ((one, "a"), (other, "b"), (one, "c")):
+            await http.post(server.url, {"x-name": name}, b"{}")
+    assert [b"x-name: a" in one.requests[0], b"x-name: c" in one.requests[1], b"x-name: b" in other.requests[0]] == [
+        True
+    ] * 3
+    assert len(other.requests) == 1
+
+
+async def test_no_object_shows_the_key() -> None:
+    """Neither the transport nor a connection, idle or busy."""
+    async with serving(saying(OK, then="again")) as server, direct() as http:
+        await http.post(server.url, {"authorization": f"Bearer {KEY}"}, b"{}")
+        assert KEY not in repr(http) + repr(http._open) + repr(http._servers)
+        assert len(http._open) == 1
+
+
+async def test_an_idle_connection_is_closed_in_time(virtual_time: Clock) -> None:
+    """As many are open as are needed: the others go half a minute after their last answer."""
+    async with serving(saying(OK, then="again")) as server, direct() as http:
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(http.post, server.url, {}, b"{}")
+        assert len(http._open) == 5
+        for _ in range(8):
+            await anyio.sleep(KEEP_S / 4)
+            await http.post(server.url, {}, b"{}")
+        assert len(http._open) == 1
+        await anyio.sleep(KEEP_S + 1)
+        assert len(http._open) == 0
+    assert server.connections == 5
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
+async def test_an_address_may_be_a_literal_of_ipv6() -> None:
+    """With its brackets in the header."""
+    server = Server(lambda reader, writer: saying(OK, then="close")(server)(reader, writer))
+    try:
+        listening = await asyncio.start_server(server.meet, "::1", 0)
+    except OSError:
+        pytest.skip("no IPv6 on loopback")
+    port = listening.sockets[0].getsockname()[1]
+    async with listening, direct() as http:
+        assert (await http.post(f"http://[::1]:{port}/v1?a=b c", {}, b"{}")).status == 200
+    assert server.requests[0].startswith(b"POST /v1?a=b%%20c HTTP/1.1\r\nhost: [::1]:%d\r\n" % port)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:word@127.0.0.1/v1",
+        "http://a b/v1",
+        "http://a..b/v1",
+        "http://[::1/v1",
+        "http://x:99999/v1",
+        "http://é\0/v1",
+    ],
+)
+async def test_an_address_that_leads_nowhere_is_refused(url: str) -> None:
+    """Before a name is asked for."""
+    error = await failing(url)
+    assert (error.kind, error.sent, error.transient) == ("url", Sent.NEVER, False)
+
+
+async def test_a_header_that_is_refused_is_not_shown() -> None:
+    """It may be the key."""
+    error = await failing("http://127.0.0.1/v1", headers={"authorization": f"Bearer {KEY}\r\n"})
+    assert (error.kind, error.sent) == ("protocol", Sent.NEVER)
+    assert KEY not in str(error)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_listener_that_fails_ends_the_request_with_its_own_error() -> None:
+    """A mistake of ours is not taken for the server's, and nobody waits for ever."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)  # which tells of it, too
+    async with serving(saying(OK, then="again")) as server, direct() as http:
+        with pytest.raises(KeyError):
+            await http.post(server.url, {}, b"{}", lambda piece: {}[piece])
+        assert (await http.post(server.url, {}, b"{}")).status == 200
+    assert server.connections == 2
+
+
+async def test_a_large_body_is_not_copied_into_its_head() -> None:
+    """And arrives whole, through a socket that takes it in many pieces."""
+    body = bytes(range(256)) * 2**14
+
+    def of(server: Server) -> Handler:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await server.read(reader)
+            writer.write(OK)
+            await asyncio.Event().wait()
+
+        return handle
+
+    async with serving(of) as server, direct() as http:
+        await http.post(server.url, {}, body)
+    assert server.requests[0].endswith(b"\r\n\r\n" + body)
+
+
+async def test_a_dribbling_head_is_bounded_like_the_first_byte(virtual_time: Clock) -> None:
+    """Bytes of a head do not put off its deadline, whole interim answers neither."""
+    for said in (b"HTTP/1.1 200 OK\r\nx-a: 1\r\n" * 1, b"HTTP/1.1 100 Continue\r\n\r\n"):
+
+        def of(server: Server, said: bytes = said) -> Handler:
+            async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await server.read(reader)
+                while True:
+                    writer.write(said)
+                    await anyio.sleep(1)
+                    said_again = b"x-b: 1\r\n" if b"200" in said else said
+                    writer.write(said_again)
+                    await asyncio.Event().wait()
+
+            return handle
+
+        start = virtual_time()
+        async with serving(of) as server, direct(first_byte_s=20, idle_s=5) as http:
+            with pytest.raises(AttemptError, match="first byte, after 20") as failed:
+                await http.post(server.url, {}, b"{}")
+        assert virtual_time() - start == pytest.approx(20, abs=0.5)
+        assert (failed.value.kind, failed.value.sent) == ("timeout", Sent.MAYBE)
+    assert raw_server.used is raw_server.TRANSPORTS["direct"]
