@@ -13,14 +13,13 @@ import ssl
 from typing import TYPE_CHECKING, cast
 
 from pipeline.client.alarm import Alarm
-from pipeline.client.exchange import Answer
-from pipeline.client.reader import Reader, UnreadableError
+from pipeline.client.reader import NoAnswer, Reader
 from pipeline.errors import AttemptError, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.client.exchange import Hear
+    from pipeline.client.exchange import Answer, Hear
     from pipeline.spec.rules import Deadlines
 
 KEEP_S = 30.0  # that an idle connection is kept
@@ -99,8 +98,8 @@ class Connection(asyncio.Protocol):
             return
         try:
             whole = self._reader.feed(data)
-        except UnreadableError as fault:
-            self._fail(str(fault), kind=fault.kind, transient=fault.transient)
+        except NoAnswer as fault:
+            self._fail(fault)
             return
         if whole:
             self._succeed()
@@ -111,7 +110,15 @@ class Connection(asyncio.Protocol):
         """Settle what is out: an answer without a length is whole now, any other is not."""
         self._alarm.cancel()
         if self._waiter is not None:
-            self._settle(error)
+            try:
+                whole = error is None and self._reader.end()
+            except NoAnswer as fault:
+                self._fail(fault)
+            else:
+                if whole:
+                    self._succeed()
+                else:
+                    self._fail(_broken(error))
         self._transport = None
         self.lost.set_result(None)
         self._gone(self)
@@ -121,49 +128,26 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _settle(self, error: Exception | None) -> None:
-        """Settle an attempt whose connection has ended."""
-        if error is not None and not isinstance(error, OSError):
-            self._tell(error)  # a mistake of our own, in one of the methods above or in what listens
-            return
-        if error is not None:
-            broken = "the encryption broke" if isinstance(error, ssl.SSLError) else "the connection broke"
-            self._fail(f"{broken}: {error}")
-            return
-        try:
-            whole = self._reader.end()
-        except UnreadableError as fault:
-            self._fail(str(fault), kind=fault.kind, transient=fault.transient)
-            return
-        if whole:
-            self._succeed()
-        else:
-            self._fail("the server broke off: it closed the connection before its answer was whole")
-
     def _succeed(self) -> None:
-        transport = self._transport
+        transport, waiter = self._transport, self._waiter
         assert transport is not None
-        self._tell(self._reader.answer())
+        self._waiter = None
+        if waiter is not None and not waiter.done():  # or he was cancelled a moment ago
+            waiter.set_result(self._reader.answer())
         if self._reader.reusable and not transport.get_write_buffer_size():
             self._end = math.inf
             self._expect("", KEEP_S)
         else:
             transport.abort()
 
-    def _fail(self, message: str, *, kind: str = "disconnected", transient: bool = True) -> None:
-        sent = Sent.NEVER if self._free else Sent.MAYBE
-        self._tell(AttemptError(message, kind=kind, sent=sent, transient=transient))
-        self.close()
-
-    def _tell(self, outcome: Answer | Exception) -> None:
-        """End the exchange. Whoever waits for it may have been cancelled a moment ago."""
+    def _fail(self, fault: Exception) -> None:
         waiter, self._waiter = self._waiter, None
-        if waiter is None or waiter.done():
-            return
-        if isinstance(outcome, Answer):
-            waiter.set_result(outcome)
-        else:
-            waiter.set_exception(outcome)
+        if isinstance(fault, NoAnswer):
+            sent = Sent.NEVER if self._free else Sent.MAYBE
+            fault = AttemptError(str(fault), kind=fault.kind, sent=sent, transient=fault.transient)
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(fault)
+        self.close()
 
     def _expect(self, phase: str, seconds: float) -> None:
         """From now on something else is due."""
@@ -176,4 +160,14 @@ class Connection(asyncio.Protocol):
             return
         due = self._alarm.due
         phase = "whole attempt" if due >= self._end else self._phase
-        self._fail(f"no answer within the deadline for the {phase}, after {due - self._start:g} s", kind="timeout")
+        message = f"no answer within the deadline for the {phase}, after {due - self._start:g} s"
+        self._fail(NoAnswer(message, kind="timeout"))
+
+
+def _broken(error: Exception | None) -> Exception:
+    """Return what ends an exchange when its connection has ended: an error is passed on where it is a mistake of ours."""
+    if error is None:
+        return NoAnswer("the server broke off: it closed the connection before its answer was whole")
+    if not isinstance(error, OSError):
+        return error
+    return NoAnswer(f"the {'encryption' if isinstance(error, ssl.SSLError) else 'connection'} broke: {error}")

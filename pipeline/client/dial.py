@@ -95,7 +95,7 @@ async def _reached(loop: asyncio.AbstractEventLoop, host: str, port: int) -> soc
                 race.start_soon(attempt, place, over)
                 with anyio.move_on_after(STAGGER_S):
                     await over.wait()
-    except anyio.get_cancelled_exc_class():
+    except BaseException:
         for winner in winners:
             winner.close()
         raise

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 _PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
-_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_.])?")
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 _KEPT = "/:@!$&'()*+,;=~%?[]"  # of a path and a query; quoted already, or in need of no quotes
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
 _USUAL = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "responses-pipeline"}
 
 
@@ -156,7 +157,7 @@ def _host(name: str) -> str:
     """Return a host's name as it goes on the wire; raises ``ValueError``."""
     if ":" in name:
         return str(IPv6Address(name))
-    host = name.encode("idna").decode("ascii").lower()
+    host = name.removesuffix(".").encode("idna").decode("ascii").lower()
     if not _HOST.fullmatch(host):
         raise ValueError("it names no valid host")
     return host
@@ -165,8 +166,10 @@ def _host(name: str) -> str:
 def _head(method: str, target: str, authority: str, headers: Mapping[str, str]) -> bytes:
     """Return the head of a request without its length and its end; raises ``AttemptError`` that names no value."""
     named = {name.lower(): value for name, value in headers.items()}
-    lines = [f"{method} {target} HTTP/1.1", f"host: {authority}"]
-    for name, value in {**_USUAL, **named}.items():
+    lines = [f"{method} {target} HTTP/1.1"]
+    for name, value in {"host": authority, **_USUAL, **named}.items():
+        if name in _FRAMING:
+            raise _unsendable("protocol", f"the header {name} is the transport's own")
         if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
             raise _unsendable("protocol", "a header holds characters that HTTP does not take")
         lines.append(f"{name}: {value.strip()}")

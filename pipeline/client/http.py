@@ -67,6 +67,7 @@ _FAULTS: tuple[tuple[type[Exception], _Fault], ...] = (
 _BY_H2 = _Fault(
     "disconnected", Sent.MAYBE, "the exchange broke"
 )  # it calls a server's mistakes ours, long after a request has left
+_HTTP2 = frozenset({"h2", "hyperframe", "hpack"})
 _FOREIGN = tuple(kind for kind, _ in _FAULTS)
 _PERMANENT = frozenset({"url", "protocol", "redirect"})
 
@@ -299,8 +300,9 @@ def translated(error: Exception, *, left: bool = True) -> AttemptError:
     ``left`` is False where it is known that no byte of it had left.
     """
     fault = next(fault for kind, fault in _FAULTS if isinstance(error, kind))
-    cause = _root(error)
-    if type(cause).__module__.startswith("h2."):
+    causes = _causes(error)
+    cause = causes[-1]
+    if left and any(type(each).__module__.partition(".")[0] in _HTTP2 for each in causes):
         fault = _BY_H2
     if isinstance(cause, ssl.SSLCertVerificationError):
         return distrusted(cause)
@@ -309,12 +311,12 @@ def translated(error: Exception, *, left: bool = True) -> AttemptError:
     return AttemptError(f"{fault.words}: {detail}", kind=fault.kind, sent=sent, transient=fault.kind not in _PERMANENT)
 
 
-def _root(error: BaseException) -> BaseException:
-    seen = {id(error)}
-    while (cause := error.__cause__ or error.__context__) is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        error = cause
-    return error
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an error and what it came from, the first of all last."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause)
+    return causes
 
 
 def _lowered(headers: httpx.Headers) -> dict[str, str]:

@@ -33,8 +33,8 @@ _LENIENT = {
 }
 
 
-class UnreadableError(Exception):
-    """An answer cannot be read on. ``kind`` and ``transient`` are those of the attempt's error."""
+class NoAnswer(Exception):
+    """An exchange ends without an answer. ``kind`` and ``transient`` are those of the attempt's error."""
 
     def __init__(self, message: str, *, kind: str = "disconnected", transient: bool = True) -> None:
         super().__init__(message)
@@ -73,18 +73,16 @@ class Reader:
         self._unheard: list[bytes] = []
         self._size = 0
         self._barren = 0  # bytes that came since the last one of a body
-        self._fault: UnreadableError | None = None
+        self._fault: NoAnswer | None = None
 
     def feed(self, data: bytes) -> bool:
-        """Take what came, and return whether the answer is whole; raises ``UnreadableError``."""
+        """Take what came, and return whether the answer is whole; raises ``NoAnswer``."""
         self._barren += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self._whole:
-                raise self._fault or UnreadableError(
-                    f"the server broke off: what it says is no HTTP ({error})"
-                ) from None
+                raise self._fault or NoAnswer(f"the server broke off: what it says is no HTTP ({error})") from None
             self.reusable = False  # something follows the answer that nobody asked for
         if self._barren > MAX_HEAD_BYTES and not self._whole:
             self._fault = self._fault or _too_long()
@@ -97,7 +95,7 @@ class Reader:
         return self._whole
 
     def end(self) -> bool:
-        """Take the end of the connection, and return whether the answer is whole now; raises ``UnreadableError``."""
+        """Take the end of the connection, and return whether the answer is whole now; raises ``NoAnswer``."""
         if self.headed and self._until_close:
             self._finish()
             if self._fault is not None:
@@ -138,7 +136,7 @@ class Reader:
             self._fault = _too_long()
         coding = headers.get(b"transfer-encoding")
         if coding is not None and coding.lower() != b"chunked":
-            self._fault = UnreadableError("the server broke off: it sends its answer in a form that was not asked for")
+            self._fault = NoAnswer("the server broke off: it sends its answer in a form that was not asked for")
         self._until_close = coding is None and b"content-length" not in headers and status not in _BODYLESS
         if b"content-encoding" in headers:
             self._inflater = inflater(_text(headers[b"content-encoding"]))
@@ -151,12 +149,12 @@ class Reader:
             try:
                 piece = self._inflater.feed(piece, exchange.MAX_BODY_BYTES - self._size)
             except zlib.error as error:
-                self._fault = UnreadableError(f"the answer's compression is broken: {error}", kind="bad_body")
+                self._fault = NoAnswer(f"the answer's compression is broken: {error}", kind="bad_body")
                 return
         self._size += len(piece)
         if self._size > exchange.MAX_BODY_BYTES:
             most = exchange.MAX_BODY_BYTES // 2**20
-            self._fault = UnreadableError(f"the answer is larger than {most} MiB", kind="bad_body", transient=False)
+            self._fault = NoAnswer(f"the answer is larger than {most} MiB", kind="bad_body", transient=False)
             return
         if self._rest is not None:
             self._rest += piece
@@ -176,12 +174,12 @@ class Reader:
     def _finish(self) -> None:
         self._whole = True
         if self._inflater is not None and not self._inflater.whole and self._fault is None:
-            self._fault = UnreadableError("the answer's compression is broken: it ends early", kind="bad_body")
+            self._fault = NoAnswer("the answer's compression is broken: it ends early", kind="bad_body")
 
 
-def _too_long() -> UnreadableError:
+def _too_long() -> NoAnswer:
     message = f"the server broke off: more than {MAX_HEAD_BYTES // 1024} KiB came without a byte of an answer"
-    return UnreadableError(message)
+    return NoAnswer(message)
 
 
 def _text(raw: bytes) -> str:

@@ -33,6 +33,21 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def expired(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, but its time was over yesterday."""
+    folder = tmp_path_factory.mktemp("expired")
+    for command in (
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
+        " -keyout key.pem -out request.pem",
+        "x509 -req -in request.pem -signkey key.pem -days -1 -copy_extensions copy -out cert.pem",
+    ):
+        subprocess.run(["openssl", *command.split()], check=True, capture_output=True, cwd=folder)
+    path = folder / "both.pem"
+    path.write_bytes((folder / "key.pem").read_bytes() + (folder / "cert.pem").read_bytes())
+    return path
+
+
 @pytest.fixture
 def server_tls(certificate: Path) -> ssl.SSLContext:
     """How a server proves itself with that certificate."""

@@ -7,7 +7,6 @@ import socket
 
 import anyio
 import pytest
-import raw_server
 from raw_server import OK, Clock, Handler, Server, failing, saying, serving
 
 from pipeline.client.connection import KEEP_S
@@ -110,6 +109,13 @@ async def test_an_address_that_leads_nowhere_is_refused(url: str) -> None:
     assert (error.kind, error.sent, error.transient) == ("url", Sent.NEVER, False)
 
 
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
+async def test_the_form_of_a_request_is_the_transports_own(name: str) -> None:
+    """A header of the job's cannot say otherwise."""
+    error = await failing("http://127.0.0.1/v1", headers={name: "1"})
+    assert (error.kind, error.sent, error.transient) == ("protocol", Sent.NEVER, False)
+
+
 async def test_a_header_that_is_refused_is_not_shown() -> None:
     """It may be the key."""
     error = await failing("http://127.0.0.1/v1", headers={"authorization": f"Bearer {KEY}\r\n"})
@@ -147,18 +153,17 @@ async def test_a_large_body_is_not_copied_into_its_head() -> None:
 
 
 async def test_a_dribbling_head_is_bounded_like_the_first_byte(virtual_time: Clock) -> None:
-    """Bytes of a head do not put off its deadline, whole interim answers neither."""
-    for said in (b"HTTP/1.1 200 OK\r\nx-a: 1\r\n" * 1, b"HTTP/1.1 100 Continue\r\n\r\n"):
+    """Neither more of it nor interim answers put its deadline off."""
+    line, interim = b"x-b: 1\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"
+    for first, more in ((b"HTTP/1.1 200 OK\r\n", line), (interim, interim)):
 
-        def of(server: Server, said: bytes = said) -> Handler:
+        def of(server: Server, first: bytes = first, more: bytes = more) -> Handler:
             async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 await server.read(reader)
+                writer.write(first)
                 while True:
-                    writer.write(said)
-                    await anyio.sleep(1)
-                    said_again = b"x-b: 1\r\n" if b"200" in said else said
-                    writer.write(said_again)
-                    await asyncio.Event().wait()
+                    await anyio.sleep(3)
+                    writer.write(more)
 
             return handle
 
@@ -168,4 +173,3 @@ async def test_a_dribbling_head_is_bounded_like_the_first_byte(virtual_time: Clo
                 await http.post(server.url, {}, b"{}")
         assert virtual_time() - start == pytest.approx(20, abs=0.5)
         assert (failed.value.kind, failed.value.sent) == ("timeout", Sent.MAYBE)
-    assert raw_server.used is raw_server.TRANSPORTS["direct"]

@@ -429,6 +429,17 @@ async def test_an_authority_may_be_added_by_the_environment(
         assert (await failing(server.url.replace("127.0.0.1", "localhost"))).kind == "certificate"
 
 
+async def test_a_certificate_whose_time_is_over_stops_the_run(expired: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of a server that was trusted yesterday."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(expired))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(expired)
+    async with serving(saying(OK), context) as server:
+        error = await failing(server.url)
+    assert (error.kind, error.sent, error.scope) == ("certificate", Sent.NEVER, "run")
+    assert "expired" in error.message
+
+
 async def test_a_server_without_encryption_was_never_sent_anything() -> None:
     """An https address of an http server is a failed connection."""
 

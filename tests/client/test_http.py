@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import ssl
+from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
 import raw_server
-from raw_server import Clock, Handler, Server, failing, serving
+from raw_server import Clock, Handler, Server, failing, http_with, serving
 
-from pipeline.client.http import translated
+from pipeline.client.http import StockHttp, translated
 from pipeline.errors import Sent
 
 
@@ -57,6 +60,64 @@ async def test_a_proxy_that_refuses_was_never_sent_the_request(said: bytes, monk
     async with serving(of) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url.removesuffix("/v1/responses"))
         assert (await failing("https://api.example/v1")).sent is Sent.NEVER
+
+
+# -- HTTP/2 ----------------------------------------------------------------------------------------------------------
+
+
+def speaking_http2(then: str) -> Callable[[Server], Handler]:
+    """Return a server that reads a request of HTTP/2, and then answers it, hangs up, or says what no client can read."""
+    connection = pytest.importorskip("h2.connection")
+    config, events = pytest.importorskip("h2.config"), pytest.importorskip("h2.events")
+
+    def of(server: Server) -> Handler:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            speaker = connection.H2Connection(config.H2Configuration(client_side=False))
+            speaker.initiate_connection()
+            while data := await reader.read(65536):
+                for event in speaker.receive_data(data):
+                    if isinstance(event, events.StreamEnded):
+                        server.requests.append(b"")
+                        if then == "close":
+                            return
+                        speaker.send_headers(event.stream_id, [(":status", "200"), ("x-a", "1")])
+                        speaker.send_data(event.stream_id, b"{}", end_stream=True)
+                        if then == "nonsense":
+                            speaker.clear_outbound_data_buffer()
+                            writer.write(bytes(5000))
+                writer.write(speaker.data_to_send())
+
+        return handle
+
+    return of
+
+
+@pytest.fixture
+def http2(server_tls: ssl.SSLContext, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """Speak HTTP/2 on both sides."""
+    server_tls.set_alpn_protocols(["h2"])
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setattr(raw_server, "used", lambda deadlines: StockHttp(deadlines, http2=True))
+    return server_tls
+
+
+@pytest.mark.anyio
+async def test_http2_is_spoken_where_it_is_asked_for(http2: ssl.SSLContext) -> None:
+    """With a server that speaks it."""
+    async with serving(speaking_http2("answer"), http2) as server, http_with() as http:
+        answers = [await http.post(server.url, {}, b"{}") for _ in range(2)]
+    assert [(answer.status, answer.headers["x-a"], answer.content) for answer in answers] == [(200, "1", b"{}")] * 2
+    assert server.connections == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("then", ["close", "nonsense"])
+async def test_http2_that_breaks_after_a_request_may_have_been_paid(then: str, http2: ssl.SSLContext) -> None:
+    """Also where the library takes the server's mistake for our own."""
+    async with serving(speaking_http2(then), http2) as server:
+        error = await failing(server.url)
+    assert (error.kind, error.sent, error.transient) == ("disconnected", Sent.MAYBE, True)
+    assert len(server.requests) == 1
 
 
 # -- errors of httpx -------------------------------------------------------------------------------------------------

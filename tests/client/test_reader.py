@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.client.exchange import Answer
-from pipeline.client.reader import MAX_HEAD_BYTES, Reader, UnreadableError
+from pipeline.client.reader import MAX_HEAD_BYTES, NoAnswer, Reader
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
@@ -102,7 +102,7 @@ def test_no_beginning_of_an_answer_is_whole(answer: tuple[bytes, bool, Answer], 
 def test_no_bytes_break_the_reader(said: bytes, ok_first: bool) -> None:
     """They are an answer, half of one, or unreadable by name."""
     reader = Reader()
-    with suppress(UnreadableError):
+    with suppress(NoAnswer):
         whole = reader.feed(OK + said if ok_first and not said.startswith(b"HTTP") else said)
         if whole or reader.end():
             assert reader.answer().status >= 200
@@ -123,7 +123,7 @@ def test_what_brings_no_answer_comes_to_an_end(flood: list[bytes]) -> None:
     """However it is dressed up, it is not kept and not read for ever."""
     reader = Reader()
     left = iter(flood)
-    with pytest.raises(UnreadableError, match="without a byte of an answer"):
+    with pytest.raises(NoAnswer, match="without a byte of an answer"):
         any(map(reader.feed, left))
     assert sum(map(len, flood)) - sum(map(len, left)) <= MAX_HEAD_BYTES + 200
 
