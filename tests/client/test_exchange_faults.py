@@ -205,7 +205,7 @@ async def test_a_connection_that_speaks_unasked_is_not_used_again() -> None:
             await told.wait()
             os.write(writer.get_extra_info("socket").fileno(), b"HTTP/1.1 408 Too slow\r\ncontent-length: 0\r\n\r\n")
             written.set()
-            await asyncio.Event().wait()
+            await reader.read()
 
         return handle
 
