@@ -336,7 +336,7 @@ def test_a_row_that_asks_nothing_is_noted(bench: Bench) -> None:
     assert results(bench) == {0: ("skipped", None), 1: ("failed", None)}
     assert totals(bench).by_error["failed"] == {"prompt": 1}
     with reading(bench.run_dir) as reader:
-        assert reader.finished_rows() == bytearray(2)
+        assert journal.finished_rows() == bytearray(2)
 
 
 def test_rows_that_need_no_asking_are_marked(bench: Bench) -> None:
@@ -347,7 +347,7 @@ def test_rows_that_need_no_asking_are_marked(bench: Bench) -> None:
     bench.ask(journal, 4, "c", bench.failure())
     bench.close()
     with reading(bench.run_dir) as reader:
-        assert reader.finished_rows() == bytearray([0, 1, 0, 0, 1])
+        assert journal.finished_rows() == bytearray([0, 1, 0, 0, 1])
 
 
 # -- retry -----------------------------------------------------------------------------------------------------------
@@ -426,7 +426,7 @@ def test_a_failure_that_was_mended_by_a_changed_request_is_not_asked_again(bench
     bench.ask(journal, 0, "a, longer")
     bench.close()
     with reading(bench.run_dir) as reader:
-        assert reader.finished_rows() == bytearray([1])
+        assert journal.finished_rows() == bytearray([1])
     assert bench.ask(bench.open(), 0, "a") is Status.OK
     bench.close()
 
