@@ -144,10 +144,11 @@ class Journal:
 
         Where each row asks for itself, and where a retry replaces answers, all are to be claimed. Raises ``DiskFailed``.
         """
-        index, statements = self._index, list[Statement]()
+        index = self._index
         if index.standing:
             return [None] * len(requests)
         known = [index.known(request.fingerprint) if index.shares(request) else None for request in requests]
+        statements: list[Statement] = []
         for request, status in zip(requests, known, strict=True):
             if status is not None:
                 statements += index.tie(request, self._plan)[1]

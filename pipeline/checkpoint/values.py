@@ -14,7 +14,7 @@ from pipeline.wire.decode import slim
 from pipeline.wire.tolerant import tamed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from pipeline.records import Outcome, Reply, Request, ToolCall
 
@@ -62,7 +62,7 @@ def asked_values(request: Request, sent_along: str | None) -> tuple[object, ...]
 def attempt_values(outcome: Outcome) -> tuple[object, ...]:
     """How an attempt ended; its usage follows."""
     reply, error = outcome.told, outcome.error
-    raw = pack(_kept(outcome, reply)) if reply is not None and reply.raw else None
+    raw = _Body(outcome, reply) if reply is not None and reply.raw else None
     return (
         reply.status.value if reply is not None else None,
         error.kind if error is not None else None,
@@ -75,10 +75,19 @@ def attempt_values(outcome: Outcome) -> tuple[object, ...]:
     )
 
 
-def _kept(outcome: Outcome, reply: Reply) -> Mapping[str, object]:
-    """What of a body is kept: all of it while it is needed to go on, or holds pictures that found no other place; else all but pictures."""
-    needed = outcome.reply is not None and (reply.turn is not None or bool(reply.pictures))
-    return reply.raw if needed else slim(reply.raw)
+class _Body:
+    """What of a reply's body is kept: all of it while it is needed to go on, or holds pictures that found no other place; else all but
+    pictures. SQLite's side asks for it as it writes, so it is packed in the writer's thread, while the event loop goes on.
+    """
+
+    __slots__ = ("_raw", "_whole")
+
+    def __init__(self, outcome: Outcome, reply: Reply) -> None:
+        self._raw = reply.raw
+        self._whole = outcome.reply is not None and (reply.turn is not None or bool(reply.pictures))
+
+    def __conform__(self, _: object) -> bytes:
+        return pack(self._raw if self._whole else slim(self._raw))
 
 
 def usage_values(outcome: Outcome) -> tuple[float | None, ...]:

@@ -26,11 +26,8 @@ if TYPE_CHECKING:
 
     from pipeline.checkpoint.store import Statement
 
-_UNWRITABLE = (
-    sqlite3.Error,
-    ValueError,
-    OverflowError,
-)  # the latter for values that SQLite cannot hold: whoever waits must hear of it
+# Whoever waits must hear of what ends a commit, also of values that SQLite cannot hold, or that take more room than there is.
+_UNWRITABLE = (sqlite3.Error, ValueError, OverflowError, RecursionError, MemoryError)
 
 
 def _null(_: None) -> None:

@@ -15,6 +15,7 @@ from pipeline.events import (
     FunctionCalled,
     Paused,
     RowFinished,
+    RowsKnown,
     RunStarted,
     Stopping,
     Stuck,
@@ -89,8 +90,8 @@ class Tally:
     def hear(self, event: Event) -> None:
         """Count an event."""
         match event:
-            case RowFinished():
-                self._count(event.result)
+            case RowFinished() | RowsKnown():
+                self._finish(event)
             case AttemptFailed():
                 self._trouble(Trouble(event.kind, event.message, event.row, event.wait_s))
                 self.awaited -= 1
@@ -113,12 +114,23 @@ class Tally:
             case _:
                 self.bill.hear(event)
 
+    def _finish(self, event: RowFinished | RowsKnown) -> None:
+        if isinstance(event, RowFinished):
+            self._count(event.result)
+        else:
+            for status, rows in event.by_status.items():
+                self._add(status.value, rows)
+        self.pace.note(self._clock(), self.finished, self.tokens)
+
+    def _add(self, status: str, rows: int) -> None:
+        self.finished += rows
+        self.by_status[status] = self.by_status.get(status, 0) + rows
+
     def _count(self, result: Result) -> None:
         if result.rows == 0:
             return  # its twin's result counts it
         status = result.status.value
-        self.finished += result.rows
-        self.by_status[status] = self.by_status.get(status, 0) + result.rows
+        self._add(status, result.rows)
         self.usage += result.usage
         self.stuck.discard(result.row)
         if result.row in self._given_up:  # its last attempt was counted as the problem it is
@@ -127,7 +139,6 @@ class Tally:
             self.awaited -= 1
             if result.error_kind is not None and not STATUS_FACTS[result.status].answered:
                 self._trouble(Trouble(result.error_kind, result.error_message or status, result.row, None))
-        self.pace.note(self._clock(), self.finished, self.tokens)
 
     def _trouble(self, trouble: Trouble) -> None:
         self.trouble = trouble

@@ -22,12 +22,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import anyio
+
 from pipeline.checkpoint.journal import Journal
 from pipeline.checkpoint.store import Start
 from pipeline.records import Outcome, Reply, Request, Status, Usage
 
 IN_FLIGHT = (16, 64, 512)
-_TEXT = "The parcel came late again, and nobody could say where it had been. My refund is for this broken blue lamp. " * 3
+_TEXT = (
+    "The parcel came late again, and nobody could say where it had been. My refund is for this broken blue lamp. " * 3
+)
 _MODEL = "gpt-5.4-mini-2026-03-17"
 
 
@@ -39,11 +43,25 @@ def request_of(row: int) -> Request:
 def reply_of(row: int) -> Reply:
     """Return an answer as a provider gives it, whose body is about 1.2 KB."""
     text = f"{row}: {_TEXT}"
-    message = {"id": f"msg_{row:040}", "type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+    message = {
+        "id": f"msg_{row:040}",
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": text}],
+    }
     usage = {"input_tokens": 100, "output_tokens": 80, "total_tokens": 180}
-    raw = {"id": f"resp_{row:040}", "object": "response", "model": _MODEL, "output": [message], "usage": usage, "metadata": {}}
+    raw = {
+        "id": f"resp_{row:040}",
+        "object": "response",
+        "model": _MODEL,
+        "output": [message],
+        "usage": usage,
+        "metadata": {},
+    }
     known = Usage(100, 0, 80, 0, 180)
-    return Reply(Status.OK, text, usage=known, model=_MODEL, service_tier="default", response_id=f"resp_{row:040}", raw=raw)
+    return Reply(
+        Status.OK, text, usage=known, model=_MODEL, service_tier="default", response_id=f"resp_{row:040}", raw=raw
+    )
 
 
 def opened(folder: Path) -> Journal:
@@ -62,7 +80,9 @@ async def _answered(journal: Journal, work: Iterator[tuple[Request, Reply]]) -> 
 
 
 async def _together(journal: Journal, work: Iterator[tuple[Request, Reply]], in_flight: int) -> None:
-    await asyncio.gather(*(_answered(journal, work) for _ in range(in_flight)))
+    async with anyio.create_task_group() as group:
+        for _ in range(in_flight):
+            group.start_soon(_answered, journal, work)
 
 
 def measure(rows: int, in_flight: int) -> dict[str, float]:

@@ -175,6 +175,36 @@ def test_nobody_else_may_read_the_journal(bench: Bench, dedupe: bool) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
+def test_rows_that_are_known_are_tied_all_at_once(bench: Bench) -> None:
+    """In one commit, each to its answer; those that need asking are left to be claimed."""
+    journal = bench.open()
+    bench.ask(journal, 0, "a")
+    bench.ask(journal, 1, "b", bench.failure())
+    bench.close()
+    journal = bench.open(table="another")
+    asked = [bench.request(row, question) for row, question in enumerate("xaaby")]
+    commits = journal._writer.commits
+    found = bench.wait(journal.tie_known(asked))
+    assert found == [None, Status.OK, Status.OK, Status.FAILED, None]
+    assert journal._writer.commits == commits + 1
+    assert results(bench) == {1: ("ok", "A"), 2: ("ok", "A"), 3: ("failed", None)}
+    bench.close()
+
+
+@pytest.mark.parametrize("why", ["each row asks for itself", "a retry"])
+def test_rows_that_may_have_to_ask_are_not_tied_in_bulk(bench: Bench, why: str) -> None:
+    """Where each row asks for itself, and where a retry replaces answers, every row is claimed in its turn."""
+    bench.ask(bench.open(dedupe=why == "a retry"), 0, "a")
+    bench.close()
+    journal = bench.open(dedupe=why == "a retry", begun=why != "a retry")
+    if why == "a retry":
+        start = bench.start(job=None)
+        plan = journal.look(start)
+        journal.reopen({Status.OK})
+        journal.begin(start, plan, ambiguous=True)
+    assert bench.wait(journal.tie_known([bench.request(0, "a"), bench.request(1, "a")])) == [None, None]
+
+
 # -- ending ----------------------------------------------------------------------------------------------------------
 
 
