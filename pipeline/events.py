@@ -82,7 +82,7 @@ class RowFinished:
 
 @dataclass(frozen=True, slots=True)
 class RowsKnown:
-    """Rows whose answers were there before this run came by, counted by their status: those of a batch of the input, all at once."""
+    """Rows whose answers were there when they came by, counted by their status: those of a batch of the input, all at once."""
 
     by_status: Mapping[Status, int]
 

@@ -77,8 +77,7 @@ class Writer:
 
     def close(self) -> None:
         """Make everything durable, and end the thread. Raises ``DiskFailed`` when something could not be written."""
-        if self._deferred:
-            self.post(*self._deferred)
+        self._queue.put((self._after_deferred(()), None))
         self._queue.put(None)
         self._thread.join()
         if self._failure is not None:

@@ -26,7 +26,7 @@ from pipeline.errors import (
     Sent,
 )
 from pipeline.events import Event, RowsKnown, Stopping
-from pipeline.records import Reply, Request, Result, Status, Usage
+from pipeline.records import Outcome, Reply, Request, Result, Status, Usage
 from pipeline.spec.job import Job
 
 pytestmark = pytest.mark.anyio
@@ -70,7 +70,9 @@ async def carried(
 
 async def test_rows_that_are_known_take_no_workers_turn(journal: Journal) -> None:
     """They are told of all at once; what is left are those to be asked, and those that cannot be."""
-    await carried(journal, OK)
+    with journal.claim(question(0).request()) as claim:
+        attempt = await journal.intend(claim.request)
+        await journal.settle(claim.request, attempt, Outcome(0.5, reply=OK))
     events: list[Event] = []
     other = Request(5, "m", {}, bytes([1] * 16), 1)
     batch = [question(3), question(4, PromptError("no")), question(5, other), question(6)]
