@@ -215,9 +215,8 @@ class Journal:
             self._index.requests.end((number,), reply.status)
             return
         statements: list[Statement] = [(SETTLE, settled), (ADD_USAGE, added)]
-        if (
-            error is not None and state == "unknown" and not self._ambiguous
-        ):  # in the same commit: a kill must not ask it again
+        if error is not None and state == "unknown" and not self._ambiguous:
+            # In the same commit: a kill must not ask it again.
             ended = (Status.UNKNOWN, 0, "unknown_outcome", error.message, self._label, time.time(), number)
             statements.append((schema.CONCLUDE, ended))
         await self._writer.write(*statements)
