@@ -62,6 +62,13 @@ class Index:
             statements.append((TIE, (row, request.sample, plan, number)))
         return number, statements
 
+    def number(self, request: Request) -> int:
+        """Return the number of a request that is claimed."""
+        number = self.requests.find(request.fingerprint)
+        if number is None:
+            raise LookupError("a request is claimed before it is asked")
+        return number
+
     def known(self, fingerprint: bytes) -> Status | None:
         """Return how the request with a fingerprint ended, None where it needs asking."""
         number = self.requests.find(fingerprint)
