@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.records import Purse, Result, Usage
+    from pipeline.records import Purse, Result, Status, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,13 @@ class RowFinished:
     """A row, with ``result.rows - 1`` twins, has its result; one that is asked k times has k results."""
 
     result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class RowsKnown:
+    """Rows whose answers were there when they came by, counted by their status: those of a batch of the input, all at once."""
+
+    by_status: Mapping[Status, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +250,7 @@ class RunFinished:
 Event = (
     RunStarted
     | RowFinished
+    | RowsKnown
     | AttemptFailed
     | Spent
     | FunctionCalled

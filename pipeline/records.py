@@ -5,7 +5,7 @@ Nothing here does I/O or knows a clock. Unknown is ``None`` everywhere, never 0 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
@@ -361,6 +361,9 @@ class Journal(Protocol):
 
     def claim(self, request: Request) -> AbstractContextManager[Claim]:
         """Tie a row to its request, and hold the request while this row asks it."""
+
+    async def tie_known(self, requests: Sequence[Request]) -> Sequence[Status | None]:
+        """Tie the rows of requests that need no asking, all at once; return their statuses, and None for those to be claimed."""
 
     def note(self, row: int, status: Status, error: RowError) -> None:
         """Record a row that asks nothing: its prompt failed, or it is skipped."""

@@ -1,13 +1,17 @@
-"""What a run must know of its journal at every row, in memory: requests by fingerprint, how they ended, and which row carries each."""
+"""What a run must know of its journal at every row, in memory: how requests ended, who asks them now, and what each row ties itself to."""
 
 from __future__ import annotations
 
 import time
+from array import array
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint import schema
+from pipeline.checkpoint.fingerprints import Fingerprints
+from pipeline.checkpoint.requests import Requests
+from pipeline.checkpoint.writes import CARRY, TIE
 from pipeline.errors import AttemptError
 from pipeline.records import STATUS_FACTS, Attempt, Status
 
@@ -19,22 +23,13 @@ if TYPE_CHECKING:
     from pipeline.errors import RowError
     from pipeline.records import Claim, Request
 
-_LOAD = """
-SELECT q.id, q.fingerprint, a.id, a.status, q.again, q.carrier, q.carrier_plan
-FROM requests AS q JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
-"""
-
 
 class Index:
-    """Requests by number. A request with a status needs no asking; one that is being asked has a claim."""
+    """What a run knows of its requests by their numbers; one that is being asked has a claim."""
 
     def __init__(self, connection: sqlite3.Connection, *, dedupe: bool) -> None:
         self._dedupe = dedupe
-        newest = connection.execute("SELECT MAX(id) FROM plans").fetchone()[0]
-        self.numbers: dict[bytes, int] = {}
-        self.answering: dict[int, int] = {}  # request → the one whose answer stands for it since a retry
-        self.status: dict[int, Status] = {}
-        self.carrier: dict[int, int] = {}  # request → the row of this plan that carries its usage
+        self.requests = Requests(connection)
         self.asking: dict[int, Claim] = {}
         self.standing: dict[tuple[int, int], int] = {}  # row and sample → request whose answer stood before `--retry`
         self.rounds: dict[int, list[bytes]] = {}  # request cut off between two rounds → its packed replies so far
@@ -44,44 +39,44 @@ class Index:
             number: Attempt(attempt, response_id)
             for number, attempt, response_id in connection.execute(schema.SUBMITTED)
         }
-        self._taken: dict[bytes, int] = {}
-        for number, fingerprint, answering, status, again, carrier, plan in connection.execute(_LOAD):
-            self.numbers[fingerprint] = number
-            if answering != number:
-                self.answering[number] = answering
-            if not again:
-                self.status[number] = Status(status)
-            if plan == newest and carrier is not None:
-                self.carrier[number] = carrier
-        self._next = 1 + max(self.numbers.values(), default=0)
-
-    def number(self, fingerprint: bytes) -> tuple[int, bool]:
-        """Return a request's number, and whether it is a new one."""
-        known = self.numbers.get(fingerprint)
-        if known is not None:
-            return known, False
-        number = self.numbers[fingerprint] = self._next
-        self._next += 1
-        return number, True
+        self.restart()
 
     def tie(self, request: Request, plan: int) -> tuple[int, list[Statement]]:
         """Let a row ask a request, and carry its usage where it is the first of this plan to ask it.
 
         Returns the request's number and what the journal has to record.
         """
-        row = request.row
-        number, new = self.number(request.fingerprint)
-        statements: list[Statement] = [(schema.ADD_REQUEST, (number, request.fingerprint))] if new else []
-        if (row, request.sample) not in self.standing:
-            statements.append((schema.TIE, (row, request.sample, plan, number)))
-        for each in {number, self.answering.get(number, number)} - self.carrier.keys():
-            self.carrier[each] = row
-            statements.append((schema.CARRY, (row, plan, each)))
+        requests, row, fingerprint = self.requests, request.row, request.fingerprint
+        number = requests.find(fingerprint)
+        if number is None:
+            number = requests.add(fingerprint)
+        statements: list[Statement] = []
+        if requests.carrier(number) is None:
+            requests.carry(number, row)
+            statements.append((CARRY, (number, fingerprint, row, plan)))
+        other = requests.answering.get(number) if requests.answering else None
+        if other is not None and requests.carrier(other) is None:
+            requests.carry(other, row)
+            statements.append((CARRY, (other, fingerprint, row, plan)))
+        if not self.standing or (row, request.sample) not in self.standing:
+            statements.append((TIE, (row, request.sample, plan, number)))
         return number, statements
+
+    def number(self, request: Request) -> int:
+        """Return the number of a request that is claimed."""
+        number = self.requests.find(request.fingerprint)
+        if number is None:
+            raise LookupError("a request is claimed before it is asked")
+        return number
+
+    def known(self, fingerprint: bytes) -> Status | None:
+        """Return how the request with a fingerprint ended, None where it needs asking."""
+        number = self.requests.find(fingerprint)
+        return None if number is None else self.requests.status(number)
 
     def stand_in(self, number: int, replaced: Collection[int]) -> list[Statement]:
         """Let a request's answer, if it has one, stand for others too: those whose rows were asked once more, and now ask this one."""
-        status = self.status.get(number)
+        status = self.requests.status(number)
         if status is None or not STATUS_FACTS[status].answered:
             return []
         return [(schema.STAND_IN, (number, other)) for other in replaced if other != number]
@@ -92,7 +87,8 @@ class Index:
         What waiting or a mended picture may help is asked again by the next run; what was refused for good begins with its first round if
         it is ever asked again.
         """
-        status = self.status[number] = Status.UNKNOWN if error.unknown else Status.FAILED
+        status = Status.UNKNOWN if error.unknown else Status.FAILED
+        self.requests.end((number,), status)
         again = not error.unknown and (error.transient or not isinstance(error, AttemptError))
         ended = (schema.CONCLUDE, (status, int(again), error.kind, error.message, label, time.time(), number))
         over = status is Status.FAILED and not again
@@ -104,14 +100,10 @@ class Index:
             return []
         return [(schema.CLOSE_ROUNDS, (number,))]
 
-    @property
-    def untied(self) -> bool:
-        """Whether a request that needs no asking has no row of this plan yet."""
-        return not self.status.keys() <= self.carrier.keys()
-
     def restart(self) -> None:
         """Begin with the first row again."""
-        self._taken.clear()
+        self._taken = Fingerprints()  # those that rows of this plan have asked by themselves
+        self._times = array("I", [0])  # how often, by their numbers
 
     def shares(self, request: Request) -> bool:
         """Tell whether rows with this request share one answer. What is asked within a conversation changes it, so there each row asks."""
@@ -128,13 +120,17 @@ class Index:
 
         The n-th row with the same question gets the n-th fingerprint, so rows may still move between runs.
         """
-        taken = self._taken.get(fingerprint, 0)
+        at = self._taken.find(fingerprint)
+        if at is None:
+            at = self._taken.add(fingerprint)
+            self._times.append(0)
+        taken = self._times[at]
         while True:
             place = taken.to_bytes(8, "big")
             further = blake2b(fingerprint + place, digest_size=len(fingerprint), person=b"own").digest()
             candidate = further if taken else fingerprint  # the first keeps its answer where dedupe is switched off
             taken += 1
-            number = self.numbers.get(candidate)
-            if number is None or self.carrier.get(number, row) == row:
-                self._taken[fingerprint] = taken
+            number = self.requests.find(candidate)
+            if number is None or self.requests.carrier(number) in (None, row):
+                self._times[at] = taken
                 return candidate

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint import schema
+from pipeline.checkpoint.fingerprints import Fingerprints
 from pipeline.checkpoint.index import Index
 from pipeline.checkpoint.rundir import journal_path
 from pipeline.checkpoint.store import check_version, find_plan, opened
@@ -27,15 +28,19 @@ class Known:
         """Made by ``known_answers``. ``observed`` has the calls of this job so far, by the model that was asked."""
         self.observed = observed
         self._index = index
-        self._seen: set[bytes] = set()
+        self._seen = Fingerprints()
 
     def sort(self, request: Request) -> tuple[bool, bool]:
         """Return whether a request needs no asking, and whether it is the first that asks this. Each request comes by once, in order."""
         request = self._index.told_apart(request)
-        number = self._index.numbers.get(request.fingerprint)
-        is_first = request.fingerprint not in self._seen
-        self._seen.add(request.fingerprint)
-        return number is not None and (number in self._index.status or number in self._index.submitted), is_first
+        number = self._index.requests.find(request.fingerprint)
+        is_first = self._seen.find(request.fingerprint) is None
+        if is_first:
+            self._seen.add(request.fingerprint)
+        known = number is not None and (
+            self._index.requests.status(number) is not None or number in self._index.submitted
+        )
+        return known, is_first
 
 
 def known_answers(run_dir: Path, start: Start, *, dedupe: bool) -> Known:
@@ -49,7 +54,7 @@ def known_answers(run_dir: Path, start: Start, *, dedupe: bool) -> Known:
         index = Index(connection, dedupe=dedupe)
         plan = find_plan(connection, start)
         if plan.fresh or plan.names_files:
-            index.carrier.clear()
+            index.requests.drop_carriers()
         observed = _observed(connection, start.job_digest)
     return Known(index, observed)
 

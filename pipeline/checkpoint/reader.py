@@ -143,13 +143,6 @@ class Reader:
         """
         return [_read(line) for line in self._connection.execute(schema.RESULTS, (self.plan, first, last, raw))]
 
-    def finished_rows(self) -> bytearray:
-        """Return one byte per row number, 1 where none of the row's samples needs asking; it ends with the last row that is known."""
-        finished = bytearray(self._connection.execute(schema.ROWS_KNOWN, (self.plan,)).fetchone()[0])
-        for (row,) in self._connection.execute(schema.ROWS_FINISHED, (self.plan, self.samples)):
-            finished[row] = 1
-        return finished
-
     def totals(self) -> Totals:
         """Add up the newest plan's rows, and what was spent beside them, all as of one moment."""
         with self.still():

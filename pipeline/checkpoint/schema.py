@@ -2,7 +2,8 @@
 
 ``plans``     one line for each state of job and input that was run; rows belong to the newest. ``samples`` is how often each row is asked.
 ``sessions``  one line for each time a process worked on the run; ``estimate`` is what it expected to spend, as JSON, in picodollars.
-``requests``  one line for each distinct question: its fingerprint, its standing answer, and what it has cost over all attempts.
+``requests``  one line for each distinct question: its fingerprint, its standing answer, and what it has cost over all attempts that have
+              ended. Their numbers leave none out. No index finds a fingerprint: who writes has them all in memory.
 ``rows``      which question each input row asks, or why it asks none; with k samples a row asks k, and one that asks none has one line.
 ``attempts``  one line for each request that left, written before it leaves. ``state`` is ``sent`` until its outcome is known: ``answered``,
               ``refused``, ``unknown``, ``never``, or ``round`` where the reply wanted another round and the last one is not finished. One
@@ -29,7 +30,7 @@ CREATE TABLE sessions(
   exit_code INTEGER, pid INTEGER NOT NULL, version TEXT NOT NULL, estimate TEXT
 );
 CREATE TABLE requests(
-  id INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL UNIQUE, status TEXT NOT NULL DEFAULT 'pending', again INTEGER NOT NULL DEFAULT 1,
+  id INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL, status TEXT NOT NULL DEFAULT 'pending', again INTEGER NOT NULL DEFAULT 1,
   answered_by INTEGER, carrier INTEGER, carrier_plan INTEGER,
   text TEXT, refusal TEXT, tool_calls TEXT, reasoning TEXT, error_kind TEXT, error_message TEXT,
   sources TEXT, images TEXT, notes TEXT, confidence REAL, phase TEXT,
@@ -56,12 +57,6 @@ CREATE INDEX attempts_cancelled ON attempts(id) WHERE error_kind = 'cancelled';
 CREATE INDEX attempts_rounds ON attempts(request) WHERE state = 'round';
 """
 
-ADD_REQUEST = "INSERT INTO requests(id, fingerprint) VALUES (?, ?)"
-
-TIE = "INSERT OR REPLACE INTO rows(row, sample, plan, request) VALUES (?, ?, ?, ?)"
-
-CARRY = "UPDATE requests SET carrier = ?, carrier_plan = ? WHERE id = ?"
-
 NOTE = "INSERT OR REPLACE INTO rows(row, sample, plan, request, status, error_kind, error_message) VALUES (?, ?, ?, NULL, ?, ?, ?)"
 
 UNTIE_OTHERS = "DELETE FROM rows WHERE row = ? AND sample > 0"
@@ -82,20 +77,12 @@ WHERE r.plan = ? AND q.status NOT IN ('pending', 'failed', 'unknown', 'cancelled
 
 ROWS_KNOWN = "SELECT COALESCE(MAX(row), -1) + 1 FROM rows WHERE plan = ?"
 
-# Rows all of whose samples need no asking.
-ROWS_FINISHED = """
-SELECT r.row FROM rows AS r JOIN requests AS q ON q.id = r.request WHERE r.plan = ? AND q.again = 0 GROUP BY r.row HAVING COUNT(*) = ?
-"""
+ROWS_ASKING = "SELECT row, request FROM rows WHERE plan = ? AND request IS NOT NULL"
 
 ROWS_WITH_STATUS = """
 SELECT r.row, r.sample, q.id FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request
 LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
 WHERE r.plan = ? AND COALESCE(a.status, r.status) IN ({marks})
-"""
-
-INTEND = """
-INSERT INTO attempts(id, request, row, session, sent_at, waited_s, asked_model, asked_tier, held_input, held_output, turn)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 SUBMIT = "UPDATE attempts SET response_id = ? WHERE id = ?"
@@ -107,19 +94,10 @@ ROUNDS = "SELECT request, raw FROM attempts WHERE state = 'round' ORDER BY id"
 # The rounds of an answer that is complete now, or of a conversation that cannot go on.
 CLOSE_ROUNDS = "UPDATE attempts SET state = 'answered' WHERE request = ? AND state = 'round'"
 
-# Counted before it leaves; one that never left is taken back when it is settled.
-COUNT_ATTEMPT = "UPDATE requests SET attempts = attempts + 1 WHERE id = ?"
-
-SETTLE_ATTEMPT = """
-UPDATE attempts SET state = ?, latency_s = ?, status = ?, error_kind = ?, error_message = ?, http_status = ?, request_id = ?,
-  response_id = COALESCE(?, response_id), model = ?, service_tier = ?, raw = ?, input_tokens = ?, cached_tokens = ?, output_tokens = ?,
-  reasoning_tokens = ?, total_tokens = ?, cache_write_tokens = ?, vendor_cost = ?, searches = ? WHERE id = ?
-"""
-
 # Attempts that a dead process left behind, and that cannot be fetched: their end is not known, and they may have been paid.
 COUNT_OPEN = """
-UPDATE requests SET maybe_paid = maybe_paid + (
-  SELECT COUNT(*) FROM attempts WHERE request = requests.id AND state = 'sent' AND response_id IS NULL)
+UPDATE requests SET (attempts, maybe_paid) = (SELECT requests.attempts + COUNT(*), requests.maybe_paid + COUNT(*) FROM attempts
+  WHERE request = requests.id AND state = 'sent' AND response_id IS NULL)
 WHERE id IN (SELECT request FROM attempts WHERE state = 'sent' AND response_id IS NULL)
 """
 
@@ -152,21 +130,11 @@ CLOSE_OPEN = """
 UPDATE attempts SET state = 'unknown', error_kind = 'killed', error_message = ? WHERE state = 'sent' AND response_id IS NULL
 """
 
-# What adds up over all attempts of a request, in the order of its parameters; what neither side knows stays unknown.
+# What adds up over all attempts of a request.
 USAGE = (
     *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "total_tokens"),
     *("cache_write_tokens", "vendor_cost", "searches"),
 )
-_ADDED = ", ".join(f"{name} = COALESCE({name} + ?{place}, {name}, ?{place})" for place, name in enumerate(USAGE, 5))
-ADD_USAGE = f"""
-UPDATE requests SET maybe_paid = maybe_paid + ?1, attempts = attempts - ?2, unreported = unreported + ?3, {_ADDED} WHERE id = ?4
-"""  # noqa: S608 - our own names
-
-ANSWER = """
-UPDATE requests SET status = ?, again = 0, answered_by = NULL, text = ?, refusal = ?, tool_calls = ?, reasoning = ?,
-  sources = ?, images = ?, notes = ?, confidence = ?, phase = ?, error_kind = ?, error_message = ?, provider = ?, model = ?,
-  service_tier = ?, response_id = ?, latency_s = ?, first_token_s = ?, finished_at = ? WHERE id = ?
-"""
 
 # An answer that stands is not overwritten by a later failure to get a better one.
 CONCLUDE = """
@@ -204,6 +172,9 @@ _REPORTED, _CACHE_WRITE = (
     ", ".join(f"CASE WHEN a.unreported = 0 THEN a.{name} END" for name in names) for names in (USAGE[:5], USAGE[5:6])
 )
 
+# A request counts an attempt when it has ended; those that are out are counted where they are read.
+_OUT = "CASE WHEN a.again THEN (SELECT COUNT(*) FROM attempts WHERE request = a.id AND state = 'sent') ELSE 0 END"
+
 # A row's answer may stand in another request since a retry with changes (answered_by); the row that caused a call carries its
 # usage, its twins carry 0. A cost is what is known of it: null where nothing is. The answering reply's body is read only where it is
 # asked for.
@@ -211,7 +182,7 @@ RESULTS = f"""
 SELECT r.row, r.sample, COALESCE(a.status, r.status, 'pending'),
   COALESCE(r.error_kind, a.error_kind), COALESCE(r.error_message, a.error_message),
   a.provider, a.model, a.service_tier, a.response_id, a.refusal, a.text, a.tool_calls,
-  {_REPORTED}, a.attempts, a.maybe_paid,
+  {_REPORTED}, a.attempts + {_OUT}, a.maybe_paid,
   a.latency_s, a.first_token_s, a.finished_at, a.sources, a.searches, a.images, a.notes, a.confidence, a.phase,
   a.reasoning, {_CACHE_WRITE}, a.vendor_cost,
   (SELECT CASE WHEN COUNT(*) = COUNT({_COST}) OR SUM({_COST}) > 0 THEN SUM({_COST}) END FROM attempts AS t WHERE t.request = a.id),
@@ -277,7 +248,8 @@ BILLED = f"(NOT {_HAS_REHEARSED} OR NOT {{attempt}}.{_REHEARSED})"
 
 SPENT = f"""
 SELECT SUM(input_tokens), SUM(cached_tokens), SUM(output_tokens), SUM(reasoning_tokens), SUM(total_tokens),
-  SUM(attempts), SUM(maybe_paid), SUM(cache_write_tokens), SUM(vendor_cost)
+  SUM(attempts) + (SELECT COUNT(*) FROM attempts AS t WHERE t.state = 'sent' AND {BILLED.format(attempt="t")}), SUM(maybe_paid),
+  SUM(cache_write_tokens), SUM(vendor_cost)
 FROM requests WHERE NOT {_HAS_REHEARSED} OR id NOT IN (SELECT request FROM attempts WHERE {_REHEARSED})
 """  # noqa: S608 - our own names
 

@@ -16,6 +16,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint.store import connect
+from pipeline.checkpoint.writes import carry_out
 from pipeline.errors import DiskFailed
 from pipeline.wire.tolerant import clean
 
@@ -25,11 +26,17 @@ if TYPE_CHECKING:
 
     from pipeline.checkpoint.store import Statement
 
-_UNWRITABLE = (
-    sqlite3.Error,
-    ValueError,
-    OverflowError,
-)  # the latter for values that SQLite cannot hold: whoever waits must hear of it
+# Whoever waits must hear of what ends a commit, also of values that SQLite cannot hold, or that take more room than there is.
+_UNWRITABLE = (sqlite3.Error, ValueError, OverflowError, RecursionError, MemoryError)
+
+
+def _null(_: None) -> None:
+    return None
+
+
+# Unless it is told what becomes of None, Python's sqlite3 looks for that at every one it binds, and drops an AttributeError each time:
+# of a statement's time a fifth.
+sqlite3.register_adapter(type(None), _null)
 
 
 class Writer:
@@ -39,26 +46,38 @@ class Writer:
         self._queue: SimpleQueue[tuple[Sequence[Statement], asyncio.Future[None] | None] | None] = SimpleQueue()
         self._path = path
         self._failure: DiskFailed | None = None
+        self._deferred: list[Statement] = []
         self.commits = 0
         self._thread = Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
+    def defer(self, *statements: Statement) -> None:
+        """Let statements come before whatever is posted or written next. They wait for it: alone they are worth no commit."""
+        self._deferred += statements
+
     def post(self, *statements: Statement) -> None:
         """Queue statements without waiting for them; they keep their order."""
         if statements:
-            self._queue.put((statements, None))
+            self._queue.put((self._after_deferred(statements), None))
 
     async def write(self, *statements: Statement) -> None:
-        """Return when the statements, and all that were queued before, are durable. Raises ``DiskFailed``."""
+        """Return when the statements, and all that came before, are durable. Raises ``DiskFailed``."""
         if self._failure is not None:
             raise self._failure
         # An asyncio future, not an anyio primitive: it is the only one that a foreign thread can complete from outside the loop.
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.put((statements, done))
+        self._queue.put((self._after_deferred(statements), done))
         await done
 
+    def _after_deferred(self, statements: Sequence[Statement]) -> Sequence[Statement]:
+        if not self._deferred:
+            return statements
+        deferred, self._deferred = self._deferred, []
+        return (*deferred, *statements)
+
     def close(self) -> None:
-        """Make durable what is queued, and end the thread. Raises ``DiskFailed`` when something could not be written."""
+        """Make everything durable, and end the thread. Raises ``DiskFailed`` when something could not be written."""
+        self._queue.put((self._after_deferred(()), None))
         self._queue.put(None)
         self._thread.join()
         if self._failure is not None:
@@ -87,12 +106,17 @@ class Writer:
             connection.close()
 
     def _commit(self, connection: sqlite3.Connection, statements: Sequence[Statement]) -> None:
-        if statements:
+        if not statements:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            carry_out(connection, statements)
+        except UnicodeEncodeError:  # rare, and to look for it at every value takes as long as to bind it
+            connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
-            for sql, values in statements:
-                connection.execute(sql, [clean(value) if isinstance(value, str) else value for value in values])
-            connection.execute("COMMIT")
-            self.commits += 1
+            carry_out(connection, [(sql, _cleaned(values)) for sql, values in statements])
+        connection.execute("COMMIT")
+        self.commits += 1
 
     def _fail(self, error: Exception) -> None:
         self._failure = DiskFailed(
@@ -106,6 +130,10 @@ class Writer:
         loop = waiting[0].get_loop()
         if not loop.is_closed():
             loop.call_soon_threadsafe(_complete, waiting, self._failure)
+
+
+def _cleaned(values: Sequence[object]) -> Sequence[object]:
+    return [clean(value) if isinstance(value, str) else value for value in values]
 
 
 def _complete(waiting: Sequence[asyncio.Future[None]], failure: DiskFailed | None) -> None:

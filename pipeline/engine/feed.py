@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,13 @@ import anyio
 import anyio.to_thread
 
 from pipeline.cost.weigh import with_extents
-from pipeline.errors import Crashed, DataError, PromptError, RowError, RunError
+from pipeline.errors import Crashed, PromptError, RowError, RunError
 from pipeline.prompt.build import sampled
 from pipeline.records import Row
 from pipeline.rows.columns import cells
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipeline.prompt.build import RequestBuilder
     from pipeline.records import Request
@@ -113,11 +114,17 @@ def questions_of(
     return [Question(row.number, sampled(request, sample)) for sample in samples]
 
 
+Sift = Callable[[list[Question]], Awaitable[list[Question]]]
+"""Takes a batch's questions that need no worker, and returns the others."""
+
+
 class Feed:
     """Hands questions to whoever is free. ``read`` runs beside the workers; ``broken`` is set when the input turned out unreadable."""
 
-    def __init__(self, batches: Iterator[list[Question]]) -> None:
+    def __init__(self, batches: Iterator[list[Question]], sift: Sift | None = None) -> None:
+        """Hand out what ``sift``, if there is one, leaves of each batch."""
         self._batches = batches
+        self._sift = sift
         self._send, self._receive = anyio.create_memory_object_stream[list[Question]](1)
         self._ready: deque[Question] = deque()
         self._refill = anyio.Lock()
@@ -128,8 +135,8 @@ class Feed:
         async with self._send:
             try:
                 while (batch := await anyio.to_thread.run_sync(next, self._batches, None)) is not None:
-                    await self._send.send(batch)
-            except DataError as error:
+                    await self._send.send(batch if self._sift is None else await self._sift(batch))
+            except RunError as error:
                 self.broken = error  # what was read before is still asked; the run then ends with this error
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                 pass  # the run is ending

@@ -10,6 +10,7 @@ import asyncio
 import random
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from pipeline.client.transports import http_of
 from pipeline.engine.feed import Feed, questions
 from pipeline.engine.tokens import token_variables
 from pipeline.errors import Crashed, Interrupted, NullCell, RowError, RunError
-from pipeline.events import Paused, RowFinished, Stopping, Stuck
+from pipeline.events import Paused, RowFinished, RowsKnown, Stopping, Stuck
 from pipeline.prompt.template import is_template
 from pipeline.records import Result, Status, Turn
 
@@ -97,6 +98,19 @@ def _unasked(question: Question, error: RowError, run: Run) -> Result:
     skipped = isinstance(error, NullCell) and run.on_null == "skip"
     run.journal.note(row, Status.SKIPPED if skipped else Status.FAILED, error)
     return Result(row, Status.SKIPPED, rows=rows) if skipped else Result.failed(row, error, rows=rows)
+
+
+async def without_known(journal: Journal, observe: Observer, batch: list[Question]) -> list[Question]:
+    """Return the questions that are left to be asked. Rows with an answer from before take no worker's turn: they are tied to it in bulk,
+    so that the first unknown row is asked at once and the scan goes on beside it.
+    """
+    asking = [question.built for question in batch if not isinstance(question.built, RowError)]
+    known = await journal.tie_known(asking)
+    if not any(known):
+        return batch
+    observe(RowsKnown(Counter(filter(None, known))))
+    statuses = iter(known)
+    return [question for question in batch if isinstance(question.built, RowError) or next(statuses) is None]
 
 
 class Brake:
@@ -179,7 +193,8 @@ async def ask_all(
     job = prepared.job
     gate = Gate()
     measured = till.budget is not None  # a picture's worst case depends on its size
-    with closing(Feed(questions(prepared.source, prepared.builder, selection, measured=measured))) as feed:
+    batches = questions(prepared.source, prepared.builder, selection, measured=measured)
+    with closing(Feed(batches, partial(without_known, journal, observe))) as feed:
         stop = Stop(gate, feed, observe, in_background=job.delivery == "background")
         loop = asyncio.get_running_loop()
         brake.attach(partial(loop.call_soon_threadsafe, stop.interrupt, signal.SIGINT))

@@ -156,8 +156,7 @@ class _Session:
         rows, samples = self._prepared.rows, self._job.samples
         if plan.fresh or plan.names_files or self._prepared.builder.names_files:
             return _Left(everything(samples), rows, 0 if plan.first else None)
-        with reading(self._job.run_path) as reader:
-            finished = reader.finished_rows()
+        finished = self._open().finished_rows()
         return _Left(all_but(finished, samples), rows, finished.count(1) * samples)
 
     def _count_known(self) -> int:

@@ -13,6 +13,7 @@ from pipeline.events import (
     Notice,
     Paused,
     RowFinished,
+    RowsKnown,
     RunFinished,
     RunStarted,
     Spent,
@@ -56,7 +57,7 @@ class JsonLines:
         """Hear an event, and write what is due."""
         self._tally.hear(event)
         now = self._tally.now()
-        if isinstance(event, RowFinished):
+        if isinstance(event, RowFinished | RowsKnown):
             if now - self._told_at >= PROGRESS_S:
                 self._progress(now)
             return

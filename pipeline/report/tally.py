@@ -15,12 +15,13 @@ from pipeline.events import (
     FunctionCalled,
     Paused,
     RowFinished,
+    RowsKnown,
     RunStarted,
     Stopping,
     Stuck,
     Writing,
 )
-from pipeline.records import STATUS_FACTS, Result, Usage
+from pipeline.records import STATUS_FACTS, Usage
 from pipeline.report.purse import Bill
 from pipeline.report.text import unit
 
@@ -89,8 +90,8 @@ class Tally:
     def hear(self, event: Event) -> None:
         """Count an event."""
         match event:
-            case RowFinished():
-                self._count(event.result)
+            case RowFinished() | RowsKnown():
+                self._count(event)
             case AttemptFailed():
                 self._trouble(Trouble(event.kind, event.message, event.row, event.wait_s))
                 self.awaited -= 1
@@ -113,20 +114,21 @@ class Tally:
             case _:
                 self.bill.hear(event)
 
-    def _count(self, result: Result) -> None:
-        if result.rows == 0:
-            return  # its twin's result counts it
-        status = result.status.value
-        self.finished += result.rows
-        self.by_status[status] = self.by_status.get(status, 0) + result.rows
-        self.usage += result.usage
-        self.stuck.discard(result.row)
-        if result.row in self._given_up:  # its last attempt was counted as the problem it is
-            self._given_up.discard(result.row)
-        else:
-            self.awaited -= 1
-            if result.error_kind is not None and not STATUS_FACTS[result.status].answered:
-                self._trouble(Trouble(result.error_kind, result.error_message or status, result.row, None))
+    def _count(self, event: RowFinished | RowsKnown) -> None:
+        counts = event.by_status if isinstance(event, RowsKnown) else {event.result.status: event.result.rows}
+        for status, rows in counts.items():
+            if rows:  # else its twin's result counts it
+                self.finished += rows
+                self.by_status[status.value] = self.by_status.get(status.value, 0) + rows
+        if isinstance(event, RowFinished) and (result := event.result).rows:
+            self.usage += result.usage
+            self.stuck.discard(result.row)
+            if result.row in self._given_up:  # its last attempt was counted as the problem it is
+                self._given_up.discard(result.row)
+            else:
+                self.awaited -= 1
+                if result.error_kind is not None and not STATUS_FACTS[result.status].answered:
+                    self._trouble(Trouble(result.error_kind, result.error_message or result.status, result.row, None))
         self.pace.note(self._clock(), self.finished, self.tokens)
 
     def _trouble(self, trouble: Trouble) -> None:

@@ -102,6 +102,12 @@ class Bench:
             self.wait(journal.settle(claim.request, attempt, Outcome(0.5, reply=reply)))
         return None
 
+    def finished(self, samples: int = 1) -> bytearray:
+        """Return the rows that a next process finds finished."""
+        found = self.open(samples=samples).finished_rows()
+        self.close()
+        return found
+
     def fail(self, journal: Journal, request: Request, error: AttemptError | None = None) -> AttemptError:
         """Let an attempt leave and fail; return its error, to be raised."""
         error = error or self.failure()

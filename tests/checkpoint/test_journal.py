@@ -133,9 +133,12 @@ def test_an_intent_is_on_disk_before_its_attempt_leaves(bench: Bench) -> None:
     with journal.claim(bench.request(3, "a")) as claim:
         attempt = bench.wait(journal.intend(claim.request))
         assert stored(bench, "SELECT id, state, row FROM attempts") == [(attempt.number, "sent", 3)]
-        assert stored(bench, "SELECT r.row, q.status, q.attempts FROM rows r JOIN requests q ON q.id = r.request") == [
-            (3, "pending", 1)
+        assert stored(bench, "SELECT r.row, q.status FROM rows r JOIN requests q ON q.id = r.request") == [
+            (3, "pending")
         ]
+        assert totals(bench).attempts == 1
+        with reading(bench.run_dir) as reader:
+            assert reader.results(3, 3)[0][RESULT.index("attempts")] == 1
         bench.wait(journal.settle(claim.request, attempt, Outcome(0.5, reply=bench.reply("A"))))
 
 
@@ -170,6 +173,36 @@ def test_nobody_else_may_read_the_journal(bench: Bench, dedupe: bool) -> None:
     files = sorted(bench.run_dir.iterdir())
     assert [path.name for path in files] == ["journal.sqlite", "journal.sqlite-shm", "journal.sqlite-wal"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+def test_rows_that_are_known_are_tied_all_at_once(bench: Bench) -> None:
+    """In one commit, each to its answer; those that need asking are left to be claimed."""
+    journal = bench.open()
+    bench.ask(journal, 0, "a")
+    bench.ask(journal, 1, "b", bench.failure())
+    bench.close()
+    journal = bench.open(table="another")
+    asked = [bench.request(row, question) for row, question in enumerate("xaaby")]
+    commits = journal._writer.commits
+    found = bench.wait(journal.tie_known(asked))
+    assert found == [None, Status.OK, Status.OK, Status.FAILED, None]
+    assert journal._writer.commits == commits + 1
+    assert results(bench) == {1: ("ok", "A"), 2: ("ok", "A"), 3: ("failed", None)}
+    bench.close()
+
+
+@pytest.mark.parametrize("why", ["each row asks for itself", "a retry"])
+def test_rows_that_may_have_to_ask_are_not_tied_in_bulk(bench: Bench, why: str) -> None:
+    """Where each row asks for itself, and where a retry replaces answers, every row is claimed in its turn."""
+    bench.ask(bench.open(dedupe=why == "a retry"), 0, "a")
+    bench.close()
+    journal = bench.open(dedupe=why == "a retry", begun=why != "a retry")
+    if why == "a retry":
+        start = bench.start(job=None)
+        plan = journal.look(start)
+        journal.reopen({Status.OK})
+        journal.begin(start, plan, ambiguous=True)
+    assert bench.wait(journal.tie_known([bench.request(0, "a"), bench.request(1, "a")])) == [None, None]
 
 
 # -- ending ----------------------------------------------------------------------------------------------------------
@@ -335,8 +368,7 @@ def test_a_row_that_asks_nothing_is_noted(bench: Bench) -> None:
     bench.close()
     assert results(bench) == {0: ("skipped", None), 1: ("failed", None)}
     assert totals(bench).by_error["failed"] == {"prompt": 1}
-    with reading(bench.run_dir) as reader:
-        assert reader.finished_rows() == bytearray(2)
+    assert bench.finished() == bytearray(2)
 
 
 def test_rows_that_need_no_asking_are_marked(bench: Bench) -> None:
@@ -346,8 +378,7 @@ def test_rows_that_need_no_asking_are_marked(bench: Bench) -> None:
     bench.ask(journal, 3, "b", bench.failure(transient=True))
     bench.ask(journal, 4, "c", bench.failure())
     bench.close()
-    with reading(bench.run_dir) as reader:
-        assert reader.finished_rows() == bytearray([0, 1, 0, 0, 1])
+    assert bench.finished() == bytearray([0, 1, 0, 0, 1])
 
 
 # -- retry -----------------------------------------------------------------------------------------------------------
@@ -425,8 +456,7 @@ def test_a_failure_that_was_mended_by_a_changed_request_is_not_asked_again(bench
     journal, _ = retried(bench, Status.FAILED)
     bench.ask(journal, 0, "a, longer")
     bench.close()
-    with reading(bench.run_dir) as reader:
-        assert reader.finished_rows() == bytearray([1])
+    assert bench.finished() == bytearray([1])
     assert bench.ask(bench.open(), 0, "a") is Status.OK
     bench.close()
 

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.checkpoint.past import past_by
 from pipeline.checkpoint.reader import Reader
-from pipeline.checkpoint.schema import ADD_REQUEST, TABLES, USAGE
+from pipeline.checkpoint.schema import TABLES, USAGE
 from pipeline.checkpoint.spent import purse_of
 from pipeline.cost.prices import Book
 from pipeline.records import Amount, Purse, Usage
@@ -58,7 +58,7 @@ def test_a_budget_and_a_bill_say_the_same_of_each_end(
     add = f"INSERT INTO attempts({', '.join(values)}) VALUES ({', '.join('?' * len(values))})"
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.executescript(TABLES)
-        connection.execute(ADD_REQUEST, (1, b"f"))
+        connection.execute("INSERT INTO requests(id, fingerprint) VALUES (1, 'f')")
         connection.execute(add, [*values.values()])
         purse = purse_of(job(), past_by(connection.execute), book)
         money = Reader(connection, abandoned=True, book=book).totals().money

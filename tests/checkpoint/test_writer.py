@@ -86,6 +86,18 @@ def test_statements_keep_their_order(path: Path) -> None:
     writer.close()
 
 
+def test_what_is_deferred_comes_first_and_makes_no_commit_by_itself(path: Path) -> None:
+    """It waits for the next statement of any kind, or for the end."""
+    writer = Writer(path)
+    writer.defer((ADD, (0,)))
+    writer.defer((ADD, (1,)))
+    asyncio.run(writer.write((ADD, (2,))))
+    assert (stored(path), writer.commits) == ([0, 1, 2], 1)
+    writer.defer((ADD, (3,)))
+    writer.close()
+    assert stored(path) == [0, 1, 2, 3]
+
+
 def test_closing_makes_durable_what_was_posted(path: Path) -> None:
     """Nothing that was queued is dropped, and the thread ends."""
     writer = Writer(path)

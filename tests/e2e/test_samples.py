@@ -14,7 +14,7 @@ import pytest
 
 import pipeline
 from pipeline.errors import PipelineError, RunDirectoryError
-from pipeline.events import RowFinished, RunStarted
+from pipeline.events import RowFinished, RowsKnown, RunStarted
 from pipeline.report.summary import closing as closing_screen
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ def test_a_killed_run_asks_only_the_samples_that_are_missing(
     closing = job.run()
     (started,) = job.said(RunStarted)
     assert closing.attempts - before == 200 - statuses.count("ok")
-    assert started.known + sum(event.result.rows for event in job.said(RowFinished)) == started.answers == 200
+    known = started.known + sum(sum(event.by_status.values()) for event in job.said(RowsKnown))
+    assert known + sum(event.result.rows for event in job.said(RowFinished)) == started.answers == 200
     assert closing.by_status == {"ok": 200}
     assert closing.attempts - closing.maybe_paid == 200
     assert 0 < len(provider.ledger.executed()) - 200 <= closing.maybe_paid <= 8

@@ -13,7 +13,7 @@ from pipeline.checkpoint.journal import Journal
 from pipeline.checkpoint.store import Start
 from pipeline.client.gate import Gate
 from pipeline.engine.feed import Feed, Question
-from pipeline.engine.live import DRAIN_S, Run, Stop, answer, longest_s
+from pipeline.engine.live import DRAIN_S, Run, Stop, answer, longest_s, without_known
 from pipeline.errors import (
     AttemptError,
     DiskFailed,
@@ -25,8 +25,8 @@ from pipeline.errors import (
     RunError,
     Sent,
 )
-from pipeline.events import Event, Stopping
-from pipeline.records import Reply, Request, Result, Status, Usage
+from pipeline.events import Event, RowsKnown, Stopping
+from pipeline.records import Outcome, Reply, Request, Result, Status, Usage
 from pipeline.spec.job import Job
 
 pytestmark = pytest.mark.anyio
@@ -66,6 +66,21 @@ async def carried(
 ) -> Result:
     """Carry row 3 to its result."""
     return await answer(built or question(3), Run(journal, giving(end), on_null))  # type: ignore[arg-type]
+
+
+async def test_rows_that_are_known_take_no_workers_turn(journal: Journal) -> None:
+    """They are told of all at once; what is left are those to be asked, and those that cannot be."""
+    with journal.claim(question(0).request()) as claim:
+        attempt = await journal.intend(claim.request)
+        await journal.settle(claim.request, attempt, Outcome(0.5, reply=OK))
+    events: list[Event] = []
+    other = Request(5, "m", {}, bytes([1] * 16), 1)
+    batch = [question(3), question(4, PromptError("no")), question(5, other), question(6)]
+    left = await without_known(journal, events.append, batch)
+    assert left == [batch[1], batch[2]]
+    assert events == [RowsKnown({Status.OK: 2})]
+    assert await without_known(journal, events.append, left) == left
+    assert len(events) == 1
 
 
 async def test_a_row_that_is_answered_has_the_answers_status(journal: Journal) -> None:

@@ -17,6 +17,7 @@ from pipeline.events import (
     Notice,
     Paused,
     RowFinished,
+    RowsKnown,
     RunFinished,
     RunStarted,
     Spent,
@@ -278,7 +279,7 @@ def test_json_lines_parse_and_keep_their_names(started, row, finished, clock) ->
 
 def test_every_event_has_a_name_but_those_of_every_row() -> None:
     """A new kind of event cannot be forgotten in the JSON; what happens at every row is told together."""
-    assert set(NAMES) == set(get_args(Event)) - {RowFinished, Spent}
+    assert set(NAMES) == set(get_args(Event)) - {RowFinished, RowsKnown, Spent}
 
 
 def test_quiet_says_nothing_about_a_run_that_went_well(started, row, finished, clock) -> None:

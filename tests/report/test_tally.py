@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.events import AttemptFailed, FunctionCalled, Paused
+from pipeline.events import AttemptFailed, FunctionCalled, Paused, RowsKnown
 from pipeline.records import Status
 from pipeline.report.tally import Pace, Tally
 
@@ -94,3 +94,12 @@ def test_what_is_counted_is_answers_where_rows_get_several(
     tally = Tally(clock)
     tally.hear(started(rows, samples=samples, wanted=wanted))
     assert (tally.rows, tally.unit) == expected
+
+
+def test_rows_that_were_known_count_as_finished(started, row, clock) -> None:
+    """All at once, each under its status, and without usage."""
+    tally = Tally(clock)
+    for event in (started(), RowsKnown({Status.OK: 5, Status.REFUSED: 1}), row(7)):
+        tally.hear(event)
+    assert (tally.finished, tally.by_status["ok"], tally.by_status["refused"]) == (7, 6, 1)
+    assert tally.usage == row(7).result.usage
