@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from pydantic import ValidationError
 
-from pipeline.checkpoint import schema
+from pipeline.checkpoint import schema, tariff
 from pipeline.checkpoint.across import asks_nothing, completed, deciding
 from pipeline.checkpoint.money import install
+from pipeline.checkpoint.results import found, lines_of
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.store import check_version, opened, unpack
 from pipeline.cost.prices import Book
@@ -28,6 +29,8 @@ from pipeline.wire.slim import slim
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
+
+    from pipeline.checkpoint.results import Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Totals:
         """How many answers these rows have, or lack for a known reason; with one sample, how many rows."""
         return sum(self.by_status.values())
 
+
+_RAW = schema.RESULT.index("raw")
 
 # What is shown of a row, or of a sample, before its attempts.
 _SHOWN = (
@@ -137,11 +142,21 @@ class Reader:
             )
 
     def results(self, first: int, last: int, *, raw: bool = False) -> list[tuple[object, ...]]:
-        """Return the results of the rows from ``first`` to ``last``, each row's samples in order, as ``schema.RESULTS`` lists them.
+        """Return the results of the rows from ``first`` to ``last``, each row's samples in order, as ``schema.RESULT`` lists them.
 
         With ``raw`` they hold the body of the answering reply too, as JSON.
         """
-        return [_read(line) for line in self._connection.execute(schema.RESULTS, (self.plan, first, last, raw))]
+        return lines_of(self.columns(first, last, schema.RESULT if raw else schema.RESULT[:_RAW] + schema.RESULT[_RAW + 1 :]))
+
+    def columns(self, first: int, last: int, names: Sequence[str]) -> Columns:
+        """Do what ``results`` does, for the values with these names, value by value instead of row by row."""
+        return found(self._connection, self.plan, first, last, names, self._usual)
+
+    @cached_property
+    def _usual(self) -> str:
+        """The SQL of what a usual attempt costs, by the prices and attempts that there were when it was first needed."""
+        keys = self._connection.execute(tariff.KEYS.format(billed=schema.BILLED.format(attempt="attempts")))
+        return tariff.formula(map(tariff.Key._make, keys), self._pricer.served)
 
     def finished_rows(self) -> bytearray:
         """Return one byte per row number, 1 where none of the row's samples needs asking; it ends with the last row that is known."""
@@ -196,7 +211,7 @@ class Reader:
 
     def _money(self, open_ended: int) -> Money:
         """Add up what the attempts cost; ``open_ended`` ones among those without an end will never have one."""
-        found = {bool(line[0]): line[1:] for line in self._connection.execute(schema.MONEY, (self.plan,))}
+        found = {bool(line[0]): line[1:] for line in self._connection.execute(schema.MONEY.format(usual=self._usual), (self.plan,))}
         nothing = (0, 0, 0, 0, 0, 0)
         table, superseded = found.get(True, nothing), found.get(False, nothing)
         maybe_paid, unreported, unpriced = (one + other for one, other in zip(table[3:], superseded[3:], strict=True))
@@ -250,31 +265,6 @@ def _sum_known(line: Sequence[int | None]) -> int | None:
 
 def _in_dollars(values: Mapping[str, Any]) -> dict[str, object]:
     return {**values, "cost_usd": in_dollars(values["cost_usd"])}
-
-
-def _notes(listed: str) -> str | None:
-    return "; ".join(filter(None, orjson.loads(listed))) or None
-
-
-def _body(packed: bytes) -> str:
-    """Return a reply's body as JSON, without what is no text."""
-    return orjson.dumps(slim(unpack(packed))).decode()
-
-
-# Results that are stored in another form than they are read.
-_FORMS: Mapping[int, Callable[[Any], object]] = {
-    **{schema.RESULT.index(name): orjson.loads for name in ("sources", "images", "notes")},
-    schema.RESULT.index("cost_note"): _notes,
-    schema.RESULT.index("raw"): _body,
-}
-
-
-def _read(line: Sequence[object]) -> tuple[object, ...]:
-    values = list(line)
-    for place, form in _FORMS.items():
-        if values[place] is not None:
-            values[place] = form(values[place])
-    return tuple(values)
 
 
 @contextmanager
