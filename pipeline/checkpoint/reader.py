@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
 
-    from pipeline.checkpoint.results import Columns
+    from pipeline.checkpoint.results import Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,11 @@ class Reader:
 
         With ``raw`` they hold the body of the answering reply too, as JSON.
         """
-        return lines_of(self.columns(first, last, schema.RESULT if raw else schema.RESULT[:_RAW] + schema.RESULT[_RAW + 1 :]))
+        return lines_of(
+            self.values(first, last, schema.RESULT if raw else schema.RESULT[:_RAW] + schema.RESULT[_RAW + 1 :])
+        )
 
-    def columns(self, first: int, last: int, names: Sequence[str]) -> Columns:
+    def values(self, first: int, last: int, names: Sequence[str]) -> Values:
         """Do what ``results`` does, for the values with these names, value by value instead of row by row."""
         return found(self._connection, self.plan, first, last, names, self._usual)
 
@@ -211,9 +213,10 @@ class Reader:
 
     def _money(self, open_ended: int) -> Money:
         """Add up what the attempts cost; ``open_ended`` ones among those without an end will never have one."""
-        found = {bool(line[0]): line[1:] for line in self._connection.execute(schema.MONEY.format(usual=self._usual), (self.plan,))}
+        lines = self._connection.execute(schema.MONEY.format(usual=self._usual), (self.plan,))
+        sums = {bool(line[0]): line[1:] for line in lines}
         nothing = (0, 0, 0, 0, 0, 0)
-        table, superseded = found.get(True, nothing), found.get(False, nothing)
+        table, superseded = sums.get(True, nothing), sums.get(False, nothing)
         maybe_paid, unreported, unpriced = (one + other for one, other in zip(table[3:], superseded[3:], strict=True))
         return Money(
             table=_sum_known(table),

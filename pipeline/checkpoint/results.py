@@ -18,8 +18,8 @@ from pipeline.wire.slim import slim
 if TYPE_CHECKING:
     import sqlite3
 
-Columns = Mapping[str, Sequence[Any]]
-"""Values by the names of ``schema.RESULT``, in the order of rows and samples."""
+Values = Mapping[str, Sequence[Any]]
+"""What became of rows, by the names of ``schema.RESULT``, in the order of rows and samples."""
 
 _FOUND: Mapping[str, str] = {
     "row": "r.row",
@@ -48,7 +48,9 @@ WHERE r.plan = ?1 AND r.row BETWEEN ?2 AND ?3 ORDER BY r.row, r.sample
 """
 
 # The cost of a request with one attempt that counts, where that is a usual one.
-_USUAL = "CASE a.attempts WHEN 1 THEN (SELECT {usual} FROM attempts AS t WHERE t.request = a.id AND t.state <> 'never') END"
+_USUAL = (
+    "CASE a.attempts WHEN 1 THEN (SELECT {usual} FROM attempts AS t WHERE t.request = a.id AND t.state <> 'never') END"
+)
 
 # A cost is what is known of it: null where nothing is.
 _BILLS = f"""
@@ -91,11 +93,7 @@ def _billed(
     connection: sqlite3.Connection, requests: Sequence[int | None], costs: Sequence[int | None]
 ) -> dict[str, Sequence[Any]]:
     """Return the costs and what is to be said of them; of a usual attempt that is nothing."""
-    open_ = {
-        request
-        for request, cost in zip(requests, costs, strict=True)
-        if cost is None and request is not None
-    }
+    open_ = {request for request, cost in zip(requests, costs, strict=True) if cost is None and request is not None}
     if not open_:
         return {"cost_usd": costs, "cost_note": [None] * len(costs)}
     lines = connection.execute(_BILLS, (orjson.dumps(list(open_)).decode(),))
@@ -123,7 +121,7 @@ _FORMS: Mapping[str, Callable[[Any], object]] = {
 }
 
 
-def lines_of(columns: Columns) -> list[tuple[object, ...]]:
+def lines_of(values: Values) -> list[tuple[object, ...]]:
     """Return the values row by row, in the order of ``schema.RESULT``; what was not asked for is None."""
-    count = len(columns["row"])
-    return list(zip(*(columns.get(name, (None,) * count) for name in RESULT), strict=True))
+    count = len(values["row"])
+    return list(zip(*(values.get(name, (None,) * count) for name in RESULT), strict=True))

@@ -62,7 +62,9 @@ def _is_usual(rates: Rates | Unpriced) -> bool:
     """Tell whether costs by these rates are whole picodollars that nothing need be said of."""
     if isinstance(rates, Unpriced) or rates.doubt is not None:
         return False
-    return all(step.per_pico == 1 and 0 <= min(step.grains) and max(step.grains) <= _MOST_GRAINS for step in rates.steps)
+    return all(
+        step.per_pico == 1 and 0 <= min(step.grains) and max(step.grains) <= _MOST_GRAINS for step in rates.steps
+    )
 
 
 def _case(key: Key, rates: Rates) -> str:

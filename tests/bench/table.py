@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from pipeline.api import silent
 from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.gold import tallied
 from pipeline.checkpoint.journal import Journal
@@ -33,7 +34,6 @@ from pipeline.checkpoint.table import write_table
 from pipeline.cost.prices import Book
 from pipeline.engine.check import prepare
 from pipeline.engine.session import metadata
-from pipeline.api import silent
 from pipeline.rows.columns import cells
 from pipeline.rows.source import open_source
 from pipeline.spec.load import load_job
