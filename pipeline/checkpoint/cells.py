@@ -43,10 +43,8 @@ def needed(columns: Columns) -> tuple[str, ...]:
 
 def answers(columns: Columns, values: Values, numbers: Sequence[int]) -> list[pa.Array]:
     """Return the columns that are not the input's, for these rows, from what became of them; what the journal does not know is pending."""
-    if columns.job.samples == 1:
-        cells = _cells(columns.job, _aligned(values, numbers), numbers)
-    else:
-        cells = _several(columns, values, numbers)
+    job = columns.job
+    cells = _cells(job, _aligned(values, numbers), numbers) if job.samples == 1 else _several(columns, values, numbers)
     shown = {name: _FORMS[name](cells[name]) if name in _FORMS else cells[name] for name in columns.added}
     return [pa.array(shown[name], type_) for name, type_ in zip(columns.added, columns.types, strict=True)]
 
@@ -72,7 +70,9 @@ def _aligned(values: Values, numbers: Sequence[int]) -> dict[str, Sequence[Any]]
         return dict(values)
     places = {row: place for place, row in enumerate(values["row"])}
     found = [places.get(number) for number in numbers]
-    aligned = {name: [None if place is None else column[place] for place in found] for name, column in values.items()}
+    aligned: dict[str, Sequence[Any]] = {
+        name: [None if place is None else column[place] for place in found] for name, column in values.items()
+    }
     aligned["status"] = [Status.PENDING.value if status is None else status for status in aligned["status"]]
     return aligned
 

@@ -1,4 +1,4 @@
-"""Prices as SQL: what a usual attempt costs is arithmetic on its tokens, which SQLite does by itself, a hundred times as fast as it asks us.
+"""Prices as SQL: what a usual attempt costs is arithmetic on its tokens, which SQLite does by itself, and faster than it asks us.
 
 The formula is null for every attempt that is not usual: whose price, tokens or time it does not know, or whose cost leaves something out.
 What it says is what ``money.Pricer`` would have said, with nothing to note.
@@ -54,16 +54,18 @@ Served = Callable[[str, "str | None", "str | None", "str | None", float], "Rates
 
 def formula(keys: Iterable[Key], served: Served) -> str:
     """Return the SQL of what an attempt ``t`` costs in picodollars, null where it is not usual."""
-    cases = [_case(key, rates) for key in keys if _is_usual(rates := served(*key[:4], key.day * float(DAY_S)))]
+    cases: list[str] = []
+    for key in keys:
+        rates = served(*key[:4], float(key.day * DAY_S))
+        if not isinstance(rates, Unpriced) and _is_usual(rates):
+            cases.append(_case(key, rates))
     return f"CASE {' '.join(cases[:_MOST_CASES])} END" if cases else "NULL"
 
 
-def _is_usual(rates: Rates | Unpriced) -> bool:
+def _is_usual(rates: Rates) -> bool:
     """Tell whether costs by these rates are whole picodollars that nothing need be said of."""
-    if isinstance(rates, Unpriced) or rates.doubt is not None:
-        return False
-    return all(
-        step.per_pico == 1 and 0 <= min(step.grains) and max(step.grains) <= _MOST_GRAINS for step in rates.steps
+    return rates.doubt is None and all(
+        step.per_pico == 1 and min(step.grains) >= 0 and max(step.grains) <= _MOST_GRAINS for step in rates.steps
     )
 
 
