@@ -6,16 +6,15 @@ import json
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from pipeline.checkpoint import schema, tariff
+from pipeline.checkpoint import schema
 from pipeline.checkpoint.across import asks_nothing, completed, deciding
 from pipeline.checkpoint.money import install
-from pipeline.checkpoint.results import found, lines_of
+from pipeline.checkpoint.results import Results, lines_of
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.store import check_version, opened, unpack
 from pipeline.cost.prices import Book
@@ -29,8 +28,6 @@ from pipeline.wire.slim import slim
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
-
-    from pipeline.checkpoint.results import Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +116,7 @@ class Reader:
         self.input_signature: str | None = newest[2]
         self.samples: int = newest[3]
         self._simulated = bool(newest[4])
+        self.found = Results(connection, self.plan, self._pricer.served)
 
     def session(self) -> Mapping[str, object]:
         """Return the newest session: the job as it was run (``job``, ``folder``), when it started and ended, and its exit code."""
@@ -147,18 +145,8 @@ class Reader:
         With ``raw`` they hold the body of the answering reply too, as JSON.
         """
         return lines_of(
-            self.values(first, last, schema.RESULT if raw else schema.RESULT[:_RAW] + schema.RESULT[_RAW + 1 :])
+            self.found.values(first, last, schema.RESULT if raw else schema.RESULT[:_RAW] + schema.RESULT[_RAW + 1 :])
         )
-
-    def values(self, first: int, last: int, names: Sequence[str]) -> Values:
-        """Do what ``results`` does, for the values with these names, value by value instead of row by row."""
-        return found(self._connection, self.plan, first, last, names, self._usual)
-
-    @cached_property
-    def _usual(self) -> str:
-        """The SQL of what a usual attempt costs, by the prices and attempts that there were when it was first needed."""
-        keys = self._connection.execute(tariff.KEYS.format(billed=schema.BILLED.format(attempt="attempts")))
-        return tariff.formula(map(tariff.Key._make, keys), self._pricer.served)
 
     def finished_rows(self) -> bytearray:
         """Return one byte per row number, 1 where none of the row's samples needs asking; it ends with the last row that is known."""
@@ -213,7 +201,7 @@ class Reader:
 
     def _money(self, open_ended: int) -> Money:
         """Add up what the attempts cost; ``open_ended`` ones among those without an end will never have one."""
-        lines = self._connection.execute(schema.MONEY.format(usual=self._usual), (self.plan,))
+        lines = self._connection.execute(schema.MONEY.format(usual=self.found.usual), (self.plan,))
         sums = {bool(line[0]): line[1:] for line in lines}
         nothing = (0, 0, 0, 0, 0, 0)
         table, superseded = sums.get(True, nothing), sums.get(False, nothing)

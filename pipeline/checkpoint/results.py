@@ -6,17 +6,21 @@ A plain text job has no tool calls, sources or pictures, and its table asks for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pipeline.checkpoint.schema import COST, COST_NOTE, RESULT, USAGE
+from pipeline.checkpoint.schema import BILLED, COST, COST_NOTE, RESULT, USAGE
 from pipeline.checkpoint.store import unpack
+from pipeline.checkpoint.tariff import KEYS, Key, formula
 from pipeline.wire.slim import slim
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from pipeline.checkpoint.tariff import Served
 
 Values = Mapping[str, Sequence[Any]]
 """What became of rows, by the names of ``schema.RESULT``, in the order of rows and samples."""
@@ -39,6 +43,7 @@ _FOUND: Mapping[str, str] = {
 """Where a value is not just a column of the request that stands."""
 
 _COSTS = ("cost_usd", "cost_note")
+_NO_BILL = (None, None)
 
 # A row's answer may stand in another request since a retry with changes (answered_by); the row that caused a call carries its
 # usage, its twins carry 0.
@@ -61,48 +66,48 @@ FROM priced GROUP BY request
 """  # noqa: S608 - our own names
 
 
-def found(
-    connection: sqlite3.Connection, plan: int, first: int, last: int, names: Sequence[str], usual: str
-) -> dict[str, Sequence[Any]]:
-    """Return what became of a plan's rows from ``first`` to ``last``: the values with these ``names``.
+class Results:
+    """Finds what became of the rows of a plan; made by ``Reader``. ``served`` finds the rates of an attempt, as ``Book.served`` does."""
 
-    ``usual`` is the SQL of what a usual attempt costs. A cost is in picodollars; what is stored as JSON arrives as values, but for
-    ``raw`` and ``tool_calls``.
-    """
-    priced = any(name in names for name in _COSTS)
-    plain = [name for name in names if name not in _COSTS]
-    values = [_FOUND.get(name, f"a.{name}") for name in plain]
-    if priced:
-        values += ["a.id", _USUAL.format(usual=usual)]
-    lines = connection.execute(_QUERY.format(values=", ".join(values)), (plan, first, last)).fetchall()
-    columns: dict[str, Sequence[Any]] = dict(
-        zip((*plain, "request", "cost_usd") if priced else plain, _turned(lines, len(values)), strict=True)
-    )
-    for name in _FORMS.keys() & columns.keys():
-        columns[name] = [None if value is None else _FORMS[name](value) for value in columns[name]]
-    if priced:
-        columns |= _billed(connection, columns.pop("request"), columns["cost_usd"])
-    return columns
+    def __init__(self, connection: sqlite3.Connection, plan: int, served: Served) -> None:
+        self._connection = connection
+        self._plan = plan
+        self._served = served
 
+    @cached_property
+    def usual(self) -> str:
+        """The SQL of what a usual attempt costs, by the attempts that there were when it was first needed."""
+        keys = self._connection.execute(KEYS.format(billed=BILLED.format(attempt="attempts")))
+        return formula(map(Key._make, keys), self._served)
 
-def _turned(lines: Sequence[Sequence[Any]], width: int) -> Iterable[Sequence[Any]]:
-    return zip(*lines, strict=True) if lines else ((),) * width
+    def values(self, first: int, last: int, names: Sequence[str]) -> Values:
+        """Return what became of the rows from ``first`` to ``last``: the values with these ``names``.
 
+        A cost is in picodollars; ``sources``, ``images`` and ``notes``, which are stored as JSON, arrive as values.
+        """
+        plain = [name for name in names if name not in _COSTS]
+        chosen = {name: _FOUND.get(name, f"a.{name}") for name in plain}
+        if len(plain) < len(names):
+            chosen |= {"request": "a.id", "cost_usd": _USUAL.format(usual=self.usual)}
+        query = _QUERY.format(values=", ".join(chosen.values()))
+        lines = self._connection.execute(query, (self._plan, first, last)).fetchall()
+        turned = zip(*lines, strict=True) if lines else ((),) * len(chosen)
+        values: dict[str, Sequence[Any]] = dict(zip(chosen, turned, strict=True))
+        for name in _FORMS.keys() & values.keys():
+            values[name] = [None if value is None else _FORMS[name](value) for value in values[name]]
+        return values if len(plain) == len(names) else self._billed(values)
 
-def _billed(
-    connection: sqlite3.Connection, requests: Sequence[int | None], costs: Sequence[int | None]
-) -> dict[str, Sequence[Any]]:
-    """Return the costs and what is to be said of them; of a usual attempt that is nothing."""
-    open_ = {request for request, cost in zip(requests, costs, strict=True) if cost is None and request is not None}
-    if not open_:
-        return {"cost_usd": costs, "cost_note": [None] * len(costs)}
-    lines = connection.execute(_BILLS, (orjson.dumps(list(open_)).decode(),))
-    bills = {request: (cost, _notes(notes)) for request, cost, notes in lines}
-    known = [
-        (cost, None) if cost is not None else bills.get(request, (None, None))
-        for request, cost in zip(requests, costs, strict=True)
-    ]
-    return {"cost_usd": [cost for cost, _ in known], "cost_note": [note for _, note in known]}
+    def _billed(self, values: dict[str, Sequence[Any]]) -> Values:
+        """Put in what the requests cost that are not usual, and what is to be said of each: of a usual one that is nothing."""
+        requests, costs = values.pop("request"), values["cost_usd"]
+        pairs = list(zip(requests, costs, strict=True))
+        unusual = {request for request, cost in pairs if cost is None and request is not None}
+        if not unusual:
+            return {**values, "cost_note": [None] * len(costs)}
+        lines = self._connection.execute(_BILLS, (orjson.dumps(list(unusual)).decode(),))
+        bills = {request: (cost, _notes(notes)) for request, cost, notes in lines}
+        known = [(cost, None) if cost is not None else bills.get(request, _NO_BILL) for request, cost in pairs]
+        return {**values, "cost_usd": [cost for cost, _ in known], "cost_note": [note for _, note in known]}
 
 
 def _notes(listed: str) -> str | None:

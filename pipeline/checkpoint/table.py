@@ -106,7 +106,7 @@ def batches(source: Source, reader: Reader, columns: Columns) -> Iterator[pa.Rec
         numbers = list(batch.numbers)
         first = 0
         while some := numbers[first : first + size]:
-            values = reader.values(some[0], some[-1], names)
+            values = reader.found.values(some[0], some[-1], names)
             kept = [batch.table.column(name).slice(first, len(some)) for name in columns.kept]
             part = pa.record_batch([*kept, *answers(columns, values, some)], schema=columns.schema)
             yield part

@@ -14,7 +14,8 @@ import pytest
 from pipeline.checkpoint import table
 from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.money import Pricer
-from pipeline.checkpoint.reader import Reader, reading
+from pipeline.checkpoint.reader import reading
+from pipeline.checkpoint.results import Results
 from pipeline.cost.prices import Book
 from pipeline.errors import AttemptError
 from pipeline.events import Event, Writing
@@ -142,14 +143,14 @@ def test_answers_far_larger_than_a_batch_are_written_a_few_at_a_time(
     """However many rows are read at once from the input: what is in memory is bounded by bytes, and so is a row group of the output."""
     monkeypatch.setattr(table, "TARGET_BYTES", 2**16)
     heavy: list[int] = []
-    values = Reader.values
+    values = Results.values
 
-    def weighed(self: Reader, *asked: Any) -> Any:
+    def weighed(self: Results, *asked: Any) -> Any:
         found = values(self, *asked)
         heavy.append(sum(map(len, filter(None, found["output"]))))
         return found
 
-    monkeypatch.setattr(Reader, "values", weighed)
+    monkeypatch.setattr(Results, "values", weighed)
     run = run(pa.table({"id": range(100)}))
     run.ask(100, lambda row: f"{row:08}" * 2**11)
     file = run.write()
