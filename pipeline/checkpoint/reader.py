@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -158,12 +159,7 @@ class Reader:
     def totals(self) -> Totals:
         """Add up the newest plan's rows, and what was spent beside them, all as of one moment."""
         with self.still():
-            by_status: dict[str, int] = {}
-            by_error: dict[str, dict[str, int]] = {}
-            for status, kind, count in self._connection.execute(schema.BY_STATUS, (self.plan, self.samples)):
-                by_status[status] = by_status.get(status, 0) + count
-                if kind is not None and status not in (Status.OK, Status.PENDING):
-                    by_error.setdefault(status, {})[kind] = count
+            by_status, by_error = _endings(self)
             *carried, unknown_usage = self._connection.execute(schema.CARRIED, (self.plan,)).fetchone()
             spent = self._connection.execute(schema.SPENT).fetchone()
             left, submitted = (count or 0 for count in self._connection.execute(schema.COUNT_SENT).fetchone())
@@ -201,10 +197,12 @@ class Reader:
 
     def _money(self, open_ended: int) -> Money:
         """Add up what the attempts cost; ``open_ended`` ones among those without an end will never have one."""
-        lines = self._connection.execute(schema.MONEY.format(usual=self.found.usual), (self.plan,))
-        sums = {bool(line[0]): line[1:] for line in lines}
-        nothing = (0, 0, 0, 0, 0, 0)
-        table, superseded = sums.get(True, nothing), sums.get(False, nothing)
+        query, (last,) = schema.MONEY.format(usual=self.found.usual), self.lines(schema.LAST_ATTEMPT).fetchone()
+        table, superseded = [0] * 6, [0] * 6
+        for first, end in _pieces(1, last):
+            for carried, *parts in self.lines(query, (self.plan, first, end)):
+                sums = table if carried else superseded
+                sums[:] = [one + (other or 0) for one, other in zip(sums, parts, strict=True)]
         maybe_paid, unreported, unpriced = (one + other for one, other in zip(table[3:], superseded[3:], strict=True))
         return Money(
             table=_sum_known(table),
@@ -246,6 +244,24 @@ class Reader:
             for line in self._connection.execute(schema.ATTEMPTS, (values["row"], values["sample"], self.plan))
         ]
         return {**_in_dollars({name: values[name] for name in _SHOWN}), "attempts": attempts}
+
+
+def _endings(reader: Reader) -> tuple[Counter[str], dict[str, Counter[str]]]:
+    """Count the plan's answers by their status, and those that are not as wished by the kind of their error, too."""
+    by_status: Counter[str] = Counter()
+    by_error: dict[str, Counter[str]] = {}
+    (rows,) = reader.lines(schema.ROWS_KNOWN, (reader.plan,)).fetchone()
+    for first, end in _pieces(0, rows - 1):
+        for status, kind, count in reader.lines(schema.BY_STATUS, (reader.plan, reader.samples, first, end)):
+            by_status[status] += count
+            if kind is not None and status not in (Status.OK, Status.PENDING):
+                by_error.setdefault(status, Counter())[kind] += count
+    return by_status, by_error
+
+
+def _pieces(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Yield the ends of consecutive spans of ``schema.AT_ONCE`` numbers."""
+    return ((start, min(start + schema.AT_ONCE - 1, last)) for start in range(first, last + 1, schema.AT_ONCE))
 
 
 def _sum_known(line: Sequence[int | None]) -> int | None:

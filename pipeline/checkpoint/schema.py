@@ -224,12 +224,12 @@ FROM attempts AS t WHERE t.request IN (
   UNION SELECT r.request FROM rows AS r WHERE r.row = ?1 AND r.sample = ?2 AND r.plan = ?3) ORDER BY t.id
 """  # noqa: S608 - our own names
 
-# A row that asks nothing lacks all its samples.
+# Of the rows from ?3 to ?4. A row that asks nothing lacks all its samples.
 BY_STATUS = """
 SELECT COALESCE(a.status, r.status, 'pending') AS status, COALESCE(r.error_kind, a.error_kind) AS kind,
   SUM(CASE WHEN r.request IS NULL THEN ?2 ELSE 1 END)
 FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
-WHERE r.plan = ?1 GROUP BY 1, 2
+WHERE r.plan = ?1 AND r.row BETWEEN ?3 AND ?4 GROUP BY 1, 2
 """
 
 COUNT_ROWS = "SELECT COUNT(DISTINCT row) FROM rows WHERE plan = ?"
@@ -259,17 +259,21 @@ FROM requests WHERE NOT {_HAS_REHEARSED} OR id NOT IN (SELECT request FROM attem
 PART = 10**9
 """Costs are added up in two parts, of so many picodollars and of one: SQLite's whole numbers end at nine million dollars."""
 
-# What all attempts have cost, apart for those that the plan's rows carry: their sum, how many have a known cost, and how many have none
-# because their end, their tokens or their price is not known. One that is not finished belongs to none of these. ``usual`` is the SQL of
-# what a usual attempt costs.
+AT_ONCE = 2**16
+"""Rows or attempts that are sorted into groups together: in memory, of which there is less than there may be rows."""
+
+LAST_ATTEMPT = "SELECT COALESCE(MAX(id), 0) FROM attempts"
+
+# What the attempts from ?2 to ?3 have cost, apart for those that the plan's rows carry: their sum, how many have a known cost, and how
+# many have none because their end, their tokens or their price is not known. One that is not finished belongs to none of these.
+# ``usual`` is the SQL of what a usual attempt costs.
 MONEY = f"""
-WITH kept AS (
-  SELECT a.id FROM rows AS r JOIN requests AS q ON q.id = r.request JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
-  WHERE r.plan = ? AND a.carrier = r.row),
-priced AS MATERIALIZED (
-  SELECT t.request IN (SELECT id FROM kept) AS carried, COALESCE({{usual}}, {COST}) AS cost, t.state = 'unknown' AS ended_unknown,
-    t.input_tokens IS NOT NULL AND t.output_tokens IS NOT NULL AS reported
-  FROM attempts AS t WHERE t.state <> 'sent' AND {BILLED.format(attempt="t")})
+WITH priced AS MATERIALIZED (
+  SELECT COALESCE({{usual}}, {COST}) AS cost, t.state = 'unknown' AS ended_unknown,
+    t.input_tokens IS NOT NULL AND t.output_tokens IS NOT NULL AS reported, EXISTS (
+      SELECT 1 FROM requests AS a JOIN rows AS r ON r.row = a.carrier JOIN requests AS q ON q.id = r.request
+      WHERE a.id = t.request AND r.plan = ?1 AND COALESCE(q.answered_by, q.id) = a.id) AS carried
+  FROM attempts AS t WHERE t.id BETWEEN ?2 AND ?3 AND t.state <> 'sent' AND {BILLED.format(attempt="t")})
 SELECT carried, SUM(cost / {PART}), SUM(cost % {PART}), COUNT(cost), SUM(cost IS NULL AND ended_unknown),
   SUM(cost IS NULL AND NOT ended_unknown AND NOT reported), SUM(cost IS NULL AND NOT ended_unknown AND reported)
 FROM priced GROUP BY carried
