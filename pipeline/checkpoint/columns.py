@@ -7,19 +7,15 @@ table is made from it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline.checkpoint.across import Across, Cells, answered, combined, completed
-from pipeline.checkpoint.schema import RESULT, USAGE
-from pipeline.checkpoint.votes import endings, tallied
-from pipeline.cost.rates import in_dollars
+from pipeline.checkpoint.across import Across
+from pipeline.checkpoint.votes import endings
 from pipeline.errors import DataError, Problem, SpecError
-from pipeline.records import Status
 from pipeline.rows.columns import suggest
 from pipeline.spec.asked import (
     asks_logprobs,
@@ -30,7 +26,7 @@ from pipeline.spec.asked import (
     may_draw,
     may_search,
 )
-from pipeline.spec.columns import Column, Enum, FieldsError, FieldType, ListOf, Scalar, Struct
+from pipeline.spec.columns import Column, Enum, FieldType, ListOf, Scalar, Struct
 
 if TYPE_CHECKING:
     from pipeline.spec.job import Job
@@ -197,9 +193,6 @@ OURS = (
     ),
 )
 
-# What a twin does not carry a second time, so that sums over the table are the bill.
-_CARRIED = (*USAGE, "attempts", "cost_usd")
-
 
 def arrow_type(type_: FieldType) -> pa.DataType:
     """Return the Arrow type of an answer's column."""
@@ -216,7 +209,7 @@ def arrow_type(type_: FieldType) -> pa.DataType:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The output table's schema and how a journal's result becomes cells."""
+    """The output table's schema."""
 
     kept: tuple[str, ...]
     added: tuple[str, ...]
@@ -245,66 +238,13 @@ class Columns:
         return Columns(tuple(field.name for field in kept), names, pa.schema([*kept, *added]), job)
 
     @property
-    def raw(self) -> bool:
-        """Whether the results need the bodies of the replies."""
-        return self.job.output.raw
-
-    def answers(self, results: Mapping[int, Sequence[Sequence[object]]], numbers: Sequence[int]) -> list[pa.Array]:
-        """Return the columns that are not the input's, for these rows, from their samples' results; what has none is pending."""
-        ours = _ours(self.job)
-        rows = [self._row(number, results.get(number, ()), ours) for number in numbers]
-        types = [field.type for field in list(self.schema)[len(self.kept) :]]
-        return [
-            pa.array([_shown(name, row[name]) for row in rows], type_)
-            for name, type_ in zip(self.added, types, strict=True)
-        ]
-
-    def _row(self, number: int, results: Sequence[Sequence[object]], ours: Sequence[Ours]) -> Cells:
-        samples = [self._cells(number, result) for result in completed(number, results, self.job.samples)]
-        if len(samples) == 1:
-            return samples[0]
-        row = {column.name: combined(samples, column.name, column.across) for column in ours}
-        for name in (*(field.name for field in _fields(self.job)), "output"):
-            row[name] = combined(samples, name, "list")
-        given = [cells for cells in samples if cells["status"] == Status.OK and cells["output"] is None]
-        answers = sum(map(answered, samples))
-        for field in _fields(self.job):
-            beside = tallied(field.type, [cells[field.name] for cells in given], answers)
-            row |= {f"{field.name}_{ending}": value for ending, value in beside.items()}
-        return row
-
-    def _cells(self, number: int, result: Sequence[object]) -> Cells:
-        """The cells of one sample: the answer's columns and ours."""
-        cells = dict(zip(RESULT, result, strict=True))
-        if cells["shared_from"] in (None, number):
-            cells["shared_from"] = None
-        else:
-            cells |= {name: 0 for name in _CARRIED if cells[name] is not None}
-            cells["cost_note"] = cells["cost_note"] if cells["cost_usd"] is None else None
-        finished = cells["finished_at"]
-        cells["finished_at"] = datetime.fromtimestamp(finished, UTC) if isinstance(finished, float) else None
-        cells["attempts"] = cells["attempts"] or 0
-        cells["statuses"] = cells["status"]
-        return cells | self._answer(str(cells["status"]), cells["output"])
-
-    def _answer(self, status: str, text: object) -> dict[str, object]:
-        fields = self.job.output.fields
-        if fields is None:
-            return {}
-        if status == Status.OK and isinstance(text, str):
-            try:
-                return fields.read(text) | {"output": None}
-            except FieldsError:
-                pass  # journaled as ok by an older reading of the same schema: the raw text stays visible
-        return {column.name: None for column in fields.columns}
+    def types(self) -> list[pa.DataType]:
+        """The types of the columns that are not the input's."""
+        return [field.type for field in list(self.schema)[len(self.kept) :]]
 
 
-def _shown(name: str, value: object) -> object:
-    """A cost is an exact number of picodollars until it is a cell."""
-    return in_dollars(value) if name == "cost_usd" and isinstance(value, int) else value
-
-
-def _fields(job: Job) -> tuple[Column, ...]:
+def fields_of(job: Job) -> tuple[Column, ...]:
+    """Return the fields that a job's answers have; none where they are plain text."""
     return job.output.fields.columns if job.output.fields is not None else ()
 
 
@@ -312,7 +252,7 @@ def _answer_fields(job: Job) -> list[pa.Field]:
     """The answer's columns: one for each field, with what its samples have in common beside it, and the text."""
     many = job.samples > 1
     added: list[pa.Field] = []
-    for field in _fields(job):
+    for field in fields_of(job):
         type_ = arrow_type(field.type)
         added.append(pa.field(field.name, pa.list_(type_) if many else type_))
         added += [
@@ -322,12 +262,13 @@ def _answer_fields(job: Job) -> list[pa.Field]:
     return [*added, pa.field("output", pa.list_(pa.string()) if many else pa.string())]
 
 
-def _ours(job: Job) -> list[Ours]:
+def ours_of(job: Job) -> list[Ours]:
+    """Return those of our columns that a job's table has."""
     return [column for column in OURS if column.belongs(job)]
 
 
 def _our_fields(job: Job) -> list[pa.Field]:
-    return [pa.field(column.name, column.type_in(job)) for column in _ours(job)]
+    return [pa.field(column.name, column.type_in(job)) for column in ours_of(job)]
 
 
 def _taken_names(job: Job) -> list[Problem]:
@@ -337,7 +278,7 @@ def _taken_names(job: Job) -> list[Problem]:
     message = "is the name of one of the output's own columns; choose another"
     return [
         job.problem(f"output.fields.{field.name}", message)
-        for field in _fields(job)
+        for field in fields_of(job)
         if field.name in own or counts[field.name] > 1
     ]
 

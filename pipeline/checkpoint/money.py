@@ -83,10 +83,16 @@ class Pricer:
         rates = self._rates(facts)
         return rates.reason if isinstance(rates, Unpriced) else _lack(rates, facts)
 
-    def _rates(self, facts: Facts) -> Rates | Unpriced:
+    def served(
+        self, asked_model: str, asked_tier: str | None, model: str | None, tier: str | None, sent_at: float
+    ) -> Rates | Unpriced:
+        """Return the rates that hold for an attempt, as ``Book.served`` does. The prices are looked for at the first one."""
         if self._book is None:
             self._book = self._find()
-        return self._book.served(facts.asked_model, facts.asked_tier, facts.model, facts.service_tier, facts.sent_at)
+        return self._book.served(asked_model, asked_tier, model, tier, sent_at)
+
+    def _rates(self, facts: Facts) -> Rates | Unpriced:
+        return self.served(facts.asked_model, facts.asked_tier, facts.model, facts.service_tier, facts.sent_at)
 
 
 def install(connection: sqlite3.Connection, find: Callable[[], Book]) -> Pricer:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from pydantic import ValidationError
 
 from pipeline.checkpoint import schema
 from pipeline.checkpoint.across import asks_nothing, completed, deciding
 from pipeline.checkpoint.money import install
+from pipeline.checkpoint.results import Results, lines_of
 from pipeline.checkpoint.rundir import is_held, journal_path
 from pipeline.checkpoint.store import check_version, opened, unpack
 from pipeline.cost.prices import Book
@@ -61,6 +62,8 @@ class Totals:
         """How many answers these rows have, or lack for a known reason; with one sample, how many rows."""
         return sum(self.by_status.values())
 
+
+_RAW = schema.RESULT.index("raw")
 
 # What is shown of a row, or of a sample, before its attempts.
 _SHOWN = (
@@ -114,6 +117,7 @@ class Reader:
         self.input_signature: str | None = newest[2]
         self.samples: int = newest[3]
         self._simulated = bool(newest[4])
+        self.found = Results(connection, self.plan, self._pricer.served)
 
     def session(self) -> Mapping[str, object]:
         """Return the newest session: the job as it was run (``job``, ``folder``), when it started and ended, and its exit code."""
@@ -137,21 +141,18 @@ class Reader:
             )
 
     def results(self, first: int, last: int, *, raw: bool = False) -> list[tuple[object, ...]]:
-        """Return the results of the rows from ``first`` to ``last``, each row's samples in order, as ``schema.RESULTS`` lists them.
+        """Return the results of the rows from ``first`` to ``last``, each row's samples in order, as ``schema.RESULT`` lists them.
 
         With ``raw`` they hold the body of the answering reply too, as JSON.
         """
-        return [_read(line) for line in self._connection.execute(schema.RESULTS, (self.plan, first, last, raw))]
+        return lines_of(
+            self.found.values(first, last, schema.RESULT if raw else schema.RESULT[:_RAW] + schema.RESULT[_RAW + 1 :])
+        )
 
     def totals(self) -> Totals:
         """Add up the newest plan's rows, and what was spent beside them, all as of one moment."""
         with self.still():
-            by_status: dict[str, int] = {}
-            by_error: dict[str, dict[str, int]] = {}
-            for status, kind, count in self._connection.execute(schema.BY_STATUS, (self.plan, self.samples)):
-                by_status[status] = by_status.get(status, 0) + count
-                if kind is not None and status not in (Status.OK, Status.PENDING):
-                    by_error.setdefault(status, {})[kind] = count
+            by_status, by_error = _endings(self)
             *carried, unknown_usage = self._connection.execute(schema.CARRIED, (self.plan,)).fetchone()
             spent = self._connection.execute(schema.SPENT).fetchone()
             left, submitted = (count or 0 for count in self._connection.execute(schema.COUNT_SENT).fetchone())
@@ -189,9 +190,12 @@ class Reader:
 
     def _money(self, open_ended: int) -> Money:
         """Add up what the attempts cost; ``open_ended`` ones among those without an end will never have one."""
-        found = {bool(line[0]): line[1:] for line in self._connection.execute(schema.MONEY, (self.plan,))}
-        nothing = (0, 0, 0, 0, 0, 0)
-        table, superseded = found.get(True, nothing), found.get(False, nothing)
+        query, (last,) = schema.MONEY.format(usual=self.found.usual), self.lines(schema.LAST_ATTEMPT).fetchone()
+        table, superseded = [0] * 6, [0] * 6
+        for first, end in _pieces(1, last):
+            for carried, *parts in self.lines(query, (self.plan, first, end)):
+                sums = table if carried else superseded
+                sums[:] = [one + (other or 0) for one, other in zip(sums, parts, strict=True)]
         maybe_paid, unreported, unpriced = (one + other for one, other in zip(table[3:], superseded[3:], strict=True))
         return Money(
             table=_sum_known(table),
@@ -235,6 +239,24 @@ class Reader:
         return {**_in_dollars({name: values[name] for name in _SHOWN}), "attempts": attempts}
 
 
+def _endings(reader: Reader) -> tuple[Counter[str], dict[str, Counter[str]]]:
+    """Count the plan's answers by their status, and those that are not as wished by the kind of their error, too."""
+    by_status: Counter[str] = Counter()
+    by_error: dict[str, Counter[str]] = {}
+    (rows,) = reader.lines(schema.ROWS_KNOWN, (reader.plan,)).fetchone()
+    for first, end in _pieces(0, rows - 1):
+        for status, kind, count in reader.lines(schema.BY_STATUS, (reader.plan, reader.samples, first, end)):
+            by_status[status] += count
+            if kind is not None and status not in (Status.OK, Status.PENDING):
+                by_error.setdefault(status, Counter())[kind] += count
+    return by_status, by_error
+
+
+def _pieces(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Yield the ends of consecutive spans of ``schema.AT_ONCE`` numbers."""
+    return ((start, min(start + schema.AT_ONCE - 1, last)) for start in range(first, last + 1, schema.AT_ONCE))
+
+
 def _sum_known(line: Sequence[int | None]) -> int | None:
     """Return the sum of a line of ``schema.MONEY``; None where it has attempts of unknown cost and no others."""
     parts, rest, known, *unknown = line
@@ -243,31 +265,6 @@ def _sum_known(line: Sequence[int | None]) -> int | None:
 
 def _in_dollars(values: Mapping[str, Any]) -> dict[str, object]:
     return {**values, "cost_usd": in_dollars(values["cost_usd"])}
-
-
-def _notes(listed: str) -> str | None:
-    return "; ".join(filter(None, orjson.loads(listed))) or None
-
-
-def _body(packed: bytes) -> str:
-    """Return a reply's body as JSON, without what is no text."""
-    return orjson.dumps(slim(unpack(packed))).decode()
-
-
-# Results that are stored in another form than they are read.
-_FORMS: Mapping[int, Callable[[Any], object]] = {
-    **{schema.RESULT.index(name): orjson.loads for name in ("sources", "images", "notes")},
-    schema.RESULT.index("cost_note"): _notes,
-    schema.RESULT.index("raw"): _body,
-}
-
-
-def _read(line: Sequence[object]) -> tuple[object, ...]:
-    values = list(line)
-    for place, form in _FORMS.items():
-        if values[place] is not None:
-            values[place] = form(values[place])
-    return tuple(values)
 
 
 @contextmanager

@@ -148,7 +148,7 @@ FACTS = (
     *("input_tokens", "cached_tokens", "output_tokens", "total_tokens", "cache_write_tokens", "searches", "sent_at"),
 )
 _FACTS = ", ".join(f"t.{name}" for name in FACTS)
-_COST, _COST_NOTE = f"cost({_FACTS})", f"cost_note({_FACTS})"
+COST, COST_NOTE = f"cost({_FACTS})", f"cost_note({_FACTS})"
 
 # What the calls of a job came to, by model: the same job over all states of its input.
 OBSERVED = """
@@ -157,7 +157,7 @@ WHERE state IN ('answered', 'round') AND output_tokens IS NOT NULL AND session I
   SELECT s.id FROM sessions AS s JOIN plans AS p ON p.id = s.plan WHERE p.job_digest = ?) GROUP BY asked_model
 """
 
-# What a row's result is made of, in the order of `RESULTS`.
+# What a row's result is made of; `results` finds it.
 RESULT = (
     *("row", "sample", "status", "error_kind", "error_message", "provider", "model", "service_tier", "response_id"),
     *("refusal", "output", "tool_calls"),
@@ -166,33 +166,8 @@ RESULT = (
     *("reasoning_summary", "cache_write_tokens", "vendor_cost", "cost_usd", "cost_note", "raw", "shared_from"),
 )
 
-
-# A reply that told no tokens leaves those of its request unknown, whatever its other rounds told.
-_REPORTED, _CACHE_WRITE = (
-    ", ".join(f"CASE WHEN a.unreported = 0 THEN a.{name} END" for name in names) for names in (USAGE[:5], USAGE[5:6])
-)
-
 # A request counts an attempt when it has ended; those that are out are counted where they are read.
-_OUT = "CASE WHEN a.again THEN (SELECT COUNT(*) FROM attempts WHERE request = a.id AND state = 'sent') ELSE 0 END"
-
-# A row's answer may stand in another request since a retry with changes (answered_by); the row that caused a call carries its
-# usage, its twins carry 0. A cost is what is known of it: null where nothing is. The answering reply's body is read only where it is
-# asked for.
-RESULTS = f"""
-SELECT r.row, r.sample, COALESCE(a.status, r.status, 'pending'),
-  COALESCE(r.error_kind, a.error_kind), COALESCE(r.error_message, a.error_message),
-  a.provider, a.model, a.service_tier, a.response_id, a.refusal, a.text, a.tool_calls,
-  {_REPORTED}, a.attempts + {_OUT}, a.maybe_paid,
-  a.latency_s, a.first_token_s, a.finished_at, a.sources, a.searches, a.images, a.notes, a.confidence, a.phase,
-  a.reasoning, {_CACHE_WRITE}, a.vendor_cost,
-  (SELECT CASE WHEN COUNT(*) = COUNT({_COST}) OR SUM({_COST}) > 0 THEN SUM({_COST}) END FROM attempts AS t WHERE t.request = a.id),
-  (SELECT json_group_array(DISTINCT {_COST_NOTE}) FROM attempts AS t WHERE t.request = a.id),
-  CASE WHEN ?4 AND a.text IS NOT NULL THEN (
-    SELECT raw FROM attempts WHERE request = a.id AND state = 'answered' AND response_id IS a.response_id ORDER BY id DESC LIMIT 1) END,
-  a.carrier
-FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
-WHERE r.plan = ?1 AND r.row BETWEEN ?2 AND ?3 ORDER BY r.row, r.sample
-"""  # noqa: S608 - our own names
+OUT = "CASE WHEN a.again THEN (SELECT COUNT(*) FROM attempts WHERE request = a.id AND state = 'sent') ELSE 0 END"
 
 # What is told of an attempt, in the order of `ATTEMPTS`; its reply's body follows.
 ATTEMPT = (
@@ -213,19 +188,19 @@ ATTEMPT = (
 # The attempts of a row's request, and of the one whose answer stands for it.
 ATTEMPTS = f"""
 SELECT t.id, t.state, t.sent_at, t.latency_s, t.status, t.error_kind, t.error_message, t.http_status,
-  t.request_id, t.response_id, t.asked_model, t.asked_tier, t.model, t.service_tier, t.total_tokens, {_COST}, {_COST_NOTE}, t.raw
+  t.request_id, t.response_id, t.asked_model, t.asked_tier, t.model, t.service_tier, t.total_tokens, {COST}, {COST_NOTE}, t.raw
 FROM attempts AS t WHERE t.request IN (
   SELECT COALESCE(q.answered_by, q.id) FROM rows AS r JOIN requests AS q ON q.id = r.request
   WHERE r.row = ?1 AND r.sample = ?2 AND r.plan = ?3
   UNION SELECT r.request FROM rows AS r WHERE r.row = ?1 AND r.sample = ?2 AND r.plan = ?3) ORDER BY t.id
 """  # noqa: S608 - our own names
 
-# A row that asks nothing lacks all its samples.
+# Of the rows from ?3 to ?4. A row that asks nothing lacks all its samples.
 BY_STATUS = """
 SELECT COALESCE(a.status, r.status, 'pending') AS status, COALESCE(r.error_kind, a.error_kind) AS kind,
   SUM(CASE WHEN r.request IS NULL THEN ?2 ELSE 1 END)
 FROM rows AS r LEFT JOIN requests AS q ON q.id = r.request LEFT JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
-WHERE r.plan = ?1 GROUP BY 1, 2
+WHERE r.plan = ?1 AND r.row BETWEEN ?3 AND ?4 GROUP BY 1, 2
 """
 
 COUNT_ROWS = "SELECT COUNT(DISTINCT row) FROM rows WHERE plan = ?"
@@ -256,16 +231,21 @@ FROM requests WHERE NOT {_HAS_REHEARSED} OR id NOT IN (SELECT request FROM attem
 PART = 10**9
 """Costs are added up in two parts, of so many picodollars and of one: SQLite's whole numbers end at nine million dollars."""
 
-# What all attempts have cost, apart for those that the plan's rows carry: their sum, how many have a known cost, and how many have none
-# because their end, their tokens or their price is not known. One that is not finished belongs to none of these.
+AT_ONCE = 2**16
+"""Rows or attempts that are sorted into groups together: in memory, of which there is less than there may be rows."""
+
+LAST_ATTEMPT = "SELECT COALESCE(MAX(id), 0) FROM attempts"
+
+# What the attempts from ?2 to ?3 have cost, apart for those that the plan's rows carry: their sum, how many have a known cost, and how
+# many have none because their end, their tokens or their price is not known. One that is not finished belongs to none of these.
+# ``usual`` is the SQL of what a usual attempt costs.
 MONEY = f"""
-WITH kept AS (
-  SELECT a.id FROM rows AS r JOIN requests AS q ON q.id = r.request JOIN requests AS a ON a.id = COALESCE(q.answered_by, q.id)
-  WHERE r.plan = ? AND a.carrier = r.row),
-priced AS MATERIALIZED (
-  SELECT t.request IN (SELECT id FROM kept) AS carried, {_COST} AS cost, t.state = 'unknown' AS ended_unknown,
-    t.input_tokens IS NOT NULL AND t.output_tokens IS NOT NULL AS reported
-  FROM attempts AS t WHERE t.state <> 'sent' AND {BILLED.format(attempt="t")})
+WITH priced AS MATERIALIZED (
+  SELECT COALESCE({{usual}}, {COST}) AS cost, t.state = 'unknown' AS ended_unknown,
+    t.input_tokens IS NOT NULL AND t.output_tokens IS NOT NULL AS reported, EXISTS (
+      SELECT 1 FROM requests AS a JOIN rows AS r ON r.row = a.carrier JOIN requests AS q ON q.id = r.request
+      WHERE a.id = t.request AND r.plan = ?1 AND COALESCE(q.answered_by, q.id) = a.id) AS carried
+  FROM attempts AS t WHERE t.id BETWEEN ?2 AND ?3 AND t.state <> 'sent' AND {BILLED.format(attempt="t")})
 SELECT carried, SUM(cost / {PART}), SUM(cost % {PART}), COUNT(cost), SUM(cost IS NULL AND ended_unknown),
   SUM(cost IS NULL AND NOT ended_unknown AND NOT reported), SUM(cost IS NULL AND NOT ended_unknown AND reported)
 FROM priced GROUP BY carried

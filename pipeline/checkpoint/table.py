@@ -18,13 +18,15 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from pipeline.checkpoint.cells import answers, needed
 from pipeline.checkpoint.durable import move, remove_orphans, temporary
 from pipeline.errors import DataError, DiskFailed
 from pipeline.events import Writing
 from pipeline.rows.columns import to_python
+from pipeline.rows.table import TARGET_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pipeline.checkpoint.columns import Columns
     from pipeline.checkpoint.reader import Reader
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from pipeline.rows.source import Source
 
 METADATA_KEY = b"pipeline"
+_FIRST_ROWS = 16
+_MOST_ROWS = 512
+"""Rows of the journal that are Python values at a time: so few stay in the processor's cache until they are Arrow's."""
+
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 # ESC would steer the terminal that shows the file, and NUL end it for some readers; tab and line ends are text.
 _CONTROLS = dict.fromkeys({*range(0x20), 0x7F} - {ord(mark) for mark in "\t\n\r"})
@@ -56,9 +62,9 @@ def write_table(
     schema = columns.schema.with_metadata({METADATA_KEY: json.dumps(metadata).encode()})
     written = 0
     with published(target) as unfinished, pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
-        for batch in batches(source, reader, columns):
-            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
-            written += batch.num_rows
+        for group in _grouped(batches(source, reader, columns)):
+            writer.write_table(pa.Table.from_batches(group, columns.schema).replace_schema_metadata(schema.metadata))
+            written += sum(batch.num_rows for batch in group)
             observe(Writing(done=written, rows=source.rows or written))
     return written
 
@@ -95,15 +101,32 @@ def batches(source: Source, reader: Reader, columns: Columns) -> Iterator[pa.Rec
             "the input has changed since its rows were asked, so the answers would stand beside the wrong rows",
             hint="run the job again: rows that ask the same keep their answers",
         )
+    names, size = needed(columns), _FIRST_ROWS
     for batch in source.batches(columns.kept):
         numbers = list(batch.numbers)
-        if not numbers:
-            continue
-        found: dict[int, list[tuple[object, ...]]] = {}
-        for line in reader.results(numbers[0], numbers[-1], raw=columns.raw):
-            found.setdefault(int(str(line[0])), []).append(line)
-        kept = [batch.table.column(name) for name in columns.kept]
-        yield pa.record_batch([*kept, *columns.answers(found, numbers)], schema=columns.schema)
+        first = 0
+        while some := numbers[first : first + size]:
+            values = reader.found.values(some[0], some[-1], names)
+            kept = [batch.table.column(name).slice(first, len(some)) for name in columns.kept]
+            part = pa.record_batch([*kept, *answers(columns, values, some)], schema=columns.schema)
+            yield part
+            first += len(some)
+            # As many as weigh what a batch may, by those before: a row's answer may have megabytes.
+            size = max(1, min(_MOST_ROWS, 2 * size, size * TARGET_BYTES // max(part.nbytes, 1)))
+
+
+def _grouped(parts: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Yield the batches in groups, each of which is a row group of the file: in memory until it is written."""
+    group: list[pa.RecordBatch] = []
+    weight = 0
+    for part in parts:
+        group.append(part)
+        weight += part.nbytes
+        if weight >= TARGET_BYTES:
+            yield group
+            group, weight = [], 0
+    if group:
+        yield group
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from pipeline.checkpoint.cells import answers
 from pipeline.checkpoint.columns import OURS, Columns, Ours, arrow_type
 from pipeline.checkpoint.schema import RESULT
 from pipeline.errors import DataError, SpecError
@@ -40,7 +41,9 @@ def columns(table: pa.Schema = INPUT, settings: Settings | None = None, samples:
 def row(columns: Columns, number: int, *results: tuple[Any, ...] | None) -> dict[str, object]:
     """Return the cells that are not the input's of one row, from the results of its samples."""
     names = columns.schema.names[len(columns.kept) :]
-    arrays = columns.answers({number: [result for result in results if result is not None]}, [number])
+    lines = [result for result in results if result is not None]
+    values = {name: [line[place] for line in lines] for place, name in enumerate(RESULT)}
+    arrays = answers(columns, values, [number])
     return {name: array[0].as_py() for name, array in zip(names, arrays, strict=True)}
 
 
