@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pipeline.client.send import media_of
+from pipeline.client.body import media_of
 
 if TYPE_CHECKING:
     from pipeline.client.loader import Loader

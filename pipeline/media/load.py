@@ -68,9 +68,12 @@ def read_media(media: Media, limit: int) -> bytes:
         return media.data
     assert media.path is not None
     with opened(media.path, media.label) as file:
-        _require(os.fstat(file.fileno()).st_size, limit, media)
-        data = file.read(limit + 1)
-    _require(len(data), limit, media)  # it may have grown
+        size = os.fstat(file.fileno()).st_size
+        _require(size, limit, media)
+        data = file.read(size + 1)  # room for as much as may be there takes longer to get than the file to read
+        if len(data) > size:
+            data += file.read(limit + 1 - len(data))
+    _require(len(data), limit, media)  # it has grown
     return data
 
 

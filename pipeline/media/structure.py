@@ -137,7 +137,7 @@ def _jpeg(data: bytes) -> ImageFacts:
             )
         elif marker == _EXIF and turned is None and data.startswith(b"Exif\0\0", start):
             turned = _orientation(data[start:end])
-        elif marker == _SCAN and data.find(b"\xff\xd9", end) >= 0:  # a scan's own FF is followed by 0: this is an end
+        elif marker == _SCAN and data.rfind(b"\xff\xd9", end) >= 0:  # a scan's own FF is followed by 0: this is an end
             facts = replace(facts, broken=None)
     return replace(facts, orientation=turned or 1)
 

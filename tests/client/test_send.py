@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.client.body import media_of, serialized
 from pipeline.client.http import Answer, Hear
 from pipeline.client.loader import Loader
-from pipeline.client.send import conforming, journaled, media_of, sending, serialized
+from pipeline.client.send import conforming, journaled, sending
 from pipeline.errors import AttemptError, DiskFailed, MediaError, PromptError, RowError, Sent
 from pipeline.records import Attempt, Claim, Media, Outcome, Post, Reply, Request, Status, Usage
 from pipeline.spec.fields import Fields
