@@ -79,8 +79,7 @@ class Loader(AbstractAsyncContextManager["Loader"]):
 
     def __init__(self, rules: MediaRules, dialect: Dialect) -> None:
         self._send = rules.send
-        self._rules = image_rules(rules, dialect)
-        self._video_rules = video_rules(dialect)
+        images, videos, prepared = image_rules(rules, dialect), video_rules(dialect), PreparedCache(KEPT_BYTES)
         self._largest = largest_bytes(rules, dialect)
         fetches = rules.fetch and rules.send != "url"
         self._fetchers: Mapping[MediaKind, Fetcher] = {
@@ -89,11 +88,10 @@ class Loader(AbstractAsyncContextManager["Loader"]):
             if fetches and f"input_{kind}" in dialect.parts
         }
         self._preparing: Mapping[MediaKind, Callable[[Media, bytes], Inline]] = {
-            "image": lambda _, data: self._prepared.prepare(data, self._rules),
-            "video": lambda _, data: attach_video(data, self._video_rules),
+            "image": lambda _, data: prepared.prepare(data, images),
+            "video": lambda _, data: attach_video(data, videos),
             "file": lambda media, data: attach_file(data, media.filename, dialect.max_file_bytes),
         }
-        self._prepared = PreparedCache(KEPT_BYTES)
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "media")  # half the way there and back of anyio's
         self._out_of_reach: set[str] = set()  # URLs that the provider could not download
 
