@@ -15,6 +15,7 @@ from pipeline.client.fetch import Fetcher, FetchRules
 from pipeline.errors import MediaError
 from pipeline.media.attachments import Attachment, VideoRules, attach_file, attach_video
 from pipeline.media.cache import PreparedCache
+from pipeline.media.heap import keep_freed_memory
 from pipeline.media.load import LARGEST_SOURCE, labelled, read_media
 from pipeline.media.prepare import ImageRules, PreparedImage
 
@@ -92,7 +93,7 @@ class Loader(AbstractAsyncContextManager["Loader"]):
             "video": lambda _, data: attach_video(data, videos),
             "file": lambda media, data: attach_file(data, media.filename, dialect.max_file_bytes),
         }
-        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "media")  # half the way there and back of anyio's
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "media", keep_freed_memory)
         self._out_of_reach: set[str] = set()  # URLs that the provider could not download
 
     async def __aexit__(
