@@ -72,7 +72,12 @@ class Templates:
 
     def __init__(self, *, null_is_empty: bool = False) -> None:
         self._environment = Environment(
-            undefined_behavior="strict", fuel=FUEL, pycompat=False, debug=False, keep_trailing_newline=True
+            undefined_behavior="strict",
+            fuel=FUEL,
+            pycompat=False,
+            debug=False,
+            keep_trailing_newline=True,
+            auto_escape_callback=lambda _place: False,  # a place that ends in `.html` or `.json` is no file of that kind
         )
         self._environment.add_test("none", lambda value: value is None or isinstance(value, _Null))
         for name in ("default", "d"):
