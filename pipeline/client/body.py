@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -12,7 +12,7 @@ import pybase64
 
 from pipeline.media.attachments import Attachment, name_for
 from pipeline.media.prepare import PreparedImage
-from pipeline.records import Media
+from pipeline.records import Media, Request
 from pipeline.wire.content import written
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ def media_of(value: object) -> Iterator[Media]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from media_of(item)
+
+
+def shown_by(request: Request) -> Iterable[Media]:
+    """Return the media of a request; one that is encoded knows them, and nobody looks through its body."""
+    return media_of(request.body) if request.content is None else [media for _, media in request.shown]
 
 
 async def serialized(body: Mapping[str, object], loader: Loader) -> bytes:

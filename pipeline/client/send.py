@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pipeline.wire.dialect import Endpoint
 
 Secret = Callable[[], str | None]
-"""Gives the key at the moment it is put into a header, so that no record of ours ever holds it."""
+"""Gives the key for headers, at the moment an attempt leaves, so that no record of ours ever holds it."""
 
 Tokens = Callable[[str], str]
 """Gives the token that an environment variable holds; raises ``PromptError`` for a variable that the job itself does not name."""
@@ -54,11 +54,11 @@ def sending(
     feedback: Feedback,
     tokens: Tokens = no_tokens,
 ) -> Post:
-    """Return the layer that encodes a request for the endpoint, puts its media in, sends it and reads the answer.
+    """Return the layer that puts a request's media in, sends it to the endpoint and reads the answer.
 
-    Key and ``tokens`` of its tools are in nothing but these bytes; an answer that echoes one comes back with stars in its place.
+    Most requests come encoded; one that does not is encoded here. Key and ``tokens`` of its tools are in nothing but these bytes; an answer
+    that echoes one comes back with stars in its place.
     """
-
     badge = _Badge(endpoint, key())
 
     async def made(body: Mapping[str, object]) -> tuple[bytes, Sequence[str]]:

@@ -130,8 +130,8 @@ class RequestBuilder:
     def _asked(self, row: Row, text: Text) -> dict[str, object]:
         """Return what a row asks, in OpenAI's names."""
         body = self._parameters(row, text)
-        body["model"] = text("model")
-        if not str(body["model"]).strip():
+        body["model"] = model = text("model")
+        if not model.strip():
             raise PromptError("the model's name is empty")
         if self._job.prompt.system is not None:
             body["instructions"] = text("prompt.system")

@@ -77,7 +77,9 @@ class Templates:
             pycompat=False,
             debug=False,
             keep_trailing_newline=True,
-            auto_escape_callback=lambda _place: False,  # a place that ends in `.html` or `.json` is no file of that kind
+            auto_escape_callback=lambda _place: (
+                False
+            ),  # a place that ends in `.html` or `.json` is no file of that kind
         )
         self._environment.add_test("none", lambda value: value is None or isinstance(value, _Null))
         for name in ("default", "d"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from base64 import b64encode
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.client.body import completed, media_of, serialized
+from pipeline.client.body import completed, media_of, serialized, shown_by
 from pipeline.client.loader import Loader
 from pipeline.errors import MediaError, PromptError, RowError
-from pipeline.records import Media
+from pipeline.records import Media, Request
 from pipeline.spec.rules import MediaRules
 from pipeline.wire.content import content_of
 from pipeline.wire.dialect import DIALECTS
@@ -203,6 +204,15 @@ def test_the_pictures_of_a_body_are_found_in_their_order() -> None:
     """However deep they lie."""
     one, two = cell(b"1"), cell(b"2")
     assert list(media_of({"a": [{"b": one}, "text", 3], "c": {"d": (two,)}})) == [one, two]
+
+
+def test_what_a_request_shows_is_known_without_its_body() -> None:
+    """Where it is encoded; else it is looked for."""
+    media = cell(b"1")
+    request = Request(0, "m", {"input": [media]}, b"0" * 16, 1)
+    assert list(shown_by(request)) == [media]
+    assert list(shown_by(replace(request, body={}, content=b"[]", shown=((1, media),)))) == [media]
+    assert list(shown_by(replace(request, content=b"[]"))) == []
 
 
 @given(BODY)
