@@ -170,6 +170,10 @@ class Request:
     the journal and the wire.
 
     ``bound`` is set where money is held for the attempt, ``waited_s`` is how many seconds it waited for its turn.
+
+    ``content`` is ``body`` as it is sent, encoded once for all attempts, but for its media: ``shown`` has them in order, each with the
+    place in ``content`` where it goes in as a JSON text. None where the bytes are made when an attempt leaves, because there are tokens or
+    files to be put in. Whoever changes ``body`` takes both away.
     """
 
     row: int
@@ -184,6 +188,8 @@ class Request:
     attempt: Attempt | None = None
     bound: Bound | None = None
     waited_s: float | None = None
+    content: bytes | None = field(default=None, repr=False)
+    shown: tuple[tuple[int, Media], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

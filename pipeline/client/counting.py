@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from pipeline.client.body import serialized
 from pipeline.client.retry import delay
 from pipeline.client.secrecy import Stars
-from pipeline.client.send import headers_of, serialized
+from pipeline.client.send import headers_of
 from pipeline.errors import AttemptError, Sent
 from pipeline.wire.credentials import filled
 from pipeline.wire.decode import read_answer

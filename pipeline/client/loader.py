@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 
 from pipeline.client.fetch import Fetcher, FetchRules
 from pipeline.errors import MediaError
 from pipeline.media.attachments import Attachment, VideoRules, attach_file, attach_video
 from pipeline.media.cache import PreparedCache
+from pipeline.media.heap import keep_freed_memory
 from pipeline.media.load import LARGEST_SOURCE, labelled, read_media
 from pipeline.media.prepare import ImageRules, PreparedImage
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from pipeline.records import Media, MediaKind
     from pipeline.spec.rules import MediaRules
     from pipeline.wire.dialect import Dialect
+
+Inline = PreparedImage | Attachment
+"""Bytes that go into a body, with their media type."""
 
 KEPT_BYTES = 128 * 1024 * 1024
 """Of changed pictures, for further rows that show the same one."""
@@ -75,8 +80,7 @@ class Loader(AbstractAsyncContextManager["Loader"]):
 
     def __init__(self, rules: MediaRules, dialect: Dialect) -> None:
         self._send = rules.send
-        self._rules = image_rules(rules, dialect)
-        self._video_rules = video_rules(dialect)
+        images, videos, prepared = image_rules(rules, dialect), video_rules(dialect), PreparedCache(KEPT_BYTES)
         self._largest = largest_bytes(rules, dialect)
         fetches = rules.fetch and rules.send != "url"
         self._fetchers: Mapping[MediaKind, Fetcher] = {
@@ -84,19 +88,19 @@ class Loader(AbstractAsyncContextManager["Loader"]):
             for kind, largest in self._largest.items()
             if fetches and f"input_{kind}" in dialect.parts
         }
-        self._preparing: Mapping[MediaKind, Callable[[Media, bytes], PreparedImage | Attachment]] = {
-            "image": lambda _, data: self._prepared.prepare(data, self._rules),
-            "video": lambda _, data: attach_video(data, self._video_rules),
+        self._preparing: Mapping[MediaKind, Callable[[Media, bytes], Inline]] = {
+            "image": lambda _, data: prepared.prepare(data, images),
+            "video": lambda _, data: attach_video(data, videos),
             "file": lambda media, data: attach_file(data, media.filename, dialect.max_file_bytes),
         }
-        self._prepared = PreparedCache(KEPT_BYTES)
-        self._threads = anyio.CapacityLimiter(os.cpu_count() or 1)
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "media", keep_freed_memory)
         self._out_of_reach: set[str] = set()  # URLs that the provider could not download
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections of the downloads."""
+        """Close the connections of the downloads, and start no further work."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         for fetcher in self._fetchers.values():
             await fetcher.__aexit__(kind, error, trace)
 
@@ -116,22 +120,27 @@ class Loader(AbstractAsyncContextManager["Loader"]):
         if self._fetchers:
             self._out_of_reach.update(urls)
 
-    async def inline(self, media: Media) -> PreparedImage | Attachment:
+    async def inline(self, media: Media) -> Inline:
         """Return media as their bytes are to be sent; raises ``MediaError``, ``transient`` where a download may do better later."""
         fetcher = self._fetchers.get(media.kind)
         if media.url is not None and fetcher is not None:
             data = await fetcher.fetch(media.url)
-            return await anyio.to_thread.run_sync(self._prepare, media, data, limiter=self._threads)
+            return await self._in_thread(self._prepare, media, data)
         if self._send == "url":
             raise not_a_url(media)
-        return await anyio.to_thread.run_sync(self._read, media, limiter=self._threads)
+        return await self._in_thread(self._read, media)
 
-    async def inline_all(self, wanted: Sequence[Media]) -> list[PreparedImage | Attachment]:
+    async def _in_thread(self, work: Callable[..., Inline], *given: object) -> Inline:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *given)
+
+    async def inline_all(self, wanted: Sequence[Media]) -> list[Inline]:
         """Return the media of one request in their order, a few at a time; raises the ``MediaError`` of the first that fails.
 
         They are begun in their order, and none after a failure: so every one before the first that fails has been tried.
         """
-        loaded: dict[int, PreparedImage | Attachment] = {}
+        if len(wanted) == 1:  # most rows show one, and a group of tasks takes longer than to read it
+            return [await self.inline(wanted[0])]
+        loaded: dict[int, Inline] = {}
         failures: dict[int, MediaError] = {}
         waiting = iter(enumerate(wanted))
 
@@ -151,10 +160,10 @@ class Loader(AbstractAsyncContextManager["Loader"]):
             raise failures[min(failures)]
         return [loaded[index] for index in range(len(wanted))]
 
-    def _read(self, media: Media) -> PreparedImage | Attachment:
+    def _read(self, media: Media) -> Inline:
         return self._prepare(media, read_media(media, self._largest[media.kind]))
 
-    def _prepare(self, media: Media, data: bytes) -> PreparedImage | Attachment:
+    def _prepare(self, media: Media, data: bytes) -> Inline:
         with labelled(media):
             return self._preparing[media.kind](media, data)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pipeline.client.send import media_of
+from pipeline.client.body import shown_by
 
 if TYPE_CHECKING:
     from pipeline.client.loader import Loader
@@ -46,7 +46,7 @@ def fitting(post: Post, room: Room, loader: Loader) -> Post:
     """Return a layer that lets a request pass when there is room for its media; one without any passes at once."""
 
     async def fit(request: Request) -> Reply:
-        wanted = sum(loader.held_bytes(media) for media in media_of(request.body))
+        wanted = sum(loader.held_bytes(media) for media in shown_by(request))
         if not wanted:
             return await post(request)
         async with room.taken(wanted):

@@ -147,6 +147,8 @@ def _grown(
     return replace(
         request,
         body=body,
+        content=None,
+        shown=(),
         rounds=(*request.rounds, reply.raw),
         turns=(*request.turns, turn),
         called=(*request.called, *called),

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
-import orjson
-import pybase64
 
+from pipeline.client.body import completed, media_of, serialized
 from pipeline.client.secrecy import Stars
 from pipeline.errors import AttemptError, PromptError, RowError, Sent, Unfetched
-from pipeline.media.attachments import Attachment, name_for
-from pipeline.media.prepare import PreparedImage
-from pipeline.records import Journal, Media, Outcome, Post, Reply, Request, Status
+from pipeline.records import Journal, Outcome, Post, Reply, Request, Status
 from pipeline.spec.columns import FieldsError
 from pipeline.wire.credentials import filled, variables
 from pipeline.wire.decode import read_answer
@@ -26,7 +21,7 @@ from pipeline.wire.signals import RateHeaders, rate_headers
 from pipeline.wire.sse import EventReader, has_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pipeline.client.exchange import Http
     from pipeline.client.loader import Loader
@@ -34,7 +29,7 @@ if TYPE_CHECKING:
     from pipeline.wire.dialect import Endpoint
 
 Secret = Callable[[], str | None]
-"""Gives the key at the moment it is put into a header, so that no record of ours ever holds it."""
+"""Gives the key for headers, at the moment an attempt leaves, so that no record of ours ever holds it."""
 
 Tokens = Callable[[str], str]
 """Gives the token that an environment variable holds; raises ``PromptError`` for a variable that the job itself does not name."""
@@ -42,18 +37,12 @@ Tokens = Callable[[str], str]
 Feedback = Callable[[str, RateHeaders], None]
 """Takes a model and the rate headers of one of its answers."""
 
-Inline = PreparedImage | Attachment
-"""Bytes that go into a body, with their media type."""
-
 
 def no_tokens(variable: str) -> str:
     """Give no token: for jobs whose tools have none. Raises ``PromptError``."""
     raise PromptError(
         f"a tool names the environment variable {variable}; only those that the job itself names are sent"
     )
-
-
-_LARGE = 1024 * 1024  # bytes of media; to put more into a body takes milliseconds, which others should not wait for
 
 
 def sending(
@@ -65,35 +54,63 @@ def sending(
     feedback: Feedback,
     tokens: Tokens = no_tokens,
 ) -> Post:
-    """Return the layer that encodes a request for the endpoint, puts its media in, sends it and reads the answer.
+    """Return the layer that puts a request's media in, sends it to the endpoint and reads the answer.
 
-    Key and ``tokens`` of its tools are in nothing but these bytes; an answer that echoes one comes back with stars in its place.
+    Most requests come encoded; one that does not is encoded here. Key and ``tokens`` of its tools are in nothing but these bytes; an answer
+    that echoes one comes back with stars in its place.
     """
+    badge = _Badge(endpoint, key())
+
+    async def made(body: Mapping[str, object]) -> tuple[bytes, Sequence[str]]:
+        """Return a body's bytes, and the tokens in them."""
+        if reasons := refusals(body, endpoint.dialect):
+            raise PromptError(reasons[0])
+        sent = encode(body, endpoint.dialect, extra_body)
+        return await serialized(filled(sent, tokens), loader), [*map(tokens, variables(sent))]
+
+    def asks(request: Request, name: str) -> bool:
+        """Tell whether a request's body, as it is sent, asks for a kind of delivery."""
+        return (extra_body[name] if name in extra_body else request.body.get(name)) is True
 
     async def send(request: Request) -> Reply:
-        if reasons := refusals(request.body, endpoint.dialect):
-            raise PromptError(reasons[0])
-        body = encode(request.body, endpoint.dialect, extra_body)
-        content = await serialized(filled(body, tokens), loader)
-        first_token = _FirstToken()
-        hear = first_token.hear if body.get("stream") is True else None
-        secret = key()
-        stars = Stars([secret, *map(tokens, variables(body))])
-        headers = headers_of(endpoint, secret, streams=hear is not None)
+        nonlocal badge
+        if (secret := key()) != badge.key:
+            badge = _Badge(endpoint, secret)
+        if request.content is None:
+            content, inside = await made(request.body)
+        else:
+            content, inside = await completed(request.content, request.shown, loader), ()
+        stars = Stars([secret, *inside]) if inside else badge.stars
+        first_token = _FirstToken() if asks(request, "stream") else None
+        headers, hear = (badge.plain, None) if first_token is None else (badge.streaming, first_token.hear)
         try:
             answer = stars.answer(await http.post(endpoint.url, headers, content, hear))
             feedback(request.model, rate_headers(answer.headers))
-            unfinished = body.get("background") is True  # then an answer that is still to be made is a good one
+            unfinished = asks(request, "background")  # then an answer that is still to be made is a good one
             reply = read_answer(answer.status, answer.headers, answer.content, now=time.time(), background=unfinished)
         except AttemptError as error:
             stars.hide_in(error)
-            note_downloads(error, body, loader)
+            note_downloads(error, request.body, loader)
             if error.kind == "auth" and endpoint.key_env is None:
                 error.hint = "no key is sent to this address; name the variable that holds it in provider.api_key_env"
             raise
-        return replace(stars.reply(reply), first_token_s=first_token.after_s)
+        reply = stars.reply(reply)
+        return reply if first_token is None else replace(reply, first_token_s=first_token.after_s)
 
     return send
+
+
+class _Badge:
+    """What a key makes, once for all requests: headers, whose objects a transport may know again, and the stars that hide it.
+
+    Nothing that is shown or kept holds one.
+    """
+
+    def __init__(self, endpoint: Endpoint, key: str | None) -> None:
+        self.key = key
+        self.plain = headers_of(endpoint, key)
+        self.streaming = headers_of(endpoint, key, streams=True)
+        self.stars = Stars([key])
 
 
 class _FirstToken:
@@ -117,18 +134,6 @@ def note_downloads(error: AttemptError, body: Mapping[str, object], loader: Load
     if error.kind == "image_download":
         shown = (media for media in media_of(body) if media.kind == "image")
         loader.could_not_download(media.url for media in shown if media.url is not None)
-
-
-def media_of(value: object) -> Iterator[Media]:
-    """Yield the media of a body, or of a part of one, that are references."""
-    if isinstance(value, Media):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from media_of(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from media_of(item)
 
 
 def journaled(post: Post, journal: Journal) -> Post:
@@ -189,68 +194,6 @@ def conformed(reply: Reply, fields: Fields | None) -> Reply:
     except FieldsError as error:
         return replace(reply, status=Status.INVALID, error_code="schema", error_message=str(error))
     return reply
-
-
-async def serialized(body: Mapping[str, object], loader: Loader) -> bytes:
-    """Return a body's bytes, its media as URLs or data URIs; raises ``MediaError``.
-
-    JSON is written around tokens, and the base64 put in their places as bytes: a picture is copied twice instead of five times.
-    """
-    shows_media = any(media_of(body))
-    token = os.urandom(16).hex() if shows_media else ""  # cannot occur in a row's text by design or by accident
-    inline: list[Inline] = []
-
-    def stand_in(value: object) -> str:
-        if not isinstance(value, PreparedImage | Attachment):
-            raise TypeError
-        inline.append(value)
-        return token
-
-    shown = await _loaded(body, loader) if shows_media else body
-    try:
-        skeleton = orjson.dumps(
-            shown, default=stand_in, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
-        )
-    except TypeError as error:
-        raise PromptError(f"the request holds a value that JSON cannot carry: {error}") from error
-    if not inline:
-        return skeleton
-    if sum(len(each.data) for each in inline) > _LARGE:
-        return await anyio.to_thread.run_sync(_spliced, skeleton, token, inline)
-    return _spliced(skeleton, token, inline)
-
-
-async def _loaded(body: Mapping[str, object], loader: Loader) -> object:
-    """Return a body with each reference as the URL or the bytes that are sent."""
-    wanted = [media for media in media_of(body) if not loader.goes_as_url(media)]
-    bytes_of = dict(zip(map(id, wanted), await loader.inline_all(wanted), strict=True))
-    return _shown(body, lambda media: bytes_of.get(id(media), media.url))
-
-
-def _shown(value: object, sent: Callable[[Media], Inline | str | None]) -> object:
-    """Return a body, or a part of one, with what is sent for each reference."""
-    if isinstance(value, Media):
-        return sent(value)
-    if isinstance(value, list | tuple):
-        return [_shown(item, sent) for item in value]
-    if not isinstance(value, Mapping):
-        return value
-    shown = {name: _shown(item, sent) for name, item in value.items()}
-    if value.get("type") == "input_file":
-        for name in ("file_url", "file_data"):
-            media, given = value.get(name), shown.get(name)
-            if isinstance(media, Media) and isinstance(given, Attachment):
-                del shown[name]  # a URL that was fetched here is no URL any more
-                shown |= {"filename": media.filename or name_for(given.media_type), "file_data": given}
-    return shown
-
-
-def _spliced(skeleton: bytes, token: str, inline: Sequence[Inline]) -> bytes:
-    first, *pieces = skeleton.split(token.encode())
-    out = [first]
-    for each, piece in zip(inline, pieces, strict=True):
-        out += [f"data:{each.media_type};base64,".encode(), pybase64.b64encode(each.data), piece]
-    return b"".join(out)
 
 
 def headers_of(endpoint: Endpoint, key: str | None, *, streams: bool = False) -> dict[str, str]:

@@ -229,6 +229,8 @@ def with_extents(request: Request, limit: int = _LARGEST) -> Request:
 
     Raises ``MediaError`` for a file that cannot be read.
     """
+    if request.content is not None and not request.shown:
+        return request
     body = {name: _with_extents(value, limit) for name, value in request.body.items()}
     return replace(request, body=body)
 

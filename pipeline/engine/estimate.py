@@ -21,7 +21,7 @@ from pipeline.cost.interval import ZERO, Interval
 from pipeline.cost.output import TOKENS_PER_SECOND, Outputs
 from pipeline.cost.prices import Book
 from pipeline.cost.rates import Unpriced
-from pipeline.engine.feed import AT_ONCE, Question, everything, questions_of
+from pipeline.engine.feed import Question, everything, questions_of
 from pipeline.engine.pricing import idle_prices
 from pipeline.engine.survey import CACHED_FROM, OWN, Key, Survey, Variant
 from pipeline.errors import Problem, SpecError
@@ -41,6 +41,7 @@ MOST_LISTED = 20
 """Values of a column that get quotes of their own: those with the most tokens."""
 
 _CHOOSING = ("where", "sample", "limit")
+_AT_ONCE = 1_024  # rows of a batch; no event loop waits for it, as one does for a run's
 _LONGEST = 100  # characters of a column's value
 _HOSTED = ("tools", "prompt")  # what may bring tools that the provider runs, and bills beside the tokens
 
@@ -101,7 +102,7 @@ def rows_of(
     span, samples = selection
     builder = prepared.builder
     columns = list(dict.fromkeys([*builder.columns, *([] if by is None else [by])]))
-    for batch in prepared.source.batches(columns, wanted=span, target_bytes=target_bytes, most=AT_ONCE):
+    for batch in prepared.source.batches(columns, wanted=span, target_bytes=target_bytes, most=_AT_ONCE):
         yield [
             (questions_of(Row(number, row), asked, builder), None if by is None else _label(row[by]))
             for number, row in zip(batch.numbers, cells(batch.table), strict=True)

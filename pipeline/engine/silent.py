@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.client.body import media_of
 from pipeline.client.loader import image_rules, largest_bytes, not_a_url, video_rules
-from pipeline.client.send import media_of
 from pipeline.engine.first import FIRST_ROWS
 from pipeline.errors import MediaError, NullCell, RowError
 from pipeline.media.attachments import attach_file, sound_video

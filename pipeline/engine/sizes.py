@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pipeline.client.body import media_of
 from pipeline.client.loader import image_rules, largest_source
-from pipeline.client.send import media_of
 from pipeline.errors import MediaError
 from pipeline.media.load import read_media
 from pipeline.media.prepare import carry_out, plan_image

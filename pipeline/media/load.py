@@ -8,6 +8,7 @@ import stat
 from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b, file_digest
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import MediaError
@@ -15,7 +16,6 @@ from pipeline.errors import MediaError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from io import BufferedReader
-    from pathlib import Path
 
     from pipeline.records import Media, MediaKind
 
@@ -33,21 +33,29 @@ def find_file(cell: str, root: Path, roots: Sequence[Path]) -> tuple[Path, os.st
     """
     shown = repr(cell if len(cell) <= _SHOWN else cell[:_SHOWN] + "…")
     try:
-        path = (root / cell).resolve(strict=True)
-        facts = path.stat()
-    except (OSError, ValueError, RuntimeError) as error:
+        real = os.path.realpath(os.path.join(root, cell), strict=True)  # noqa: PTH118 - a third of a Path's time, for every row
+        facts = os.stat(real)  # noqa: PTH116
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         too_long = isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
         hint = "if the text is base64, write `data:image/png;base64,` before it" if too_long else None
         raise MediaError(f"cannot open {shown}: {reason}", hint=hint) from error
-    if not any(path.is_relative_to(allowed) for allowed in (root, *roots)):
+    if all(name_below(allowed, real) is None for allowed in (root, *roots)):
         raise MediaError(
             f"{shown} lies outside the folders that rows may name",
             hint="add its folder to media.roots if these rows are yours",
         )
     if not stat.S_ISREG(facts.st_mode):
         raise MediaError(f"{shown} is not a regular file")
-    return path, facts
+    return Path(real), facts
+
+
+def name_below(folder: Path, path: str) -> str | None:
+    """Return how a file is called from a folder that it lies in, or None where it lies elsewhere; both are resolved."""
+    if path == str(folder):
+        return ""
+    inside = os.path.join(folder, "")  # noqa: PTH118 - as above
+    return path.removeprefix(inside) if path.startswith(inside) else None
 
 
 def digest(data: bytes) -> str:
@@ -68,9 +76,12 @@ def read_media(media: Media, limit: int) -> bytes:
         return media.data
     assert media.path is not None
     with opened(media.path, media.label) as file:
-        _require(os.fstat(file.fileno()).st_size, limit, media)
-        data = file.read(limit + 1)
-    _require(len(data), limit, media)  # it may have grown
+        size = os.fstat(file.fileno()).st_size
+        _require(size, limit, media)
+        data = file.read(size + 1)  # room for as much as may be there takes longer to get than the file to read
+        if len(data) > size:
+            data += file.read(limit + 1 - len(data))
+    _require(len(data), limit, media)  # it has grown
     return data
 
 

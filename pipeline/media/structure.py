@@ -124,22 +124,19 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _jpeg(data: bytes) -> ImageFacts:
-    facts = ImageFacts("image/jpeg", broken=_CUT_OFF)
-    turned = None
+    width = height = 0
+    turned: int | None = None
+    broken: str | None = _CUT_OFF
+    bits, cmyk = 8, False
     for marker, start, end in _segments(data):
-        if marker in _FRAMES and not facts.width:
-            facts = replace(
-                facts,
-                bits=_number(data, start, 1),
-                height=_number(data, start + 1, 2),
-                width=_number(data, start + 3, 2),
-                cmyk=data[start + 5 : start + 6] == b"\x04",
-            )
+        if marker in _FRAMES and not width:
+            bits, height, width = _number(data, start, 1), _number(data, start + 1, 2), _number(data, start + 3, 2)
+            cmyk = data[start + 5 : start + 6] == b"\x04"
         elif marker == _EXIF and turned is None and data.startswith(b"Exif\0\0", start):
             turned = _orientation(data[start:end])
-        elif marker == _SCAN and data.find(b"\xff\xd9", end) >= 0:  # a scan's own FF is followed by 0: this is an end
-            facts = replace(facts, broken=None)
-    return replace(facts, orientation=turned or 1)
+        elif marker == _SCAN and data.rfind(b"\xff\xd9", end) >= 0:  # a scan's own FF is followed by 0: this is an end
+            broken = None
+    return ImageFacts("image/jpeg", width, height, turned or 1, bits, cmyk, broken=broken)
 
 
 def _bare_jpeg(data: bytes) -> Iterator[bytes]:

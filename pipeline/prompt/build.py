@@ -1,28 +1,32 @@
 """Row → Request: the text rendered, pictures, videos and files still references.
 
 ``RequestBuilder`` compiles a job once; ``build`` then does one row. What a row asks is put together in OpenAI's names; the dialect comes
-later, when the request is encoded. The fingerprint is taken here, over everything that can change the answer and nothing else.
+from ``wire/``. The fingerprint is taken here, over everything that can change the answer and nothing else.
+
+Where rows differ in nothing but rendered texts, which is most jobs, a row only fills a form (``form.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from hashlib import blake2b
+from functools import partial
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
-import orjson
-
 from pipeline.cost.tokens import request_weight
-from pipeline.errors import NullCell, Problem, PromptError, SpecError
+from pipeline.errors import NullCell, Problem, PromptError, RowError, SpecError
 from pipeline.prompt.conversation import column_messages, raw_input
+from pipeline.prompt.form import Form
+from pipeline.prompt.identity import digest, identity, of_sample
 from pipeline.prompt.media import MediaFinder
 from pipeline.prompt.parts import Parts, text_part
 from pipeline.prompt.slots import slots
 from pipeline.prompt.template import Context, Templates, is_template, sole_column
 from pipeline.records import Media, MediaKind, Request, Row
 from pipeline.spec.toolset import NO_TOOLS
-from pipeline.wire.parameters import check_parameters, identity_of
+from pipeline.wire.content import content_of, written
+from pipeline.wire.parameters import check_parameters
 from pipeline.wire.tools import names_of
 from pipeline.wire.turns import first_round
 
@@ -35,10 +39,9 @@ if TYPE_CHECKING:
     from pipeline.spec.toolset import Toolset
     from pipeline.wire.dialect import Endpoint
 
-FINGERPRINT_BYTES = 16  # 128 bits: among 10^9 requests a collision has a chance below 10^-20
-_NO_SOURCES: Mapping[str, str] = {}
-_PLAIN = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS  # else orjson writes Media itself
-_CANONICAL = _PLAIN | orjson.OPT_SORT_KEYS
+Text = Callable[[str], str]
+"""Gives the text of the template at a place in the spec."""
+
 _DELIVERED: Mapping[str, Mapping[str, object]] = {
     "plain": {},
     "stream": {"stream": True},
@@ -68,6 +71,7 @@ class RequestBuilder:
         self._raw.update({place: slot.column for place, slot in self._slots.items() if slot.column is not None})
         self.places = {**self._templates.columns, **{place: {column} for place, column in self._raw.items()}}
         self.columns = sorted(set().union(*self.places.values()))
+        self._form = self._formed()
 
     @property
     def names_files(self) -> bool:
@@ -86,32 +90,64 @@ class RequestBuilder:
 
     def build(self, row: Row) -> Request:
         """Return the request of a row. Raises ``PromptError``, ``NullCell`` or ``MediaError`` when this row has none."""
-        context = Context(row.cells, self.columns)
-        body = self._parameters(row, context)
-        model = self._templates.render("model", context)
+        text = partial(self._templates.render, context=Context(row.cells, self.columns))
+        if self._form is not None:
+            return self._form.filled(row.number, [text(place) for place in self._form.places])
+        return self._built(row, text)[0]
+
+    def _built(self, row: Row, text: Text) -> tuple[Request, bytes]:
+        """Return the request of a row and the spelling of its identity, with the texts that ``text`` gives for templates."""
+        body = self._asked(row, text)
+        spelling = identity(body, self._endpoint.identity, self._job.extra_body, self._toolset.sources)
+        if self._job.takes_rounds:  # asks for what the next round needs, which changes no answer
+            body = first_round(body, self._endpoint.dialect, self._job.extra_body)
+        model, cap = str(body["model"]), body.get("max_output_tokens")
+        sent = content_of(body, self._endpoint.dialect, self._job.extra_body)
+        if sent is None:
+            return Request(row.number, model, body, digest(spelling), request_weight(*_measured(body), cap)), spelling
+        weight = request_weight(len(sent.content), [media.kind for _, media in sent.shown], cap)
+        request = Request(row.number, model, body, digest(spelling), weight, content=sent.content, shown=sent.shown)
+        return request, spelling
+
+    def _formed(self) -> Form | None:
+        """Return the form of the job's rows, or None where they differ in more than their texts: in parameters, media or whole inputs."""
+        parts = [part for _, part in self._job.prompt.parts if part.kind != "text"]
+        if parts or self._slots or self._raw or self._templates.columns["model"]:
+            return None
+        marks: dict[str, str] = {}  # in the order in which the texts are asked for, and so the first that fails
+
+        def marked(place: str) -> str:
+            if not self._templates.columns[place]:
+                return self._templates.render(place, Context({}, ()))
+            return marks.setdefault(place, token_hex(16))  # cannot occur in a job's text by design or by accident
+
+        try:
+            request, spelling = self._built(Row(0, {}), marked)
+        except RowError:
+            return None  # the same goes wrong with every row, which then says so
+        return None if request.content is None or request.shown else Form(request, spelling, marks)
+
+    def _asked(self, row: Row, text: Text) -> dict[str, object]:
+        """Return what a row asks, in OpenAI's names."""
+        body = self._parameters(row, text)
+        body["model"] = model = text("model")
         if not model.strip():
             raise PromptError("the model's name is empty")
-        body["model"] = model
         if self._job.prompt.system is not None:
-            body["instructions"] = self._templates.render("prompt.system", context)
-        body["input"] = self._input(row, context)
+            body["instructions"] = text("prompt.system")
+        body["input"] = self._input(row, text)
         if (fields := self._job.output.fields) is not None:
-            text = body.get("text")
-            body["text"] = {**(text if isinstance(text, Mapping) else {}), "format": fields.text_format()}
+            format_of = body.get("text")
+            body["text"] = {**(format_of if isinstance(format_of, Mapping) else {}), "format": fields.text_format()}
         body.update(_DELIVERED[self._job.delivery])
         if self._toolset.tools:
             body["tools"] = _joined(body.get("tools"), self._toolset.tools)
-        identity = fingerprint(body, self._endpoint.identity, self._job.extra_body, self._toolset.sources)
-        if self._job.takes_rounds:  # asks for what the next round needs, which changes no answer
-            body = first_round(body, self._endpoint.dialect, self._job.extra_body)
-        return Request(row=row.number, model=model, body=body, fingerprint=identity, weight=_weight(body))
+        return body
 
-    def _parameters(self, row: Row, context: Context) -> dict[str, object]:
+    def _parameters(self, row: Row, text: Text) -> dict[str, object]:
         if not self._slots:
             return dict(self._job.request)
-        body = {
-            name: self._rendered(("request", name), value, row, context) for name, value in self._job.request.items()
-        }
+        body = {name: self._rendered(("request", name), value, row, text) for name, value in self._job.request.items()}
         if complaints := check_parameters(body):
             problems = [
                 Problem(".".join(map(str, each.path)), each.message, suggestion=each.suggestion) for each in complaints
@@ -119,17 +155,17 @@ class RequestBuilder:
             raise PromptError("; ".join(f"{each.where} {each.message}" for each in problems), problems=problems)
         return body
 
-    def _rendered(self, place: tuple[str, ...], value: object, row: Row, context: Context) -> object:
+    def _rendered(self, place: tuple[str, ...], value: object, row: Row, text: Text) -> object:
         if isinstance(value, Mapping):
-            return {key: self._rendered((*place, str(key)), item, row, context) for key, item in value.items()}
+            return {key: self._rendered((*place, str(key)), item, row, text) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._rendered((*place, str(index)), item, row, context) for index, item in enumerate(value)]
+            return [self._rendered((*place, str(index)), item, row, text) for index, item in enumerate(value)]
         name = ".".join(place)
         slot = self._slots.get(name)
         if slot is None:
             return value
         if slot.column is None:
-            return slot.read(self._templates.render(name, context))
+            return slot.read(text(name))
         if (cell := row.cells[slot.column]) is not None:
             if place[:2] == ("request", "tools") and _names_variable(cell):
                 raise PromptError(f"column {slot.column!r} names an environment variable; only the spec does")
@@ -138,7 +174,7 @@ class RequestBuilder:
             return ""
         raise NullCell(slot.column)
 
-    def _input(self, row: Row, context: Context) -> object:
+    def _input(self, row: Row, text: Text) -> object:
         prompt = self._job.prompt
         if prompt.input is not None:
             return raw_input(row.cells[prompt.input], prompt.input)
@@ -150,27 +186,23 @@ class RequestBuilder:
         for index, message in enumerate(prompt.messages or ()):
             turns.append((f"prompt.messages.{index}.content", message.role, message.content))
         return [
-            {"role": role, "content": self._content(place, role, content, row, context)}
-            for place, role, content in turns
+            {"role": role, "content": self._content(place, role, content, row, text)} for place, role, content in turns
         ]
 
-    def _content(self, place: str, role: str, content: str | Sequence[Part], row: Row, context: Context) -> object:
+    def _content(self, place: str, role: str, content: str | Sequence[Part], row: Row, text: Text) -> object:
         if isinstance(content, str):
-            text = self._templates.render(place, context)
-            return text if role == "assistant" else [text_part(text)]
+            return text(place) if role == "assistant" else [text_part(text(place))]
         return [
-            made
-            for index, part in enumerate(content)
-            for made in self._part(f"{place}.{index}", part, role, row, context)
+            made for index, part in enumerate(content) for made in self._part(f"{place}.{index}", part, role, row, text)
         ]
 
-    def _part(self, place: str, part: Part, role: str, row: Row, context: Context) -> list[Content]:
+    def _part(self, place: str, part: Part, role: str, row: Row, text: Text) -> list[Content]:
         source = f"{place}.{part.kind}"
         if part.kind == "text":
-            return [text_part(self._templates.render(source, context), role)]
+            return [text_part(text(source), role)]
         column = self._raw.get(source)
-        value = row.cells[column] if column is not None else self._templates.render(source, context)
-        filename = self._templates.render(f"{place}.filename", context) if part.filename is not None else None
+        value = row.cells[column] if column is not None else text(source)
+        filename = text(f"{place}.filename") if part.filename is not None else None
         return self._parts.made(part.kind, value, column or source, detail=part.detail, filename=filename)
 
 
@@ -192,46 +224,11 @@ def _joined(given: object, ours: Sequence[Mapping[str, object]]) -> list[object]
     return [*own, *ours]
 
 
-def fingerprint(
-    body: Mapping[str, object],
-    endpoint: str,
-    extra_body: Mapping[str, object],
-    sources: Mapping[str, str] = _NO_SOURCES,
-) -> bytes:
-    """Return 16 bytes that change with anything that can change the answer.
-
-    That is: the endpoint (so a rehearsal's answers are never taken for real ones), model, rendered input, pictures by their identity (and
-    by what the job does to them), parameters that count (``wire/parameters.py`` says which), tools, the ``sources`` of the job's functions,
-    output schema, and what the job sends verbatim. Neither the row's position nor limits, deadlines, keys or the spec's own place are part
-    of it.
-    """
-    identity = {"endpoint": endpoint, "body": identity_of(body), "extra_body": extra_body}
-    if sources:
-        identity["functions"] = sources
-    return blake2b(canonical(identity), digest_size=FINGERPRINT_BYTES, person=b"request").digest()
-
-
 def sampled(request: Request, sample: int) -> Request:
     """Return the request of a row's sample. The first one is the row's plain request, so that its answer stays when more are asked for."""
     if sample == 0:
         return request
-    place = request.fingerprint + sample.to_bytes(4, "big")
-    further = blake2b(place, digest_size=FINGERPRINT_BYTES, person=b"sample").digest()
-    return replace(request, sample=sample, fingerprint=further)
-
-
-def canonical(value: object) -> bytes:
-    """Return one spelling of a JSON-like value that may hold pictures and dates; raises ``PromptError`` where it has none."""
-    try:
-        return orjson.dumps(value, default=_identity, option=_CANONICAL)
-    except TypeError as error:
-        raise PromptError(f"the request holds a value that JSON cannot carry: {error}") from error
-
-
-def _identity(value: object) -> str:
-    if isinstance(value, Media):
-        return value.identity
-    raise TypeError(f"a {type(value).__name__}")
+    return replace(request, sample=sample, fingerprint=of_sample(request.fingerprint, sample))
 
 
 def _texts(job: Job) -> list[tuple[str, str]]:
@@ -267,7 +264,8 @@ def _names_column(source: str) -> bool:
     return not is_template(source) or sole_column(source) is not None
 
 
-def _weight(body: Mapping[str, object]) -> int:
+def _measured(body: Mapping[str, object]) -> tuple[int, list[MediaKind]]:
+    """Return how many bytes a body has without its media, and the kinds of those."""
     kinds: list[MediaKind] = []
 
     def count(value: object) -> str:
@@ -275,5 +273,4 @@ def _weight(body: Mapping[str, object]) -> int:
             kinds.append(value.kind)
         return ""
 
-    text_bytes = len(orjson.dumps(body, default=count, option=_PLAIN))
-    return request_weight(text_bytes, kinds, body.get("max_output_tokens"))
+    return len(written(body, count)), kinds

@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import unquote
 
 from pipeline.errors import MediaError, NullCell
-from pipeline.media.load import digest, digest_file, find_file
+from pipeline.media.load import digest, digest_file, find_file, name_below
 from pipeline.records import Media, MediaKind
 
 _LABEL_LENGTH = 120
@@ -66,7 +66,7 @@ class MediaFinder:
 
     def _from_path(self, cell: str, kind: MediaKind) -> Media:
         path, facts = find_file(cell, self.root, self.roots)
-        named = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
+        named = name_below(self.root, str(path)) or str(path)
         by_stat = f"file:{named}:{facts.st_size}:{facts.st_mtime_ns}"
         return Media(
             identity=by_stat

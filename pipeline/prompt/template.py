@@ -72,7 +72,12 @@ class Templates:
 
     def __init__(self, *, null_is_empty: bool = False) -> None:
         self._environment = Environment(
-            undefined_behavior="strict", fuel=FUEL, pycompat=False, debug=False, keep_trailing_newline=True
+            undefined_behavior="strict",
+            fuel=FUEL,
+            pycompat=False,
+            debug=False,
+            keep_trailing_newline=True,
+            auto_escape_callback=_never,
         )
         self._environment.add_test("none", lambda value: value is None or isinstance(value, _Null))
         for name in ("default", "d"):
@@ -152,6 +157,11 @@ class Context:
         for refusal in refused:
             if not (null_is_empty and isinstance(refusal, NullCell)):
                 raise refusal
+
+
+def _never(_place: str) -> bool:
+    """Escape nothing: a place in a spec that ends in ``.html`` or ``.json`` is no file of that kind."""
+    return False
 
 
 def _default(value: object, other: object = "", boolean: object = False) -> object:

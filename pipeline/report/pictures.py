@@ -7,7 +7,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint.gallery import folder_of
-from pipeline.client.send import media_of
+from pipeline.client.body import media_of
 from pipeline.errors import MediaError
 from pipeline.media.load import LARGEST_SOURCE, find_file, read_media
 from pipeline.media.thumbnail import thumbnail

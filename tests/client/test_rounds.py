@@ -18,7 +18,7 @@ from pipeline.client.send import conforming
 from pipeline.client.tools import Toolbox
 from pipeline.errors import AttemptError, FunctionsHang, Sent
 from pipeline.events import FunctionCalled
-from pipeline.records import Reply, Request, Status, Turn, Usage
+from pipeline.records import Media, Reply, Request, Status, Turn, Usage
 from pipeline.spec.fields import Fields
 from pipeline.spec.functions import tool_of
 from pipeline.wire.decode import decode
@@ -113,6 +113,14 @@ async def test_functions_run_until_the_model_has_its_answer() -> None:
     assert [request.rounds for request in model.asked] == [tuple(model.bodies[:count]) for count in range(3)]
     last: Any = model.asked[-1].body["input"]
     assert [item["output"] for item in last if item.get("type") == "function_call_output"] == ["2", "4", "6"]
+
+
+async def test_a_further_round_is_encoded_anew() -> None:
+    """Its body is another one, so what was encoded for the first is not sent again."""
+    model = Model([said(call(1)), said(words("2"))])
+    shown = Media(identity="", label="p", url="https://x/p")
+    await Bench().ask(model, replace(REQUEST, content=b"{}", shown=((1, shown),)))
+    assert [(request.content, request.shown) for request in model.asked] == [(b"{}", ((1, shown),)), (None, ())]
 
 
 @pytest.mark.parametrize("finished", [0, 1])

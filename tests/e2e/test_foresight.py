@@ -19,8 +19,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from pipeline.client.body import serialized
 from pipeline.client.loader import Loader
-from pipeline.client.send import serialized
 from pipeline.cost.interval import Interval
 from pipeline.cost.prices import Book, Rates
 from pipeline.engine.check import Prepared, prepare

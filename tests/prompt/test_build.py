@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import MediaError, NullCell, PromptError, SpecError
-from pipeline.prompt.build import RequestBuilder, canonical, fingerprint
+from pipeline.prompt.build import RequestBuilder
+from pipeline.prompt.identity import canonical, fingerprint
 from pipeline.records import Media, Request, Row
 from pipeline.spec.job import Job
 from pipeline.wire.parameters import PARAMETERS

@@ -349,3 +349,11 @@ def test_a_template_that_is_one_column_is_known(text: str, column: str | None) -
 def test_a_text_with_marks_is_a_template(text: str, answer: bool) -> None:
     """A text without any of the language's marks is sent as it is."""
     assert is_template(text) is answer
+
+
+@pytest.mark.parametrize("place", ["request.metadata.html", "request.metadata.json", "request.metadata.xml"])
+def test_no_place_makes_a_template_a_file_of_a_kind(place: str) -> None:
+    """A parameter may be called like one, and its text is still as it is."""
+    templates = Templates()
+    templates.add(place, "{{ x }}")
+    assert templates.render(place, Context({"x": '<"&>'}, ["x"])) == '<"&>'
