@@ -9,7 +9,6 @@ nothing and say nothing about the row. Both counts are finite, so every row ends
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -104,22 +103,25 @@ def _unknown_outcome(error: AttemptError) -> AttemptError:
     )
 
 
-def throttled(post: Post, throttle_of: Callable[[Request], Throttle]) -> Post:
+def throttled(
+    post: Post, throttle_of: Callable[[Request], Throttle], *, clock: Callable[[], float] = anyio.current_time
+) -> Post:
     """Return ``post`` behind the throttle of each request, which learns from how the attempt ends."""
 
     async def attempt(request: Request) -> Reply:
         throttle = throttle_of(request)
-        asked = anyio.current_time()
-        async with throttle.permit(request.weight) as permit:
-            began = anyio.current_time()
+        asked = clock()
+        with await throttle.permit(request.weight) as permit:
+            began = permit.since
+            if began > asked:
+                request = request.on_its_way(waited_s=round(request.waited_s + began - asked, 3))
             try:
-                waited_s = began - asked + (request.waited_s or 0.0)  # for money, too
-                reply = await post(replace(request, waited_s=round(waited_s, 3)))
+                reply = await post(request)
             except RowError as error:
                 _account(error, permit, throttle)
                 raise
             permit.settle(reply.usage.total_tokens)
-            throttle.succeeded(anyio.current_time() - began)
+            throttle.succeeded(clock() - began)
             return reply
 
     return attempt

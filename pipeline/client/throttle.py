@@ -1,8 +1,9 @@
 """Who may start a request now: one ``Throttle`` per endpoint and model, built inside the run that uses it.
 
 Requests wait in one line, strictly first come, first served, so that a heavy one is not overtaken for ever by light
-ones. Only the head of the line looks at what holds it up. It sleeps until that is gone: by a timer where the moment is
-known, by an event where it depends on others. Nothing polls, and two thousand waiters cost no more than one.
+ones. Who finds the line empty and the way clear starts at once. Else only the head of the line is looked at: when what
+holds it up is gone, by a timer where the moment is known, or by whoever leaves or learns something. Nothing polls, and ten
+thousand waiters cost no more than one.
 
 What can hold it up, and must be out of the way all at once:
 
@@ -12,25 +13,27 @@ What can hold it up, and must be out of the way all at once:
 ``allowance``    the rate-limit headers say that the next request would be refused
 ``concurrency``  as many requests are in the air as may be, see ``concurrency.py``
 ``tokens``       the tokens of the last minute, see ``token_window.py``
-``pace``         requests per minute, by aiolimiter
+``pace``         requests per minute, by aiolimiter, see ``pace.py``: the head of the line draws for those behind it
 ===============  ====================================================================================================
 
-Taking comes last and without an await, so a request that is cancelled in the line has taken nothing but a start.
+Taking comes last and without an await. A request that is cancelled in the line has taken nothing but a start.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 import anyio
-from aiolimiter import AsyncLimiter
 
 from pipeline.client.backoff import equal_jitter
 from pipeline.client.concurrency import Concurrency
+from pipeline.client.pace import MINUTE_S, Pace
 from pipeline.client.token_window import Reservation, TokenWindow
 
 if TYPE_CHECKING:
@@ -42,8 +45,6 @@ if TYPE_CHECKING:
 
 Cause = Literal["pause", "allowance", "concurrency", "tokens", "pace"]
 
-MINUTE_S = 60.0
-BUCKET_S = 0.02  # of the rate: with less a late timer costs throughput, with more requests come in bursts
 TICK_S = 0.001  # loops round timers to a millisecond; a shorter one would fire at once, again and again
 RAMP_S = (1.0, 10.0)  # shortest and longest time over which starts are spread after a pause
 BACKOFF_S = 1.0  # first pause after a refusal that does not say how long; doubled each time
@@ -67,20 +68,19 @@ class ThrottleStatistics:
 
 
 class Permit:
-    """The right to one attempt, as a context: entering waits in the line, leaving makes room for the next."""
+    """The right to one attempt, from ``since`` on, as a context: leaving it makes room for the next."""
 
-    __slots__ = ("_reservation", "_throttle", "_weight")
+    __slots__ = ("_reservation", "_throttle", "since")
 
-    def __init__(self, throttle: Throttle, weight: int) -> None:
+    def __init__(self, throttle: Throttle, since: float, reservation: Reservation | None) -> None:
         self._throttle = throttle
-        self._weight = weight
-        self._reservation: Reservation | None = None
+        self._reservation = reservation
+        self.since = since
 
-    async def __aenter__(self) -> Permit:
-        self._reservation = await self._throttle._admit(self._weight)
+    def __enter__(self) -> Permit:
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._throttle._leave()
@@ -93,6 +93,22 @@ class Permit:
     def void(self) -> None:
         """Give the tokens back, for nothing was sent. The start stays taken: a dead server is not to be hammered."""
         self.settle(0)
+
+
+class _Waiter:
+    """A request in the line. ``called`` gets its permit, or None where it has to draw starts first."""
+
+    __slots__ = ("called", "gone", "permit", "weight")
+
+    def __init__(self, weight: int) -> None:
+        self.weight = weight
+        self.gone = False
+        self.permit: Permit | None = None
+        self.again()
+
+    def again(self) -> None:
+        # An asyncio future: unlike an anyio event it costs next to nothing, and is completed from a timer.
+        self.called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 class Throttle:
@@ -117,21 +133,27 @@ class Throttle:
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._max_wait_s = max_wait_s
 
-        self._gate = anyio.Lock(fast_acquire=True)  # first come, first served
-        self._head = _Head(clock)
-        self._pace = _Pace(limits.requests_per_minute) if limits.requests_per_minute else None
+        self._line: deque[_Waiter] = deque()  # first come, first served; who was cancelled is passed over
+        self._drawer: _Waiter | None = None
+        self._head = _Head(clock, self._serve)
+        self._pace = Pace(limits.requests_per_minute) if limits.requests_per_minute else None
         self._tokens = TokenWindow(limits.tokens_per_minute, clock()) if limits.tokens_per_minute else None
         self._concurrency = Concurrency(limits.concurrency)
 
-        self._waiting = self._in_flight = 0
+        self.waiting = 0
+        self._in_flight = 0
         self._last_start, self._last_weight = -math.inf, 0
         self._paused_until = self._allowed_at = -math.inf
         self._ramp_s = 0.0
         self._refusals = 0
 
-    def permit(self, weight: int) -> Permit:
-        """Return a context for one attempt that is estimated at ``weight`` tokens."""
-        return Permit(self, weight)
+    async def permit(self, weight: int) -> Permit:
+        """Wait in the line, and return a context for one attempt that is estimated at ``weight`` tokens."""
+        if not self._line:
+            now = self._clock()
+            if self._obstacle(weight, now)[0] <= 0 and (self._pace is None or self._pace.ready):
+                return self._start(weight, now)
+        return await self._turn(_Waiter(weight))
 
     def pause(self, seconds: float, reason: str) -> None:
         """Start nothing for ``seconds``; a pause under way that ends later stands."""
@@ -152,7 +174,7 @@ class Throttle:
         requests, tokens = headers.limit_requests or 0, headers.limit_tokens or 0
         present = self._pace.per_minute if self._pace else None
         if self._limits.requests_per_minute is None and requests > 0 and requests != present:
-            self._pace = _Pace(requests, full=True)
+            self._pace = Pace(requests, full=True)
         if self._limits.tokens_per_minute is None and tokens > 0:
             self._tokens = self._tokens or TokenWindow(tokens, now)
             self._tokens.change(tokens, now)
@@ -167,7 +189,7 @@ class Throttle:
             if until - max(now, self._allowed_at) >= RAMP_S[1]:
                 self._on_pause(max(known), "its rate-limit headers say that nothing is left")
             self._allowed_at = until
-            self._head.wake()
+            self._serve()
 
     def succeeded(self, latency_s: float) -> None:
         """Learn from an answer that took ``latency_s``; call it while its permit is held."""
@@ -194,7 +216,7 @@ class Throttle:
         now = self._clock()
         return ThrottleStatistics(
             in_flight=self._in_flight,
-            waiting=self._waiting,
+            waiting=self.waiting,
             concurrency=self._concurrency.limit,
             requests_per_minute=self._pace.per_minute if self._pace else None,
             tokens_per_minute=self._tokens.per_minute if self._tokens else None,
@@ -203,28 +225,72 @@ class Throttle:
             waited_s=dict(self._head.waited_s),
         )
 
-    async def _admit(self, weight: int) -> Reservation | None:
-        self._waiting += 1
+    async def _turn(self, waiter: _Waiter) -> Permit:
+        """Wait in the line, and at its head for what the pace hands out."""
+        self.waiting += 1
+        self._line.append(waiter)
         try:
-            async with self._gate:
-                paced = self._pace is None
-                while True:
-                    now = self._clock()
-                    seconds, cause = self._obstacle(weight, now)
-                    if seconds > 0:
-                        await self._head.sleep(seconds, cause)
-                        paced = self._pace is None  # a start is used when it comes or not at all, or two would meet
-                    elif not paced and self._pace is not None:
-                        await self._pace.start()
-                        self._head.waited_s["pace"] += self._clock() - now
-                        paced = True
-                    else:
-                        break
-                self._in_flight += 1
-                self._last_start, self._last_weight = now, weight
-                return self._tokens.reserve(weight, now) if self._tokens else None
+            if self._line[0] is waiter:
+                self._serve()
+            await waiter.called
+            while waiter.permit is None:  # called to draw
+                waiter.again()
+                if self._pace is not None:
+                    await self._pace.draw()
+                self._drawer = None
+                self._serve()
+                await waiter.called
+            return waiter.permit
+        except asyncio.CancelledError:
+            self._gave_up(waiter)
+            raise
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
+
+    def _gave_up(self, waiter: _Waiter) -> None:
+        """Take a cancelled request out of the line, or give back what it was handed at the same moment."""
+        if waiter.permit is not None:
+            with waiter.permit as permit:
+                permit.void()
+            return
+        waiter.gone = True
+        if self._drawer is waiter:
+            self._drawer = None
+        self._serve()
+
+    def _serve(self) -> None:
+        """Let out all who may start now, in order; where the head may not, see to it that it is looked at again in time."""
+        line = self._line
+        self._head.free()
+        while line:
+            head = line[0]
+            if head.gone:
+                line.popleft()
+                continue
+            now = self._clock()
+            seconds, cause = self._obstacle(head.weight, now)
+            if seconds > 0:
+                self._head.hold(seconds, cause)
+                if self._pace is not None:
+                    self._pace.lapse()
+                return
+            if self._pace is not None and not self._pace.ready:
+                self._head.hold(math.inf, "pace")
+                if self._drawer is None:
+                    self._drawer = head
+                    head.called.set_result(None)
+                return
+            line.popleft()
+            head.permit = self._start(head.weight, now)
+            head.called.set_result(None)
+
+    def _start(self, weight: int, now: float) -> Permit:
+        """Take what a request takes."""
+        self._in_flight += 1
+        self._last_start, self._last_weight = now, weight
+        if self._pace is not None:
+            self._pace.take()
+        return Permit(self, now, self._tokens.reserve(weight, now) if self._tokens is not None else None)
 
     def _obstacle(self, weight: int, now: float) -> tuple[float, Cause]:
         """Return how long the head has to wait, and for what; 0 or less when the way is clear."""
@@ -240,12 +306,14 @@ class Throttle:
 
     def _leave(self) -> None:
         self._in_flight -= 1
-        self._head.wake()
+        if self._line:
+            self._serve()
 
     def _settle(self, reservation: Reservation, tokens: int) -> None:
         assert self._tokens is not None  # there is a reservation
         self._tokens.settle(reservation, tokens, self._clock())
-        self._head.wake()
+        if self._head.held_by == "tokens":
+            self._serve()
 
 
 def seconds_until_room(
@@ -269,55 +337,35 @@ def seconds_until_room(
 
 
 class _Head:
-    """What the head of the line sleeps on, and how long it did, by cause."""
+    """What holds up the head of the line, for how long it did, by cause, and the timer for the next look at it."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], look: Callable[[], None]) -> None:
         self.waited_s: dict[Cause, float] = dict.fromkeys(get_args(Cause), 0.0)
+        self.held_by: Cause | None = None
         self._clock = clock
-        self._woken: anyio.Event | None = None
+        self._look = look
+        self._since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._fires_at = math.inf
 
-    async def sleep(self, seconds: float, cause: Cause) -> None:
-        """Sleep for ``seconds``, or until something has changed."""
-        began = self._clock()
-        self._woken = anyio.Event()
-        try:
-            with anyio.move_on_after(max(seconds, TICK_S)):
-                await self._woken.wait()
-        finally:
-            self._woken = None
-            self.waited_s[cause] += self._clock() - began
+    def hold(self, seconds: float, cause: Cause) -> None:
+        """Look again after so many seconds, where that is not infinite, or when something has changed before."""
+        self.held_by, self._since = cause, self._clock()
+        at = self._since + max(seconds, TICK_S)
+        if at < self._fires_at:  # else a timer that is set already fires soon enough: one look too many costs less
+            self._stop()
+            self._timer, self._fires_at = asyncio.get_running_loop().call_later(at - self._since, self._fire), at
 
-    def wake(self) -> None:
-        """Let the head look again."""
-        if self._woken is not None:
-            self._woken.set()
+    def free(self) -> None:
+        """Charge what held the head up with the time it took."""
+        if self.held_by is not None:
+            self.waited_s[self.held_by] += self._clock() - self._since
+            self.held_by = None
 
+    def _fire(self) -> None:
+        self._timer, self._fires_at = None, math.inf
+        self._look()
 
-class _Pace:
-    """Starts per minute, evenly, for one task at a time. Another rate needs another pace: aiolimiter cannot change its own.
-
-    A full minute's bucket would let twice the limit through in the first minute. This one holds a start and 20 ms of the
-    rate, and is a little slower than the limit in turn: with a bucket of ``b`` from which ``d`` are drawn at once and
-    ``(limit - b - d + 2) / 60`` per second, no 60 seconds see more than ``limit`` starts.
-    """
-
-    def __init__(self, per_minute: float, *, full: bool = False) -> None:
-        """Make a pace whose first start is free, or with ``full`` one that keeps its distance from earlier starts."""
-        spare = per_minute / MINUTE_S * BUCKET_S
-        self._bucket = 1.0 + spare
-        self._draw = max(1, int(spare / 2))  # several at once, for each wait costs a timer that is late
-        rate = (per_minute - self._bucket - self._draw + 2.0) / MINUTE_S
-        self._limiter = AsyncLimiter(self._bucket, self._bucket / rate)
-        self._fill = full
-        self._drawn = 0
-        self.per_minute = per_minute
-
-    async def start(self) -> None:
-        """Return when the next request may start."""
-        if self._fill:
-            self._fill = False
-            await self._limiter.acquire(self._bucket)  # at once, for it is empty
-        if not self._drawn:
-            await self._limiter.acquire(self._draw)
-            self._drawn = self._draw
-        self._drawn -= 1
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
