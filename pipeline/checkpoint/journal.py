@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+import anyio
 import orjson
 
 from pipeline.checkpoint import schema
@@ -223,7 +224,20 @@ class Journal:
         ):  # in the same commit: a kill must not ask it again
             ended = (Status.UNKNOWN, 0, "unknown_outcome", error.message, self._label, time.time(), number)
             statements.append((schema.CONCLUDE, ended))
-        await self._writer.write(*statements)
+        try:
+            await self._writer.write(*statements)
+        except (
+            anyio.get_cancelled_exc_class()
+        ):  # they are queued, and an answer that is here is paid: it is waited for all the same
+            with anyio.CancelScope(
+                shield=True
+            ):  # entered only here, for it costs more than all else that is done to an answer
+                await self._writer.write()
+            self._settled(number, state, answer)
+            raise
+        self._settled(number, state, answer)
+
+    def _settled(self, number: int, state: str, answer: Reply | None) -> None:
         if answer is not None:
             self._index.status[number] = answer.status
         elif state == "round":

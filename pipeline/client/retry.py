@@ -103,25 +103,21 @@ def _unknown_outcome(error: AttemptError) -> AttemptError:
     )
 
 
-def throttled(
-    post: Post, throttle_of: Callable[[Request], Throttle], *, clock: Callable[[], float] = anyio.current_time
-) -> Post:
+def throttled(post: Post, throttle_of: Callable[[Request], Throttle]) -> Post:
     """Return ``post`` behind the throttle of each request, which learns from how the attempt ends."""
 
     async def attempt(request: Request) -> Reply:
         throttle = throttle_of(request)
-        asked = clock()
         with await throttle.permit(request.weight) as permit:
-            began = permit.since
-            if began > asked:
-                request = request.on_its_way(waited_s=round(request.waited_s + began - asked, 3))
+            if permit.waited_s:  # money, too
+                request = request.on_its_way(waited_s=round(request.waited_s + permit.waited_s, 3))
             try:
                 reply = await post(request)
             except RowError as error:
                 _account(error, permit, throttle)
                 raise
             permit.settle(reply.usage.total_tokens)
-            throttle.succeeded(clock() - began)
+            permit.succeeded()
             return reply
 
     return attempt

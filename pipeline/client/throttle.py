@@ -29,8 +29,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-import anyio
-
 from pipeline.client.backoff import equal_jitter
 from pipeline.client.concurrency import Concurrency
 from pipeline.client.pace import MINUTE_S, Pace
@@ -68,14 +66,15 @@ class ThrottleStatistics:
 
 
 class Permit:
-    """The right to one attempt, from ``since`` on, as a context: leaving it makes room for the next."""
+    """The right to one attempt, after a wait of ``waited_s``, as a context: leaving it makes room for the next."""
 
-    __slots__ = ("_reservation", "_throttle", "since")
+    __slots__ = ("_reservation", "_since", "_throttle", "waited_s")
 
-    def __init__(self, throttle: Throttle, since: float, reservation: Reservation | None) -> None:
+    def __init__(self, throttle: Throttle, since: float, waited_s: float, reservation: Reservation | None) -> None:
         self._throttle = throttle
+        self._since = since
         self._reservation = reservation
-        self.since = since
+        self.waited_s = waited_s
 
     def __enter__(self) -> Permit:
         return self
@@ -84,6 +83,10 @@ class Permit:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._throttle._leave()
+
+    def succeeded(self) -> None:
+        """Let the throttle learn from an answer that is here now."""
+        self._throttle._succeeded(self._since)
 
     def settle(self, tokens: int | None) -> None:
         """Put the real usage in the place of the estimate; None keeps the estimate."""
@@ -98,10 +101,11 @@ class Permit:
 class _Waiter:
     """A request in the line. ``called`` gets its permit, or None where it has to draw starts first."""
 
-    __slots__ = ("called", "gone", "permit", "weight")
+    __slots__ = ("called", "gone", "permit", "since", "weight")
 
-    def __init__(self, weight: int) -> None:
+    def __init__(self, weight: int, since: float) -> None:
         self.weight = weight
+        self.since = since
         self.gone = False
         self.permit: Permit | None = None
         self.again()
@@ -123,13 +127,12 @@ class Throttle:
         limits: Limits,
         *,
         on_pause: Callable[[float, str], None] = lambda _seconds, _reason: None,
-        clock: Callable[[], float] = anyio.current_time,
         rng: random.Random | None = None,
         max_wait_s: float = MINUTE_S,
     ) -> None:
         self._limits = limits
         self._on_pause = on_pause
-        self._clock = clock
+        self._clock = clock = asyncio.get_running_loop().time
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._max_wait_s = max_wait_s
 
@@ -149,11 +152,10 @@ class Throttle:
 
     async def permit(self, weight: int) -> Permit:
         """Wait in the line, and return a context for one attempt that is estimated at ``weight`` tokens."""
-        if not self._line:
-            now = self._clock()
-            if self._obstacle(weight, now)[0] <= 0 and (self._pace is None or self._pace.ready):
-                return self._start(weight, now)
-        return await self._turn(_Waiter(weight))
+        now = self._clock()
+        if not self._line and self._obstacle(weight, now)[0] <= 0 and (self._pace is None or self._pace.ready):
+            return self._start(weight, now, now)
+        return await self._turn(_Waiter(weight, now))
 
     def pause(self, seconds: float, reason: str) -> None:
         """Start nothing for ``seconds``; a pause under way that ends later stands."""
@@ -191,11 +193,6 @@ class Throttle:
             self._allowed_at = until
             self._serve()
 
-    def succeeded(self, latency_s: float) -> None:
-        """Learn from an answer that took ``latency_s``; call it while its permit is held."""
-        self._refusals = 0
-        self._concurrency.answered(latency_s, self._in_flight, self._clock())
-
     def throttled(self, reason: str, retry_after_s: float | None = None) -> None:
         """Pause everyone after a refusal: as long as the server says, else longer each time it refuses again."""
         now = self._clock()
@@ -229,23 +226,23 @@ class Throttle:
         """Wait in the line, and at its head for what the pace hands out."""
         self.waiting += 1
         self._line.append(waiter)
+        if self._line[0] is waiter:
+            self._serve()
         try:
-            if self._line[0] is waiter:
-                self._serve()
             await waiter.called
-            while waiter.permit is None:  # called to draw
+            while (permit := waiter.permit) is None:  # called to draw
                 waiter.again()
                 if self._pace is not None:
                     await self._pace.draw()
                 self._drawer = None
                 self._serve()
                 await waiter.called
-            return waiter.permit
         except asyncio.CancelledError:
             self._gave_up(waiter)
             raise
         finally:
             self.waiting -= 1
+        return permit
 
     def _gave_up(self, waiter: _Waiter) -> None:
         """Take a cancelled request out of the line, or give back what it was handed at the same moment."""
@@ -281,16 +278,17 @@ class Throttle:
                     head.called.set_result(None)
                 return
             line.popleft()
-            head.permit = self._start(head.weight, now)
+            head.permit = self._start(head.weight, now, head.since)
             head.called.set_result(None)
 
-    def _start(self, weight: int, now: float) -> Permit:
+    def _start(self, weight: int, now: float, since: float) -> Permit:
         """Take what a request takes."""
         self._in_flight += 1
         self._last_start, self._last_weight = now, weight
         if self._pace is not None:
             self._pace.take()
-        return Permit(self, now, self._tokens.reserve(weight, now) if self._tokens is not None else None)
+        reservation = self._tokens.reserve(weight, now) if self._tokens is not None else None
+        return Permit(self, now, now - since, reservation)
 
     def _obstacle(self, weight: int, now: float) -> tuple[float, Cause]:
         """Return how long the head has to wait, and for what; 0 or less when the way is clear."""
@@ -308,6 +306,11 @@ class Throttle:
         self._in_flight -= 1
         if self._line:
             self._serve()
+
+    def _succeeded(self, since: float) -> None:
+        self._refusals = 0
+        now = self._clock()
+        self._concurrency.answered(now - since, self._in_flight, now)
 
     def _settle(self, reservation: Reservation, tokens: int) -> None:
         assert self._tokens is not None  # there is a reservation

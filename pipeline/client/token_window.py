@@ -2,9 +2,9 @@
 
 Two rules hold at once, because neither is enough:
 
-- *Flow.* Tokens trickle in at limit / 60 per second (a thousandth less, see below). A request may start when nothing is owed, and then owes its own
-  weight: starts are spread evenly, a heavy request is followed by a pause of its size, and the first minute does not
-  begin with a full bucket.
+- *Flow.* Tokens trickle in at limit / 60 per second, or a thousandth less, see below. A request may start when nothing is
+  owed, and then owes its own weight: starts are spread evenly, a heavy request is followed by a pause of its size, and the
+  first minute does not begin with a full bucket.
 - *Window.* Requests of mixed weight overshoot a pure flow by the weight of the last one. So the starts of the last 60
   seconds are remembered, and the next one waits until it fits in among them. Any 60 seconds, wherever a provider's own
   minute begins, stay within the limit. Starts that follow each other closely are remembered as one, which counts from the

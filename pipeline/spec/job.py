@@ -171,6 +171,23 @@ class Job(Settings):
             raise ParameterErrors([Complaint(("request", "tool_choice"), message)])
         return self
 
+    @model_validator(mode="after")
+    def _may_be_hedged(self) -> Job:
+        """A second attempt is safe only where it may be paid, can be cut off, and changes nothing at the provider."""
+        sent = {**self.request, **self.extra_body}
+        unsafe = {
+            "retry.ambiguous is false: a second attempt may be paid, too": not self.retry.ambiguous,
+            "answers are made in the background: the one that is not needed would go on": self.delivery == "background"
+            or bool(sent.get("background")),
+            "rows use a conversation: each attempt changes it": sent.get("conversation") is not None,
+        }
+        if self.retry.hedge_after is not None and any(unsafe.values()):
+            reasons = [reason for reason, holds in unsafe.items() if holds]
+            raise ParameterErrors(
+                [Complaint(("retry", "hedge_after"), f"is not possible where {why}") for why in reasons]
+            )
+        return self
+
     def located(
         self, folder: Path, *, source: str = "job spec", describe: Describe | None = None, borrowed: Borrowed = ()
     ) -> Job:

@@ -27,6 +27,8 @@ class Retry(Settings):
     """Attempts per request and run, the first included; a row makes a request for each sample, and one more for each round and repair."""
     ambiguous: bool = True
     """Ask again when a request left but no whole answer came, though it may have been paid. If false, such rows end as `unknown`."""
+    hedge_after: float | None = Field(None, gt=0)
+    """Seconds after which an attempt gets a second one beside it; the first answer counts, and both may be paid. Off by default."""
     max_wait_s: float = Field(60.0, gt=0)
     """Longest back-off in seconds. A longer wait that the server asks for is obeyed."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -479,24 +479,6 @@ async def test_a_cancelled_attempt_leaves_its_intent(virtual_time: Callable[[], 
     with anyio.move_on_after(1):
         await journaled(ending(log, OK), log)(REQUEST)
     assert log.told == ["intend", "send"]
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(
-    "end", [OK, AttemptError("no", kind="server", sent=Sent.MAYBE, transient=True), MediaError("gone")]
-)
-async def test_an_outcome_that_is_here_is_kept_whatever_ends_the_run(
-    virtual_time: Callable[[], float], end: Reply | RowError
-) -> None:
-    """A cancellation that comes while it is written waits for the disk."""
-    log = Log(slow=True)
-    with anyio.CancelScope() as scope, anyio.move_on_after(3.5):
-        with_journal: Awaitable[Reply] = journaled(ending(log, end), log)(REQUEST)
-        try:
-            await with_journal
-        except RowError:
-            scope.cancel()
-    assert log.told == ["intend", "send", "settle"]
 
 
 @pytest.mark.anyio

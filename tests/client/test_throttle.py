@@ -263,7 +263,8 @@ async def test_refusals_without_a_wait_pause_longer_each_time() -> None:
         paused = throttle.statistics().paused_for_s
         assert least <= paused <= most
         await anyio.sleep(paused + 0.01)
-    throttle.succeeded(1.0)
+    with await throttle.permit(1) as permit:
+        permit.succeeded()
     throttle.throttled("too many requests")
     assert throttle.statistics().paused_for_s <= 1
 
