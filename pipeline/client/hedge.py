@@ -84,7 +84,7 @@ class Hedging:
         if not self.sent:
             return None
         lost = "what lost was cut off and may be paid: it counts as an attempt whose end is not known"
-        return f"retry.hedge_after: {self.sent:,} second attempts, of which {self.won:,} answered first; {lost}"
+        return f"retry.hedge_after: second attempts sent: {self.sent:,}, answered first: {self.won:,}; {lost}"
 
 
 class _Race:

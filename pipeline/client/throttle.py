@@ -261,7 +261,7 @@ class Throttle:
         self._head.free()
         while line:
             head = line[0]
-            if head.gone:
+            if head.gone or head.called.cancelled():  # the latter in the moment before its task hears of it
                 line.popleft()
                 continue
             now = self._clock()

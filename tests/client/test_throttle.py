@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import anyio
 import pytest
 
-from pipeline.client.concurrency import START
+from pipeline.client.concurrency import REFUSED, START
 from pipeline.client.throttle import BELIEVED, Throttle, seconds_until_room
 from pipeline.spec.rules import Limits
 from pipeline.wire.signals import RateHeaders
@@ -275,7 +275,7 @@ async def test_requests_that_are_refused_together_count_once() -> None:
     for _ in range(100):
         throttle.throttled("too many requests")
     assert throttle.statistics().paused_for_s <= 1
-    assert throttle.statistics().concurrency == START // 2
+    assert throttle.statistics().concurrency == int(START * REFUSED)
 
 
 async def test_a_retry_after_that_proves_too_short_is_not_believed_for_ever() -> None:
@@ -294,7 +294,7 @@ async def test_a_timeout_lowers_the_concurrency_without_a_pause() -> None:
     """Overload asks for fewer requests at once, not for silence."""
     throttle = Throttle(Limits())
     throttle.overloaded()
-    assert (throttle.statistics().concurrency, throttle.statistics().paused_for_s) == (START // 2, 0.0)
+    assert (throttle.statistics().concurrency, throttle.statistics().paused_for_s) == (int(START * REFUSED), 0.0)
 
 
 async def test_headers_teach_the_rates_that_the_job_leaves_open() -> None:

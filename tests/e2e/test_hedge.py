@@ -40,7 +40,7 @@ def test_a_slow_attempt_is_overtaken_by_a_second_one(
     assert any("rows 3" in note for note in closing.notes)
     assert job.said(AttemptFailed) == []
     told = [notice.message for notice in job.said(Notice)]
-    assert any("1 second attempts, of which 1 answered first" in message for message in told)
+    assert any("second attempts sent: 1, answered first: 1" in message for message in told)
     assert any("both may be paid" in message for message in told)
     assert provider.ledger.asked()["r3"] == 2
     assert job.run().attempts == 7  # nothing is asked again
