@@ -226,12 +226,10 @@ class Journal:
             statements.append((schema.CONCLUDE, ended))
         try:
             await self._writer.write(*statements)
-        except (
-            anyio.get_cancelled_exc_class()
-        ):  # they are queued, and an answer that is here is paid: it is waited for all the same
-            with anyio.CancelScope(
-                shield=True
-            ):  # entered only here, for it costs more than all else that is done to an answer
+        except anyio.get_cancelled_exc_class():
+            # They are queued, and an answer that is here is paid: it is waited for all the same. The shield stands only here, for it costs
+            # as much as all layers of an attempt together.
+            with anyio.CancelScope(shield=True):
                 await self._writer.write()
             self._settled(number, state, answer)
             raise

@@ -135,8 +135,9 @@ def media_of(value: object) -> Iterator[Media]:
 def journaled(post: Post, journal: Journal) -> Post:
     """Return a layer that makes the intent durable before an attempt leaves, and its outcome before anybody hears of it.
 
-    A cancelled attempt is left as an intent without an outcome: it may have been paid, and the journal says so; or its answer can be
-    fetched. How long an attempt took that an earlier process sent is not known. To be composed inside the loop.
+    An answer that is here is paid: the journal keeps it even where the run is cut off while it is written. A cancelled attempt is left as
+    an intent without an outcome: it may have been paid, and the journal says so; or its answer can be fetched. How long an attempt took
+    that an earlier process sent is not known. To be composed inside the loop.
     """
     clock = asyncio.get_running_loop().time
 
@@ -158,9 +159,7 @@ def journaled(post: Post, journal: Journal) -> Post:
             unsent = AttemptError(error.message, kind=error.kind, sent=Sent.NEVER, transient=error.transient)
             await journal.settle(request, attempt, Outcome(since(start), error=unsent))
             raise
-        await journal.settle(
-            request, attempt, Outcome(since(start), reply)
-        )  # though the run be ended now: an answer that is here is paid
+        await journal.settle(request, attempt, Outcome(since(start), reply))
         return reply
 
     return ask

@@ -99,7 +99,7 @@ class Permit:
 
 
 class _Waiter:
-    """A request in the line. ``called`` gets its permit, or None where it has to draw starts first."""
+    """A request in the line. It is ``called`` when it has its permit, or when it has to draw starts first."""
 
     __slots__ = ("called", "gone", "permit", "since", "weight")
 
@@ -304,7 +304,7 @@ class Throttle:
 
     def _leave(self) -> None:
         self._in_flight -= 1
-        if self._line:
+        if self._head.held_by == "concurrency":
             self._serve()
 
     def _succeeded(self, since: float) -> None:
