@@ -7,7 +7,7 @@ from dataclasses import field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from pipeline.records import value
+from pipeline.values import value
 
 if TYPE_CHECKING:
     from pathlib import Path

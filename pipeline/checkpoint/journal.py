@@ -231,15 +231,17 @@ class Journal:
             # as much as all layers of an attempt together.
             with anyio.CancelScope(shield=True):
                 await self._writer.write()
-            self._settled(number, state, answer)
+            _note_end(self._index, number, state, answer)
             raise
-        self._settled(number, state, answer)
+        _note_end(self._index, number, state, answer)
 
-    def _settled(self, number: int, state: str, answer: Reply | None) -> None:
-        if answer is not None:
-            self._index.status[number] = answer.status
-        elif state == "round":
-            self._index.rounds.setdefault(number, [])  # this process goes on with it and does not claim it again
+
+def _note_end(index: Index, number: int, state: str, answer: Reply | None) -> None:
+    """Take down what is durable now."""
+    if answer is not None:
+        index.status[number] = answer.status
+    elif state == "round":
+        index.rounds.setdefault(number, [])  # this process goes on with it and does not claim it again
 
 
 def _state(outcome: Outcome) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from pipeline.client.attempt import on_its_way
 from pipeline.client.backoff import equal_jitter, full_jitter
 from pipeline.errors import AttemptError, RowError, Sent
 from pipeline.events import AttemptFailed
@@ -110,7 +111,7 @@ def throttled(post: Post, throttle_of: Callable[[Request], Throttle]) -> Post:
         throttle = throttle_of(request)
         with await throttle.permit(request.weight) as permit:
             if permit.waited_s:  # money, too
-                request = request.on_its_way(waited_s=round(request.waited_s + permit.waited_s, 3))
+                request = on_its_way(request, waited_s=round(request.waited_s + permit.waited_s, 3))
             try:
                 reply = await post(request)
             except RowError as error:

@@ -14,6 +14,7 @@ import anyio.to_thread
 import orjson
 import pybase64
 
+from pipeline.client.attempt import on_its_way
 from pipeline.client.secrecy import Stars
 from pipeline.errors import AttemptError, PromptError, RowError, Sent, Unfetched
 from pipeline.media.attachments import Attachment, name_for
@@ -146,7 +147,7 @@ def journaled(post: Post, journal: Journal) -> Post:
 
     async def ask(request: Request) -> Reply:
         attempt = await journal.intend(request)
-        request = request.on_its_way(attempt=attempt)
+        request = on_its_way(request, attempt=attempt)
         start = clock() if attempt.response_id is None else None
         try:
             reply = await post(request)

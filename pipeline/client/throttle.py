@@ -1,9 +1,6 @@
 """Who may start a request now: one ``Throttle`` per endpoint and model, built inside the run that uses it.
 
-Requests wait in one line, strictly first come, first served, so that a heavy one is not overtaken for ever by light
-ones. Who finds the line empty and the way clear starts at once. Else only the head of the line is looked at: when what
-holds it up is gone, by a timer where the moment is known, or by whoever leaves or learns something. Nothing polls, and ten
-thousand waiters cost no more than one.
+Requests wait in one line, strictly first come, first served, see ``line.py``.
 
 What can hold it up, and must be out of the way all at once:
 
@@ -24,13 +21,13 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from pipeline.client.backoff import equal_jitter
 from pipeline.client.concurrency import Concurrency
+from pipeline.client.line import Cause, Line
 from pipeline.client.pace import MINUTE_S, Pace
 from pipeline.client.token_window import Reservation, TokenWindow
 
@@ -41,9 +38,6 @@ if TYPE_CHECKING:
     from pipeline.spec.rules import Limits
     from pipeline.wire.signals import RateHeaders
 
-Cause = Literal["pause", "allowance", "concurrency", "tokens", "pace"]
-
-TICK_S = 0.001  # loops round timers to a millisecond; a shorter one would fire at once, again and again
 RAMP_S = (1.0, 10.0)  # shortest and longest time over which starts are spread after a pause
 BACKOFF_S = 1.0  # first pause after a refusal that does not say how long; doubled each time
 BELIEVED = 3  # refusals in a row after which a Retry-After is no longer believed to be long enough
@@ -98,23 +92,6 @@ class Permit:
         self.settle(0)
 
 
-class _Waiter:
-    """A request in the line. It is ``called`` when it has its permit, or when it has to draw starts first."""
-
-    __slots__ = ("called", "gone", "permit", "since", "weight")
-
-    def __init__(self, weight: int, since: float) -> None:
-        self.weight = weight
-        self.since = since
-        self.gone = False
-        self.permit: Permit | None = None
-        self.again()
-
-    def again(self) -> None:
-        # An asyncio future: unlike an anyio event it costs next to nothing, and is completed from a timer.
-        self.called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-
 class Throttle:
     """The line in front of one endpoint and model.
 
@@ -132,18 +109,16 @@ class Throttle:
     ) -> None:
         self._limits = limits
         self._on_pause = on_pause
-        self._clock = clock = asyncio.get_running_loop().time
+        self._clock = asyncio.get_running_loop().time
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._max_wait_s = max_wait_s
 
-        self._line: deque[_Waiter] = deque()  # first come, first served; who was cancelled is passed over
-        self._drawer: _Waiter | None = None
-        self._head = _Head(clock, self._serve)
-        self._pace = Pace(limits.requests_per_minute) if limits.requests_per_minute else None
-        self._tokens = TokenWindow(limits.tokens_per_minute, clock()) if limits.tokens_per_minute else None
+        self.line = Line(self._obstacle, self._start)
+        if limits.requests_per_minute:
+            self.line.pace = Pace(limits.requests_per_minute)
+        self._tokens = TokenWindow(limits.tokens_per_minute, self._clock()) if limits.tokens_per_minute else None
         self._concurrency = Concurrency(limits.concurrency)
 
-        self.waiting = 0
         self._in_flight = 0
         self._last_start, self._last_weight = -math.inf, 0
         self._paused_until = self._allowed_at = -math.inf
@@ -153,9 +128,9 @@ class Throttle:
     async def permit(self, weight: int) -> Permit:
         """Wait in the line, and return a context for one attempt that is estimated at ``weight`` tokens."""
         now = self._clock()
-        if not self._line and self._obstacle(weight, now)[0] <= 0 and (self._pace is None or self._pace.ready):
+        if self.line.is_clear(weight, now):
             return self._start(weight, now, now)
-        return await self._turn(_Waiter(weight, now))
+        return await self.line.turn(weight, now)
 
     def pause(self, seconds: float, reason: str) -> None:
         """Start nothing for ``seconds``; a pause under way that ends later stands."""
@@ -174,9 +149,9 @@ class Throttle:
         """Learn the rates that the job leaves open, and slow down before the provider has to refuse."""
         now = self._clock()
         requests, tokens = headers.limit_requests or 0, headers.limit_tokens or 0
-        present = self._pace.per_minute if self._pace else None
+        present = self.line.pace.per_minute if self.line.pace else None
         if self._limits.requests_per_minute is None and requests > 0 and requests != present:
-            self._pace = Pace(requests, full=True)
+            self.line.pace = Pace(requests, full=True)
         if self._limits.tokens_per_minute is None and tokens > 0:
             self._tokens = self._tokens or TokenWindow(tokens, now)
             self._tokens.change(tokens, now)
@@ -191,7 +166,7 @@ class Throttle:
             if until - max(now, self._allowed_at) >= RAMP_S[1]:
                 self._on_pause(max(known), "its rate-limit headers say that nothing is left")
             self._allowed_at = until
-            self._serve()
+            self.line.serve()
 
     def throttled(self, reason: str, retry_after_s: float | None = None) -> None:
         """Pause everyone after a refusal: as long as the server says, else longer each time it refuses again."""
@@ -213,80 +188,21 @@ class Throttle:
         now = self._clock()
         return ThrottleStatistics(
             in_flight=self._in_flight,
-            waiting=self.waiting,
+            waiting=self.line.waiting,
             concurrency=self._concurrency.limit,
-            requests_per_minute=self._pace.per_minute if self._pace else None,
+            requests_per_minute=self.line.pace.per_minute if self.line.pace else None,
             tokens_per_minute=self._tokens.per_minute if self._tokens else None,
             tokens_available=self._tokens.available(now) if self._tokens else None,
             paused_for_s=max(self._paused_until - now, 0.0),
-            waited_s=dict(self._head.waited_s),
+            waited_s=dict(self.line.waited_s),
         )
-
-    async def _turn(self, waiter: _Waiter) -> Permit:
-        """Wait in the line, and at its head for what the pace hands out."""
-        self.waiting += 1
-        self._line.append(waiter)
-        if self._line[0] is waiter:
-            self._serve()
-        try:
-            await waiter.called
-            while (permit := waiter.permit) is None:  # called to draw
-                waiter.again()
-                if self._pace is not None:
-                    await self._pace.draw()
-                self._drawer = None
-                self._serve()
-                await waiter.called
-        except asyncio.CancelledError:
-            self._gave_up(waiter)
-            raise
-        finally:
-            self.waiting -= 1
-        return permit
-
-    def _gave_up(self, waiter: _Waiter) -> None:
-        """Take a cancelled request out of the line, or give back what it was handed at the same moment."""
-        if waiter.permit is not None:
-            with waiter.permit as permit:
-                permit.void()
-            return
-        waiter.gone = True
-        if self._drawer is waiter:
-            self._drawer = None
-        self._serve()
-
-    def _serve(self) -> None:
-        """Let out all who may start now, in order; where the head may not, see to it that it is looked at again in time."""
-        line = self._line
-        self._head.free()
-        while line:
-            head = line[0]
-            if head.gone or head.called.cancelled():  # the latter in the moment before its task hears of it
-                line.popleft()
-                continue
-            now = self._clock()
-            seconds, cause = self._obstacle(head.weight, now)
-            if seconds > 0:
-                self._head.hold(seconds, cause)
-                if self._pace is not None:
-                    self._pace.lapse()
-                return
-            if self._pace is not None and not self._pace.ready:
-                self._head.hold(math.inf, "pace")
-                if self._drawer is None:
-                    self._drawer = head
-                    head.called.set_result(None)
-                return
-            line.popleft()
-            head.permit = self._start(head.weight, now, head.since)
-            head.called.set_result(None)
 
     def _start(self, weight: int, now: float, since: float) -> Permit:
         """Take what a request takes."""
         self._in_flight += 1
         self._last_start, self._last_weight = now, weight
-        if self._pace is not None:
-            self._pace.take()
+        if self.line.pace is not None:
+            self.line.pace.take()
         reservation = self._tokens.reserve(weight, now) if self._tokens is not None else None
         return Permit(self, now, now - since, reservation)
 
@@ -304,8 +220,8 @@ class Throttle:
 
     def _leave(self) -> None:
         self._in_flight -= 1
-        if self._head.held_by == "concurrency":
-            self._serve()
+        if self.line.held_by == "concurrency":
+            self.line.serve()
 
     def _succeeded(self, since: float) -> None:
         self._refusals = 0
@@ -315,8 +231,8 @@ class Throttle:
     def _settle(self, reservation: Reservation, tokens: int) -> None:
         assert self._tokens is not None  # there is a reservation
         self._tokens.settle(reservation, tokens, self._clock())
-        if self._head.held_by == "tokens":
-            self._serve()
+        if self.line.held_by == "tokens":
+            self.line.serve()
 
 
 def seconds_until_room(
@@ -337,38 +253,3 @@ def seconds_until_room(
     if reset_s < REFILLING * MINUTE_S * taken / limit:
         return reset_s
     return reset_s * (min(need, limit) - remaining) / taken
-
-
-class _Head:
-    """What holds up the head of the line, for how long it did, by cause, and the timer for the next look at it."""
-
-    def __init__(self, clock: Callable[[], float], look: Callable[[], None]) -> None:
-        self.waited_s: dict[Cause, float] = dict.fromkeys(get_args(Cause), 0.0)
-        self.held_by: Cause | None = None
-        self._clock = clock
-        self._look = look
-        self._since = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        self._fires_at = math.inf
-
-    def hold(self, seconds: float, cause: Cause) -> None:
-        """Look again after so many seconds, where that is not infinite, or when something has changed before."""
-        self.held_by, self._since = cause, self._clock()
-        at = self._since + max(seconds, TICK_S)
-        if at < self._fires_at:  # else a timer that is set already fires soon enough: one look too many costs less
-            self._stop()
-            self._timer, self._fires_at = asyncio.get_running_loop().call_later(at - self._since, self._fire), at
-
-    def free(self) -> None:
-        """Charge what held the head up with the time it took."""
-        if self.held_by is not None:
-            self.waited_s[self.held_by] += self._clock() - self._since
-            self.held_by = None
-
-    def _fire(self) -> None:
-        self._timer, self._fires_at = None, math.inf
-        self._look()
-
-    def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from pipeline.cost.listed import listed
 from pipeline.cost.rates import PICOS, Rates, Step, Unpriced, product
 from pipeline.cost.tiers import STANDARD, TIERS, tier_of
-from pipeline.records import value
 from pipeline.spec.asked import may_draw, may_run_code
+from pipeline.values import value
 
 if TYPE_CHECKING:
     from pipeline.records import Usage

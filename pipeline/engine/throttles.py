@@ -33,7 +33,7 @@ class Throttles:
     @property
     def hungry(self) -> bool:
         """Whether there is one in front of which nobody waits; there may be one as long as there is none."""
-        return not self._by_model or not all(throttle.waiting for throttle in self._by_model.values())
+        return not self._by_model or not all(throttle.line.waiting for throttle in self._by_model.values())
 
     def _of_model(self, model: str) -> Throttle:
         if model not in self._by_model:
