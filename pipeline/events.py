@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from pipeline.values import value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from pipeline.records import Purse, Result, Status, Usage
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Expected:
     """What a run is expected to cost, in USD, and what that rests on; None where it is not known, and ``note`` says why."""
 
@@ -22,7 +24,7 @@ class Expected:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Offer:
     """What a run is about to send, shown before the first paid request.
 
@@ -47,7 +49,7 @@ class Offer:
     expected: Expected | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunStarted:
     """Sending begins. ``rows`` is the number of rows of the job, None while it is not known; ``known`` of them are finished already.
 
@@ -73,21 +75,21 @@ class RunStarted:
         return self.wanted if self.wanted is not None or self.rows is None else self.rows * self.samples
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RowFinished:
     """A row, with ``result.rows - 1`` twins, has its result; one that is asked k times has k results."""
 
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RowsKnown:
     """Rows whose answers were there when they came by, counted by their status: those of a batch of the input, all at once."""
 
     by_status: Mapping[Status, int]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AttemptFailed:
     """An attempt failed; ``wait_s`` is the pause in seconds before the next one, None when there is none."""
 
@@ -97,7 +99,7 @@ class AttemptFailed:
     wait_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Spent:
     """An attempt that left has ended: ``picos`` is its price in picodollars, None where that is not known; ``purse`` is the budget."""
 
@@ -105,7 +107,7 @@ class Spent:
     purse: Purse | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FunctionCalled:
     """A function of the job's was called and has ended; ``error`` is what the model is told in place of a result, None where it has one.
 
@@ -117,7 +119,7 @@ class FunctionCalled:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Paused:
     """The endpoint asked everyone to wait ``seconds``."""
 
@@ -125,7 +127,7 @@ class Paused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stuck:
     """The watchdog found rows in flight for longer than their deadlines allow."""
 
@@ -133,7 +135,7 @@ class Stuck:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stopping:
     """The run ends early and starts nothing new; ``in_flight`` answers are on their way and still waited for, ``wait_s`` seconds at most.
 
@@ -146,14 +148,14 @@ class Stopping:
     cancels: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Notice:
     """Something a person should know once: a warning about the job, a changed input."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Writing:
     """All rows are settled; the table is being written. ``done`` of ``rows`` rows are."""
 
@@ -161,7 +163,7 @@ class Writing:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Calls:
     """How often a function of the job's was called, how many of these calls failed, and the error of the first that did."""
 
@@ -175,7 +177,7 @@ class Calls:
         return replace(self, made=self.made + 1, failed=self.failed + (error is not None), error=self.error or error)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Money:
     """What a run's journal has cost, in picodollars (10**12 to the dollar), exact sums over attempts.
 
@@ -220,7 +222,7 @@ def exact_usd(picos: int | None) -> str | None:
     return None if picos is None else f"{Decimal(picos).scaleb(-12).normalize():f}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunFinished:
     """The run is over; the figures are of the whole table, not only of this session, except ``functions``: calls that this process made.
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
+from pipeline.values import value
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -37,7 +39,7 @@ class Status(StrEnum):
     PENDING = "pending"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StatusFact:
     """What a status means: is the row as wished, was it answered (and so paid), does a plain second run ask it again?"""
 
@@ -63,7 +65,7 @@ STATUS_FACTS: Mapping[Status, StatusFact] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Row:
     """One row of the input: its number in the whole input (from 0, before ``where``, ``limit`` and ``sample``) and the cells in use."""
 
@@ -71,7 +73,7 @@ class Row:
     cells: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Extent:
     """How much a medium shows, read from its header: ``width`` and ``height`` in upright pixels, ``seconds`` of a video, ``pages`` of a
     file, ``text_bytes`` of a file that is text. None is what its header does not tell.
@@ -84,7 +86,7 @@ class Extent:
     text_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Media:
     """A picture, video or file that a request refers to; its bytes are loaded only when an attempt leaves.
 
@@ -114,7 +116,7 @@ class Turn(StrEnum):
     """To let it mend an answer that does not fit ``output.fields``."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Attempt:
     """An attempt's number in the journal. ``response_id`` is set where the provider works on it already: it is fetched, not asked again."""
 
@@ -122,7 +124,7 @@ class Attempt:
     response_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Bound:
     """The most that one attempt can cost, in tokens that go in and come out."""
 
@@ -130,7 +132,7 @@ class Bound:
     output_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Amount:
     """What something costs: money in picodollars (10^-12 US dollars, so that sums are exact) and tokens, in and out."""
 
@@ -146,7 +148,7 @@ class Amount:
         return Amount(self.picos - other.picos, self.tokens - other.tokens)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Purse:
     """Where a budget stands: its caps (``picos`` and ``tokens``, None where there is none), what all runs of the job have ``spent``, and
     what is ``held``: the worst case of attempts that are on their way, or whose end or usage is not known.
@@ -158,7 +160,7 @@ class Purse:
     held: Amount
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """What a row asks, before it is put into a dialect.
 
@@ -169,7 +171,7 @@ class Request:
     rounds before, ``turns`` says what the rounds before this one led to, ``called`` holds the calls they made. ``attempt`` is set between
     the journal and the wire.
 
-    ``bound`` is set where money is held for the attempt, ``waited_s`` is how many seconds it waited for its turn.
+    ``bound`` is set where money is held for the attempt, ``waited_s`` is how many seconds it has waited for its turn.
 
     ``content`` is ``body`` as it is sent, encoded once for all attempts, but for its media: ``shown`` has them in order, each with the
     place in ``content`` where it goes in as a JSON text. None where the bytes are made when an attempt leaves, because there are tokens or
@@ -187,12 +189,12 @@ class Request:
     called: tuple[ToolCall, ...] = ()
     attempt: Attempt | None = None
     bound: Bound | None = None
-    waited_s: float | None = None
+    waited_s: float = 0.0
     content: bytes | None = field(default=None, repr=False)
     shown: tuple[tuple[int, Media], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Usage:
     """Tokens as the provider reported them. ``cached`` and ``cache_write`` are parts of ``input``, ``reasoning`` is a part of ``output``.
 
@@ -227,7 +229,7 @@ def _sum(left: _Figure | None, right: _Figure | None) -> _Figure | None:
     return left if right is None else right if left is None else left + right
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolCall:
     """A call the model asks for. ``arguments`` is the JSON text as it came; ``parsed`` its value, or None where it is no JSON.
 
@@ -242,7 +244,7 @@ class ToolCall:
     output: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Source:
     """What an answer rests on: a page or a file.
 
@@ -257,7 +259,7 @@ class Source:
     filename: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reply:
     """A reply in one normal form, whatever shape it came in. ``raw`` is the body as it was decoded, without its envelope.
 
@@ -299,7 +301,7 @@ class Reply:
     raw: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outcome:
     """How one attempt ended: with a reply or with an error, after ``latency_s`` seconds; None where an earlier process sent it."""
 
@@ -318,7 +320,7 @@ class Outcome:
         return self.told.usage if self.told is not None else Usage()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Result:
     """What became of a row, as far as progress and exit code need it; the table itself is written from the journal.
 
@@ -381,7 +383,10 @@ class Journal(Protocol):
         """Make durable under which id the provider works on an attempt, so that its answer is fetched whatever happens."""
 
     async def settle(self, request: Request, attempt: Attempt, outcome: Outcome) -> None:
-        """Make the outcome of an attempt durable; a reply without a turn finishes the request."""
+        """Make the outcome of an attempt durable; a reply without a turn finishes the request.
+
+        Whoever is cancelled while waiting for this has lost nothing: it is then waited for all the same.
+        """
 
 
 Post = Callable[[Request], Awaitable[Reply]]

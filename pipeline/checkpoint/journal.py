@@ -16,6 +16,8 @@ import time
 from array import array
 from typing import TYPE_CHECKING
 
+import anyio
+
 from pipeline.checkpoint import schema
 from pipeline.checkpoint.asking import Asking
 from pipeline.checkpoint.index import Index
@@ -37,7 +39,7 @@ from pipeline.errors import Sent
 from pipeline.records import Attempt, Outcome, Request, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from pipeline.checkpoint.store import Statement
@@ -161,16 +163,33 @@ class Journal(Asking):
         if reply is not None and reply.turn is None:
             times = (outcome.latency_s, reply.first_token_s, time.time())
             answered = (ANSWER, (*added, *answer_values(reply, self._label), *times))
-            await self._writer.write((SETTLE, settled), answered, *self._index.close_rounds(number))
-            self._index.requests.end((number,), reply.status)
+            statements = [(SETTLE, settled), answered, *self._index.close_rounds(number)]
+            await self._written(statements, number, state, reply.status)
             return
-        statements: list[Statement] = [(SETTLE, settled), (ADD_USAGE, added)]
+        statements = [(SETTLE, settled), (ADD_USAGE, added)]
         if error is not None and state == "unknown" and not self._ambiguous:
             # In the same commit: a kill must not ask it again.
             ended = (Status.UNKNOWN, 0, "unknown_outcome", error.message, self._label, time.time(), number)
             statements.append((schema.CONCLUDE, ended))
-        await self._writer.write(*statements)
-        if state == "round":
+        await self._written(statements, number, state, None)
+
+    async def _written(self, statements: Sequence[Statement], number: int, state: str, status: Status | None) -> None:
+        """Wait until the outcome of an attempt is durable, and take it down; ``status`` is that of an answer."""
+        try:
+            await self._writer.write(*statements)
+        except anyio.get_cancelled_exc_class():
+            # They are queued, and an answer that is here is paid: it is waited for all the same. The shield stands only here, for it costs
+            # as much as all layers of an attempt together.
+            with anyio.CancelScope(shield=True):
+                await self._writer.write()
+            self._note_end(number, state, status)
+            raise
+        self._note_end(number, state, status)
+
+    def _note_end(self, number: int, state: str, status: Status | None) -> None:
+        if status is not None:
+            self._index.requests.end((number,), status)
+        elif state == "round":
             self._index.rounds.setdefault(number, [])  # this process goes on with it and does not claim it again
 
 

@@ -45,7 +45,7 @@ def illustrated(post: Post, keep: Keep) -> Post:
 
     async def answer(request: Request) -> Reply:
         reply = await post(request)
-        if reply.turn is not None:
+        if reply.turn is not None or not (request.rounds or reply.sources or reply.pictures):
             return reply
         rounds = [found for body in request.rounds if (found := found_in(body)) is not None]
         earlier = [source for found in rounds for source in found.sources]

@@ -1,6 +1,6 @@
 """How many requests may be in the air at once: the number the job says, or one that is learned.
 
-Learning is TCP's: double per round trip until the provider refuses or times out, which halves the number, and from then
+Learning is TCP's: double per round trip until the provider refuses or times out, which cuts the number, and from then
 on one more per round trip. One overload makes many requests fail together, so it cuts once per round trip and not once
 per request.
 
@@ -17,7 +17,7 @@ from typing import Literal
 
 START = 8  # moderate: enough to learn from the first answers, too few to trip a small account's limits
 CEILING = 512  # each holds a socket and perhaps a picture; a job that wants more of its machine says so
-REFUSED = 0.5  # what is left after a refusal: the classic halving
+REFUSED = 0.7  # what is left after a refusal: as in TCP CUBIC; half would leave a quarter of what is allowed unused
 SLOWED = 0.25  # what a test for queueing leaves at least, however slow the answers are
 SLOW = 2.0  # answers take this many times their usual time
 CAREFUL = 1 / 8  # growth per answer towards a number at which the server queued: slow enough to be seen in time

@@ -6,6 +6,7 @@ throwing away answers that are on their way.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import anyio
@@ -15,12 +16,19 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """Counts what is in flight, by row and sample and since when (seconds of the loop's clock)."""
+    """Counts the attempts in flight: of which row each is, and since when (seconds of the loop's clock). To be made inside the loop."""
 
     def __init__(self) -> None:
-        self._out: dict[tuple[int, int], float] = {}
+        self._out: dict[int, tuple[int, float]] = {}  # by a number of its own, for a request may have two attempts out
+        self._passed = 0
+        self._clock = asyncio.get_running_loop().time
         self._closed = False
         self._empty = anyio.Event()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing new is let out."""
+        return self._closed
 
     @property
     def in_flight(self) -> int:
@@ -39,8 +47,8 @@ class Gate:
 
     def older_than(self, seconds: float) -> tuple[int, ...]:
         """Return the rows that have been out for longer than ``seconds``."""
-        before = anyio.current_time() - seconds
-        return tuple(dict.fromkeys(row for (row, _), since in self._out.items() if since < before))
+        before = self._clock() - seconds
+        return tuple(dict.fromkeys(row for row, since in self._out.values() if since < before))
 
     def gated(self, post: Post) -> Post:
         """Return a layer that lets attempts out while the gate is open; those that come later wait to be cancelled."""
@@ -48,12 +56,12 @@ class Gate:
         async def pass_through(request: Request) -> Reply:
             if self._closed:
                 await anyio.sleep_forever()
-            place = (request.row, request.sample)
-            self._out[place] = anyio.current_time()
+            self._passed = number = self._passed + 1
+            self._out[number] = request.row, self._clock()
             try:
                 return await post(request)
             finally:
-                del self._out[place]
+                del self._out[number]
                 if self._closed and not self._out:
                     self._empty.set()
 

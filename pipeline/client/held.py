@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
 
+from pipeline.client.attempt import on_its_way
 from pipeline.cost.budget import reached, used
 from pipeline.cost.prices import Charge
 from pipeline.cost.rates import dollars
@@ -85,7 +86,7 @@ class Keeper:
         bound, worst = self._worst.of(request, today())
         since = anyio.current_time()
         await self._budget.hold(worst, request.row)
-        return replace(request, bound=bound, waited_s=anyio.current_time() - since), worst
+        return on_its_way(request, bound=bound, waited_s=anyio.current_time() - since), worst
 
     def _taken_over(self, request: Request, kept: Amount | None) -> Amount:
         worst = self._worst.of(request, today())[1] if kept is None else kept
@@ -120,8 +121,10 @@ def held(post: Post, book: Book, keeper: Keeper | None, announce: Callable[[Spen
     Raises ``Unbounded`` and ``BudgetReached``.
     """
 
+    nothing = Amount()
+
     async def ask(request: Request) -> Reply:
-        worst = Amount()
+        worst = nothing
         if keeper is not None:
             request, worst = await keeper.hold(request)
         cost, sent_at = UNKNOWN, time.time()

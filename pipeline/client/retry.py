@@ -9,11 +9,11 @@ nothing and say nothing about the row. Both counts are finite, so every row ends
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
 
+from pipeline.client.attempt import on_its_way
 from pipeline.client.backoff import equal_jitter, full_jitter
 from pipeline.errors import AttemptError, RowError, Sent
 from pipeline.events import AttemptFailed
@@ -109,17 +109,16 @@ def throttled(post: Post, throttle_of: Callable[[Request], Throttle]) -> Post:
 
     async def attempt(request: Request) -> Reply:
         throttle = throttle_of(request)
-        asked = anyio.current_time()
-        async with throttle.permit(request.weight) as permit:
-            began = anyio.current_time()
+        with await throttle.permit(request.weight) as permit:
+            if permit.waited_s:  # money, too
+                request = on_its_way(request, waited_s=round(request.waited_s + permit.waited_s, 3))
             try:
-                waited_s = began - asked + (request.waited_s or 0.0)  # for money, too
-                reply = await post(replace(request, waited_s=round(waited_s, 3)))
+                reply = await post(request)
             except RowError as error:
                 _account(error, permit, throttle)
                 raise
             permit.settle(reply.usage.total_tokens)
-            throttle.succeeded(anyio.current_time() - began)
+            permit.succeeded()
             return reply
 
     return attempt

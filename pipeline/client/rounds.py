@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pipeline.client.send import conformed
 from pipeline.cost.tokens import request_weight
 from pipeline.events import FunctionCalled
-from pipeline.records import Reply, Request, Status, Turn, Usage
+from pipeline.records import Reply, Request, Status, Turn
 from pipeline.wire.decode import decode
 from pipeline.wire.tools import names_of
 from pipeline.wire.turns import ANSWERABLE, after_calls, after_mistake
@@ -64,6 +64,9 @@ def _answerable(call: ToolCall, others: frozenset[str]) -> bool:
 
 def judging(post: Post, rules: Rules) -> Post:
     """Return a layer that marks replies that want another round, as long as there may be one."""
+
+    if not rules.functions and not rules.limits[Turn.REPAIR]:
+        return post  # there is no other round
 
     async def judge(request: Request) -> Reply:
         reply = await post(request)
@@ -123,14 +126,15 @@ def in_rounds(
         return request
 
     async def ask(request: Request) -> Reply:
-        request = await replayed(request)
-        spent = Usage()
-        while True:
+        if request.rounds:
+            request = await replayed(request)
+        reply = await post(request)
+        spent = reply.usage
+        while (turn := reply.turn) is not None:
+            request = await follow(request, reply, turn)
             reply = await post(request)
             spent += reply.usage
-            if reply.turn is None:
-                return replace(reply, usage=spent)
-            request = await follow(request, reply, reply.turn)
+        return reply if spent is reply.usage else replace(reply, usage=spent)
 
     return ask
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from pipeline.client.attempt import on_its_way
 from pipeline.client.body import completed, media_of, serialized
 from pipeline.client.secrecy import Stars
 from pipeline.errors import AttemptError, PromptError, RowError, Sent, Unfetched
@@ -123,7 +125,7 @@ class _FirstToken:
 
     def hear(self, piece: bytes) -> None:
         if self.after_s is None and any(map(has_text, self._events.feed(piece))):
-            self.after_s = _since(self._start)
+            self.after_s = round(anyio.current_time() - self._start, 3)
 
 
 def note_downloads(error: AttemptError, body: Mapping[str, object], loader: Loader) -> None:
@@ -139,39 +141,34 @@ def note_downloads(error: AttemptError, body: Mapping[str, object], loader: Load
 def journaled(post: Post, journal: Journal) -> Post:
     """Return a layer that makes the intent durable before an attempt leaves, and its outcome before anybody hears of it.
 
-    A cancelled attempt is left as an intent without an outcome: it may have been paid, and the journal says so; or its answer can be
-    fetched. How long an attempt took that an earlier process sent is not known.
+    An answer that is here is paid: the journal keeps it even where the run is cut off while it is written. A cancelled attempt is left as
+    an intent without an outcome: it may have been paid, and the journal says so; or its answer can be fetched. How long an attempt took
+    that an earlier process sent is not known. To be composed inside the loop.
     """
+    clock = asyncio.get_running_loop().time
 
-    async def settle(request: Request, outcome: Outcome) -> None:
-        with anyio.CancelScope(shield=True):  # an answer that is here is paid: it is kept, whatever ends the run now
-            assert request.attempt is not None
-            await journal.settle(request, request.attempt, outcome)
+    def since(start: float | None) -> float | None:  # to the millisecond: what uvloop's clock tells
+        return None if start is None else round(clock() - start, 3)
 
     async def ask(request: Request) -> Reply:
         attempt = await journal.intend(request)
-        request = replace(request, attempt=attempt)
-        start = anyio.current_time() if attempt.response_id is None else None
+        request = on_its_way(request, attempt=attempt)
+        start = clock() if attempt.response_id is None else None
         try:
             reply = await post(request)
         except AttemptError as error:
-            await settle(request, Outcome(_since(start), error=error))
+            await journal.settle(request, attempt, Outcome(since(start), error=error))
             raise
         except Unfetched:
             raise  # the attempt stays open: a later run fetches its answer
         except RowError as error:  # a picture or a value that cannot be sent, found when its bytes were loaded
             unsent = AttemptError(error.message, kind=error.kind, sent=Sent.NEVER, transient=error.transient)
-            await settle(request, Outcome(_since(start), error=unsent))
+            await journal.settle(request, attempt, Outcome(since(start), error=unsent))
             raise
-        await settle(request, Outcome(_since(start), reply=reply))
+        await journal.settle(request, attempt, Outcome(since(start), reply))
         return reply
 
     return ask
-
-
-def _since(start: float | None) -> float | None:
-    """Seconds since ``start``, to the millisecond: what uvloop's clock tells."""
-    return None if start is None else round(anyio.current_time() - start, 3)
 
 
 def conforming(post: Post, fields: Fields | None) -> Post:

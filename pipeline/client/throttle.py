@@ -1,8 +1,6 @@
 """Who may start a request now: one ``Throttle`` per endpoint and model, built inside the run that uses it.
 
-Requests wait in one line, strictly first come, first served, so that a heavy one is not overtaken for ever by light
-ones. Only the head of the line looks at what holds it up. It sleeps until that is gone: by a timer where the moment is
-known, by an event where it depends on others. Nothing polls, and two thousand waiters cost no more than one.
+Requests wait in one line, strictly first come, first served, see ``line.py``.
 
 What can hold it up, and must be out of the way all at once:
 
@@ -12,25 +10,25 @@ What can hold it up, and must be out of the way all at once:
 ``allowance``    the rate-limit headers say that the next request would be refused
 ``concurrency``  as many requests are in the air as may be, see ``concurrency.py``
 ``tokens``       the tokens of the last minute, see ``token_window.py``
-``pace``         requests per minute, by aiolimiter
+``pace``         requests per minute, by aiolimiter, see ``pace.py``: the head of the line draws for those behind it
 ===============  ====================================================================================================
 
-Taking comes last and without an await, so a request that is cancelled in the line has taken nothing but a start.
+Taking comes last and without an await. A request that is cancelled in the line has taken nothing but a start.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
-
-import anyio
-from aiolimiter import AsyncLimiter
+from typing import TYPE_CHECKING
 
 from pipeline.client.backoff import equal_jitter
 from pipeline.client.concurrency import Concurrency
+from pipeline.client.line import Cause, Line
+from pipeline.client.pace import MINUTE_S, Pace
 from pipeline.client.token_window import Reservation, TokenWindow
 
 if TYPE_CHECKING:
@@ -40,11 +38,6 @@ if TYPE_CHECKING:
     from pipeline.spec.rules import Limits
     from pipeline.wire.signals import RateHeaders
 
-Cause = Literal["pause", "allowance", "concurrency", "tokens", "pace"]
-
-MINUTE_S = 60.0
-BUCKET_S = 0.02  # of the rate: with less a late timer costs throughput, with more requests come in bursts
-TICK_S = 0.001  # loops round timers to a millisecond; a shorter one would fire at once, again and again
 RAMP_S = (1.0, 10.0)  # shortest and longest time over which starts are spread after a pause
 BACKOFF_S = 1.0  # first pause after a refusal that does not say how long; doubled each time
 BELIEVED = 3  # refusals in a row after which a Retry-After is no longer believed to be long enough
@@ -67,23 +60,27 @@ class ThrottleStatistics:
 
 
 class Permit:
-    """The right to one attempt, as a context: entering waits in the line, leaving makes room for the next."""
+    """The right to one attempt, after a wait of ``waited_s``, as a context: leaving it makes room for the next."""
 
-    __slots__ = ("_reservation", "_throttle", "_weight")
+    __slots__ = ("_reservation", "_since", "_throttle", "waited_s")
 
-    def __init__(self, throttle: Throttle, weight: int) -> None:
+    def __init__(self, throttle: Throttle, since: float, waited_s: float, reservation: Reservation | None) -> None:
         self._throttle = throttle
-        self._weight = weight
-        self._reservation: Reservation | None = None
+        self._since = since
+        self._reservation = reservation
+        self.waited_s = waited_s
 
-    async def __aenter__(self) -> Permit:
-        self._reservation = await self._throttle._admit(self._weight)
+    def __enter__(self) -> Permit:
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._throttle._leave()
+
+    def succeeded(self) -> None:
+        """Let the throttle learn from an answer that is here now."""
+        self._throttle._succeeded(self._since)
 
     def settle(self, tokens: int | None) -> None:
         """Put the real usage in the place of the estimate; None keeps the estimate."""
@@ -107,31 +104,33 @@ class Throttle:
         limits: Limits,
         *,
         on_pause: Callable[[float, str], None] = lambda _seconds, _reason: None,
-        clock: Callable[[], float] = anyio.current_time,
         rng: random.Random | None = None,
         max_wait_s: float = MINUTE_S,
     ) -> None:
         self._limits = limits
         self._on_pause = on_pause
-        self._clock = clock
+        self._clock = asyncio.get_running_loop().time
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._max_wait_s = max_wait_s
 
-        self._gate = anyio.Lock(fast_acquire=True)  # first come, first served
-        self._head = _Head(clock)
-        self._pace = _Pace(limits.requests_per_minute) if limits.requests_per_minute else None
-        self._tokens = TokenWindow(limits.tokens_per_minute, clock()) if limits.tokens_per_minute else None
+        self.line = Line(self._obstacle, self._start)
+        if limits.requests_per_minute:
+            self.line.pace = Pace(limits.requests_per_minute)
+        self._tokens = TokenWindow(limits.tokens_per_minute, self._clock()) if limits.tokens_per_minute else None
         self._concurrency = Concurrency(limits.concurrency)
 
-        self._waiting = self._in_flight = 0
+        self._in_flight = 0
         self._last_start, self._last_weight = -math.inf, 0
         self._paused_until = self._allowed_at = -math.inf
         self._ramp_s = 0.0
         self._refusals = 0
 
-    def permit(self, weight: int) -> Permit:
-        """Return a context for one attempt that is estimated at ``weight`` tokens."""
-        return Permit(self, weight)
+    async def permit(self, weight: int) -> Permit:
+        """Wait in the line, and return a context for one attempt that is estimated at ``weight`` tokens."""
+        now = self._clock()
+        if self.line.is_clear(weight, now):
+            return self._start(weight, now, now)
+        return await self.line.turn(weight, now)
 
     def pause(self, seconds: float, reason: str) -> None:
         """Start nothing for ``seconds``; a pause under way that ends later stands."""
@@ -150,9 +149,9 @@ class Throttle:
         """Learn the rates that the job leaves open, and slow down before the provider has to refuse."""
         now = self._clock()
         requests, tokens = headers.limit_requests or 0, headers.limit_tokens or 0
-        present = self._pace.per_minute if self._pace else None
+        present = self.line.pace.per_minute if self.line.pace else None
         if self._limits.requests_per_minute is None and requests > 0 and requests != present:
-            self._pace = _Pace(requests, full=True)
+            self.line.pace = Pace(requests, full=True)
         if self._limits.tokens_per_minute is None and tokens > 0:
             self._tokens = self._tokens or TokenWindow(tokens, now)
             self._tokens.change(tokens, now)
@@ -167,12 +166,7 @@ class Throttle:
             if until - max(now, self._allowed_at) >= RAMP_S[1]:
                 self._on_pause(max(known), "its rate-limit headers say that nothing is left")
             self._allowed_at = until
-            self._head.wake()
-
-    def succeeded(self, latency_s: float) -> None:
-        """Learn from an answer that took ``latency_s``; call it while its permit is held."""
-        self._refusals = 0
-        self._concurrency.answered(latency_s, self._in_flight, self._clock())
+            self.line.serve()
 
     def throttled(self, reason: str, retry_after_s: float | None = None) -> None:
         """Pause everyone after a refusal: as long as the server says, else longer each time it refuses again."""
@@ -194,37 +188,23 @@ class Throttle:
         now = self._clock()
         return ThrottleStatistics(
             in_flight=self._in_flight,
-            waiting=self._waiting,
+            waiting=self.line.waiting,
             concurrency=self._concurrency.limit,
-            requests_per_minute=self._pace.per_minute if self._pace else None,
+            requests_per_minute=self.line.pace.per_minute if self.line.pace else None,
             tokens_per_minute=self._tokens.per_minute if self._tokens else None,
             tokens_available=self._tokens.available(now) if self._tokens else None,
             paused_for_s=max(self._paused_until - now, 0.0),
-            waited_s=dict(self._head.waited_s),
+            waited_s=dict(self.line.waited_s),
         )
 
-    async def _admit(self, weight: int) -> Reservation | None:
-        self._waiting += 1
-        try:
-            async with self._gate:
-                paced = self._pace is None
-                while True:
-                    now = self._clock()
-                    seconds, cause = self._obstacle(weight, now)
-                    if seconds > 0:
-                        await self._head.sleep(seconds, cause)
-                        paced = self._pace is None  # a start is used when it comes or not at all, or two would meet
-                    elif not paced and self._pace is not None:
-                        await self._pace.start()
-                        self._head.waited_s["pace"] += self._clock() - now
-                        paced = True
-                    else:
-                        break
-                self._in_flight += 1
-                self._last_start, self._last_weight = now, weight
-                return self._tokens.reserve(weight, now) if self._tokens else None
-        finally:
-            self._waiting -= 1
+    def _start(self, weight: int, now: float, since: float) -> Permit:
+        """Take what a request takes."""
+        self._in_flight += 1
+        self._last_start, self._last_weight = now, weight
+        if self.line.pace is not None:
+            self.line.pace.take()
+        reservation = self._tokens.reserve(weight, now) if self._tokens is not None else None
+        return Permit(self, now, now - since, reservation)
 
     def _obstacle(self, weight: int, now: float) -> tuple[float, Cause]:
         """Return how long the head has to wait, and for what; 0 or less when the way is clear."""
@@ -240,12 +220,19 @@ class Throttle:
 
     def _leave(self) -> None:
         self._in_flight -= 1
-        self._head.wake()
+        if self.line.held_by == "concurrency":
+            self.line.serve()
+
+    def _succeeded(self, since: float) -> None:
+        self._refusals = 0
+        now = self._clock()
+        self._concurrency.answered(now - since, self._in_flight, now)
 
     def _settle(self, reservation: Reservation, tokens: int) -> None:
         assert self._tokens is not None  # there is a reservation
         self._tokens.settle(reservation, tokens, self._clock())
-        self._head.wake()
+        if self.line.held_by == "tokens":
+            self.line.serve()
 
 
 def seconds_until_room(
@@ -266,58 +253,3 @@ def seconds_until_room(
     if reset_s < REFILLING * MINUTE_S * taken / limit:
         return reset_s
     return reset_s * (min(need, limit) - remaining) / taken
-
-
-class _Head:
-    """What the head of the line sleeps on, and how long it did, by cause."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.waited_s: dict[Cause, float] = dict.fromkeys(get_args(Cause), 0.0)
-        self._clock = clock
-        self._woken: anyio.Event | None = None
-
-    async def sleep(self, seconds: float, cause: Cause) -> None:
-        """Sleep for ``seconds``, or until something has changed."""
-        began = self._clock()
-        self._woken = anyio.Event()
-        try:
-            with anyio.move_on_after(max(seconds, TICK_S)):
-                await self._woken.wait()
-        finally:
-            self._woken = None
-            self.waited_s[cause] += self._clock() - began
-
-    def wake(self) -> None:
-        """Let the head look again."""
-        if self._woken is not None:
-            self._woken.set()
-
-
-class _Pace:
-    """Starts per minute, evenly, for one task at a time. Another rate needs another pace: aiolimiter cannot change its own.
-
-    A full minute's bucket would let twice the limit through in the first minute. This one holds a start and 20 ms of the
-    rate, and is a little slower than the limit in turn: with a bucket of ``b`` from which ``d`` are drawn at once and
-    ``(limit - b - d + 2) / 60`` per second, no 60 seconds see more than ``limit`` starts.
-    """
-
-    def __init__(self, per_minute: float, *, full: bool = False) -> None:
-        """Make a pace whose first start is free, or with ``full`` one that keeps its distance from earlier starts."""
-        spare = per_minute / MINUTE_S * BUCKET_S
-        self._bucket = 1.0 + spare
-        self._draw = max(1, int(spare / 2))  # several at once, for each wait costs a timer that is late
-        rate = (per_minute - self._bucket - self._draw + 2.0) / MINUTE_S
-        self._limiter = AsyncLimiter(self._bucket, self._bucket / rate)
-        self._fill = full
-        self._drawn = 0
-        self.per_minute = per_minute
-
-    async def start(self) -> None:
-        """Return when the next request may start."""
-        if self._fill:
-            self._fill = False
-            await self._limiter.acquire(self._bucket)  # at once, for it is empty
-        if not self._drawn:
-            await self._limiter.acquire(self._draw)
-            self._drawn = self._draw
-        self._drawn -= 1

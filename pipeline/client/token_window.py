@@ -2,12 +2,13 @@
 
 Two rules hold at once, because neither is enough:
 
-- *Flow.* Tokens trickle in at limit / 60 per second. A request may start when nothing is owed, and then owes its own
-  weight: starts are spread evenly, a heavy request is followed by a pause of its size, and the first minute does not
-  begin with a full bucket.
+- *Flow.* Tokens trickle in at limit / 60 per second, or a thousandth less, see below. A request may start when nothing is
+  owed, and then owes its own weight: starts are spread evenly, a heavy request is followed by a pause of its size, and the
+  first minute does not begin with a full bucket.
 - *Window.* Requests of mixed weight overshoot a pure flow by the weight of the last one. So the starts of the last 60
   seconds are remembered, and the next one waits until it fits in among them. Any 60 seconds, wherever a provider's own
-  minute begins, stay within the limit.
+  minute begins, stay within the limit. Starts that follow each other closely are remembered as one, which counts from the
+  last of them: so a thousand starts a second take no more memory, and no longer to look through, than twenty.
 
 A request heavier than the limit counts as exactly the limit: it waits until the window is empty and goes alone.
 Nothing here waits or knows a clock; the caller passes the time in seconds.
@@ -19,16 +20,26 @@ from collections import deque
 from dataclasses import dataclass
 
 WINDOW_S = 60.0
+GRAIN_S = 0.05  # starts this close are remembered as one
 CREDIT_S = 5.0  # flow kept for later while nobody asks, in seconds: enough to take up refunds, too little for a burst
 
 
 @dataclass(slots=True, eq=False)
-class Reservation:
-    """Tokens of one request, by its start; ``counted`` as long as they weigh on the window."""
+class _Starts:
+    """Requests that started together, from ``since`` until ``at``; ``counted`` as long as their tokens weigh on the window."""
 
+    since: float
     at: float
     tokens: float
     counted: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Reservation:
+    """Tokens of one request, and among which starts they are remembered."""
+
+    tokens: float
+    starts: _Starts
 
 
 class TokenWindow:
@@ -39,7 +50,7 @@ class TokenWindow:
         self._level = 0.0
         self._refilled_at = now
         self._spent = 0.0
-        self._recent: deque[Reservation] = deque()
+        self._recent: deque[_Starts] = deque()
 
     @property
     def per_minute(self) -> float:
@@ -59,24 +70,28 @@ class TokenWindow:
     def delay(self, weight: float, now: float) -> float:
         """Return the seconds until a request of ``weight`` tokens may start, 0 or less when it may now."""
         self._advance(now)
-        owed_s = -self._level * WINDOW_S / self._per_minute
+        owed_s = -self._level / self._per_second
         excess = self._spent + min(weight, self._per_minute) - self._per_minute
         room_at = now
-        for start in self._recent:
+        for starts in self._recent:
             if excess <= 0:
                 break
-            excess -= start.tokens
-            room_at = start.at + WINDOW_S
+            excess -= starts.tokens
+            room_at = starts.at + WINDOW_S
         return max(owed_s, room_at - now)
 
     def reserve(self, weight: float, now: float) -> Reservation:
         """Take ``weight`` tokens for a request that starts now."""
         self._advance(now)
-        reservation = Reservation(now, min(weight, self._per_minute))
-        self._recent.append(reservation)
-        self._spent += reservation.tokens
-        self._level -= reservation.tokens
-        return reservation
+        tokens = min(weight, self._per_minute)
+        if not self._recent or now - self._recent[-1].since >= GRAIN_S:
+            self._recent.append(_Starts(now, now, 0.0))
+        starts = self._recent[-1]
+        starts.at = now
+        starts.tokens += tokens
+        self._spent += tokens
+        self._level -= tokens
+        return Reservation(tokens, starts)
 
     def settle(self, reservation: Reservation, tokens: float, now: float) -> None:
         """Put the real usage in the place of the estimate: the rest flows back, or is owed. 0 gives everything back."""
@@ -84,7 +99,8 @@ class TokenWindow:
         change = min(tokens, self._per_minute) - reservation.tokens
         reservation.tokens += change
         self._level = min(self._level - change, self._credit)
-        if reservation.counted:
+        if reservation.starts.counted:
+            reservation.starts.tokens += change
             self._spent += change
 
     def rest(self, until: float, now: float) -> None:
@@ -94,12 +110,17 @@ class TokenWindow:
         self._refilled_at = max(self._refilled_at, until)
 
     @property
+    def _per_second(self) -> float:
+        """The flow: slower by the grain, so that under steady demand it is the flow that spaces starts, and not the window."""
+        return self._per_minute / (WINDOW_S + GRAIN_S)
+
+    @property
     def _credit(self) -> float:
         return self._per_minute * CREDIT_S / WINDOW_S
 
     def _advance(self, now: float) -> None:
         if now > self._refilled_at:
-            flowed = (now - self._refilled_at) * self._per_minute / WINDOW_S
+            flowed = (now - self._refilled_at) * self._per_second
             self._level = min(self._level + flowed, self._credit)
             self._refilled_at = now
         while self._recent and self._recent[0].at + WINDOW_S <= now:

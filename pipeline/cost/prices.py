@@ -17,6 +17,7 @@ from pipeline.cost.listed import listed
 from pipeline.cost.rates import PICOS, Rates, Step, Unpriced, product
 from pipeline.cost.tiers import STANDARD, TIERS, tier_of
 from pipeline.spec.asked import may_draw, may_run_code
+from pipeline.values import value
 
 if TYPE_CHECKING:
     from pipeline.records import Usage
@@ -34,7 +35,7 @@ _VENDORS: Mapping[str, str] = {"openai": "openai"}  # providers that sell models
 _DATED = re.compile(r"-\d{4}(-?\d{2}-?\d{2})?$")  # the end of a snapshot's id: gpt-5.4-mini-2026-03-17, gpt-4-0613
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Charge:
     """The facts of one attempt that its price depends on: what was asked, what served it, and what it used.
 

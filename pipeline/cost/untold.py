@@ -18,7 +18,7 @@ _OPEN = {
     "unknown": "the end of an attempt is not known; it may have been paid",
 }
 # Kinds of failure after which the provider may have done the work all the same.
-_MAYBE_WORKED = frozenset({"cancelled", "unrecognised", "too_large"})
+_MAYBE_WORKED = frozenset({"cancelled", "hedged", "unrecognised", "too_large"})
 UNTOLD = "the provider did not report the tokens"
 
 

@@ -137,6 +137,7 @@ def prepare(job: Job, base_url: str | None = None, *, allow_code: bool = False) 
         *_gold_notes(job, source),
         *_samples_notes(job),
         *_rounds_notes(job),
+        *_hedging_notes(job),
         *check_first(prepared),
         *check_budget(prepared),
         *idle_prices(job),
@@ -288,6 +289,15 @@ def _samples_notes(job: Job) -> tuple[str, ...]:
     if job.samples == 1 or not fixed:
         return ()
     return (f"samples is {job.samples}, but with {' and '.join(fixed)} the answers of a row will hardly differ",)
+
+
+def _hedging_notes(job: Job) -> tuple[str, ...]:
+    """That slow requests may be paid twice: nobody should learn it from the bill, and no estimate knows how many will be slow."""
+    if (seconds := job.retry.hedge_after) is None:
+        return ()
+    return (
+        f"retry.hedge_after: what takes longer than {seconds:g} s is asked a second time, and both may be paid; no estimate has that",
+    )
 
 
 def _rounds_notes(job: Job) -> tuple[str, ...]:

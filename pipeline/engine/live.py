@@ -1,7 +1,7 @@
 """Run a job against a live endpoint, row by row.
 
 The journey of a row is ``answer``; the layers its request passes are composed once, in ``client_of``. Around them stand a feed that reads
-ahead, workers that share it, a gate that can be closed, and a watchdog that names rows that are out for too long.
+ahead, a crew of workers that share it, a gate that can be closed, and a watchdog that names rows that are out for too long.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pipeline.client.artifacts import illustrated
 from pipeline.client.background import CANCEL_S, fetching
 from pipeline.client.breaker import Breaker, guarded, watched
 from pipeline.client.gate import Gate
+from pipeline.client.hedge import Hedging
 from pipeline.client.held import held
 from pipeline.client.loader import Loader
 from pipeline.client.retry import retrying, throttled
@@ -31,18 +32,20 @@ from pipeline.client.room import Room, fitting
 from pipeline.client.rounds import Rules, in_rounds, judging
 from pipeline.client.send import conforming, journaled, sending
 from pipeline.client.stored import Stored
-from pipeline.client.throttle import Throttle
 from pipeline.client.tools import Toolbox
 from pipeline.client.transports import http_of
 from pipeline.engine.feed import Feed, questions
+from pipeline.engine.garbage import seldom_collected
+from pipeline.engine.throttles import Throttles
 from pipeline.engine.tokens import token_variables
 from pipeline.errors import Crashed, Interrupted, NullCell, RowError, RunError
-from pipeline.events import Paused, RowFinished, RowsKnown, Stopping, Stuck
+from pipeline.events import Notice, RowFinished, RowsKnown, Stopping, Stuck
 from pipeline.prompt.template import is_template
 from pipeline.records import Result, Status, Turn
 
 if TYPE_CHECKING:
     from anyio import CancelScope
+    from anyio.abc import TaskGroup
 
     from pipeline.client.exchange import Http
     from pipeline.client.send import Secret, Tokens
@@ -50,13 +53,12 @@ if TYPE_CHECKING:
     from pipeline.engine.feed import Question, Selection
     from pipeline.engine.purse import Till
     from pipeline.events import Observer
-    from pipeline.records import Journal, Post, Request
+    from pipeline.records import Journal, Post
     from pipeline.spec.job import Job
-    from pipeline.wire.signals import RateHeaders
 
 DRAIN_S = 30.0  # how long answers on their way are waited for when a run is told to stop
 WATCH_S = 15.0  # how often the watchdog looks
-WORKERS = 512  # rows held at once where the concurrency is learned; the throttle lets out as many as the endpoint bears
+WORKERS = 512  # rows held at most where the concurrency is learned; the throttle lets out as many as the endpoint bears
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,15 @@ class Secrets:
 
     key: Secret
     tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What requests need of the world: the wire, the media, and what opens them."""
+
+    http: Http
+    loader: Loader
+    secrets: Secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,18 +210,23 @@ async def ask_all(
         loop = asyncio.get_running_loop()
         brake.attach(partial(loop.call_soon_threadsafe, stop.interrupt, signal.SIGINT))
         async with http_of(job, prepared.endpoint.url) as http, Loader(job.media, prepared.endpoint.dialect) as loader:
-            client = client_of(prepared, journal, http, loader, secrets, till, stop)
+            throttles = Throttles(job, observe)
+            outside = Outside(http, loader, secrets)
+            hedging = Hedging(job.retry.hedge_after, gate) if job.retry.hedge_after is not None else None
+            client = client_of(prepared, journal, outside, till, stop, throttles, hedging)
             run = Run(journal, client, job.on_null)
             async with anyio.create_task_group() as helpers:
                 helpers.start_soon(feed.read)
                 helpers.start_soon(_watch, gate, longest_s(job), observe)
                 if threading.current_thread() is threading.main_thread():
                     helpers.start_soon(_listen, stop)
-                async with anyio.create_task_group() as workers:
-                    helpers.start_soon(stop.carry_out, workers.cancel_scope)
-                    for _ in range(_held_at_once(prepared)):
-                        workers.start_soon(_work, feed, run, stop, observe)
+                with seldom_collected():
+                    async with anyio.create_task_group() as group:
+                        helpers.start_soon(stop.carry_out, group.cancel_scope)
+                        Crew(group, feed, run, stop, throttles, _held_at_once(prepared)).grow()
                 helpers.cancel_scope.cancel()
+    if hedging is not None and (told := hedging.told()) is not None:
+        observe(Notice(told))
     if (reason := stop.reason or feed.broken) is not None:
         raise reason
 
@@ -226,32 +242,15 @@ def _held_at_once(prepared: Prepared) -> int:
 def client_of(
     prepared: Prepared,
     journal: Journal,
-    http: Http,
-    loader: Loader,
-    secrets: Secrets,
+    outside: Outside,
     till: Till,
     stop: Stop,
+    throttles: Throttles,
+    hedging: Hedging | None,
 ) -> Post:
     """Compose what a request passes on its way out, innermost first."""
-    job, observe = prepared.job, stop.observe
-    throttles: dict[str, Throttle] = {}
-
-    def throttle_of(model: str) -> Throttle:
-        """Limits hold for each model by itself, as providers count them."""
-        if model not in throttles:
-            throttles[model] = Throttle(
-                job.limits,
-                on_pause=lambda seconds, reason: observe(Paused(seconds, reason)),
-                max_wait_s=job.retry.max_wait_s,
-            )
-        return throttles[model]
-
-    def feedback(model: str, headers: RateHeaders) -> None:
-        throttle_of(model).feedback(headers)
-
-    def for_request(request: Request) -> Throttle:
-        return throttle_of(request.model)
-
+    job, observe, feedback = prepared.job, stop.observe, throttles.feedback
+    http, loader, secrets = outside.http, outside.loader, outside.secrets
     post = sending(http, prepared.endpoint, secrets.key, job.extra_body, loader, feedback, secrets.tokens)
     tokens = partial(map, secrets.tokens, token_variables(job))
     stored = Stored(http, prepared.endpoint, secrets.key, loader, feedback, tokens)
@@ -260,13 +259,15 @@ def client_of(
     rules = rounds_of(prepared)
     post = judging(post, rules)
     post = illustrated(post, gallery(job.output_path))
+    post = hedging.marked(post) if hedging else post
     post = journaled(post, journal)
     post = stop.gate.gated(post)
     post = fitting(post, Room(), loader)
-    post = throttled(post, for_request)
+    post = throttled(post, throttles.of)
     post = held(post, till.book, till.keeper(observe, stop.request), observe)
     breaker = Breaker(job.stop_after)
     post = watched(post, breaker, job.retry.attempts)
+    post = hedging.racing(post) if hedging else post
     post = retrying(post, job.retry, announce=observe, rng=random.Random())  # noqa: S311 - jitter, not a secret
     post = guarded(post, breaker)
     return in_rounds(post, rules, Toolbox(prepared.toolset.functions), announce=observe)
@@ -280,17 +281,48 @@ def rounds_of(prepared: Prepared) -> Rules:
     return Rules(functions, limits, job.tools.timeout_s, job.output.fields, prepared.endpoint.dialect, job.extra_body)
 
 
-async def _work(feed: Feed, run: Run, stop: Stop, observe: Observer) -> None:
-    """Answer question after question. Whatever goes wrong beyond the row ends the run in order: what is out comes home first."""
-    while (question := await feed.take()) is not None:
-        try:
-            observe(RowFinished(await answer(question, run)))
-        except RunError as error:
-            stop.request(error)
-            return
-        except Exception as error:  # noqa: BLE001 - a mistake of ours must not throw away what others have paid for
-            stop.request(Crashed(error))
-            return
+class Crew:
+    """The workers that share the feed: one for each row that is on its way or waits, never more than ``most``.
+
+    They become more while all are busy and nobody waits in line, which is when another row could start. So their number follows what the
+    throttle learns.
+    """
+
+    def __init__(self, group: TaskGroup, feed: Feed, run: Run, stop: Stop, throttles: Throttles, most: int) -> None:
+        self._group = group
+        self._feed = feed
+        self._run = run
+        self._stop = stop
+        self._throttles = throttles
+        self._most = most
+        self._idle = 0
+        self.size = 0
+
+    def grow(self) -> None:
+        """Start one more worker."""
+        self.size += 1
+        self._group.start_soon(self._work)
+
+    async def _next(self) -> Question | None:
+        """Return the next question, and have somebody else look for the one after it where that could start."""
+        self._idle += 1
+        question = await self._feed.take()
+        self._idle -= 1
+        if question is not None and not self._idle and self.size < self._most and self._throttles.hungry:
+            self.grow()
+        return question
+
+    async def _work(self) -> None:
+        """Answer question after question. Whatever goes wrong beyond the row ends the run in order: what is out comes home first."""
+        while (question := await self._next()) is not None:
+            try:
+                self._stop.observe(RowFinished(await answer(question, self._run)))
+            except RunError as error:
+                self._stop.request(error)
+                return
+            except Exception as error:  # noqa: BLE001 - a mistake of ours must not throw away what others have paid for
+                self._stop.request(Crashed(error))
+                return
 
 
 def longest_s(job: Job) -> float:

@@ -158,7 +158,7 @@ class Job(Settings):
     def _parameters(self) -> Job:
         asks_fields, asks_system = self.output.fields is not None, self.prompt.system is not None
         complaints = check_request(self.request, self.extra_body, asks_fields=asks_fields, asks_system=asks_system)
-        if complaints:
+        if complaints := [*complaints, *_unsafe_hedging(self)]:
             raise ParameterErrors(complaints)
         return self
 
@@ -223,3 +223,18 @@ Borrowed = tuple[tuple[str, tuple[str | int, ...]], ...]
 """Names of environment variables and places in the spec."""
 Describe = Callable[[tuple[str | int, ...], str, str | None], Problem]
 """Takes a place, a message and a suggestion."""
+
+
+def _unsafe_hedging(job: Job) -> list[Complaint]:
+    """Say why a second attempt is not safe: it may be paid, has to be cut off, and must change nothing at the provider."""
+    if job.retry.hedge_after is None:
+        return []
+    sent = {**job.request, **job.extra_body}
+    reasons = {
+        "retry.ambiguous is false: a second attempt may be paid, too": not job.retry.ambiguous,
+        "answers are made in the background: the one that is not needed would go on": job.delivery == "background"
+        or bool(sent.get("background")),
+        "rows use a conversation: each attempt changes it": sent.get("conversation") is not None,
+    }
+    path = ("retry", "hedge_after")
+    return [Complaint(path, f"is not possible where {reason}") for reason, holds in reasons.items() if holds]

@@ -755,3 +755,25 @@ def test_a_cancelled_wait_does_not_disturb_the_others(bench: Bench) -> None:
     bench.close()
     assert results(bench) == {0: ("pending", None), 1: ("ok", "B")}
     assert totals(bench).maybe_paid == 1
+
+
+@pytest.mark.parametrize("end", ["an answer", "a failure"])
+def test_an_outcome_that_is_here_is_kept_whatever_ends_the_run(bench: Bench, end: str) -> None:
+    """A cancellation that comes while it is written waits for the disk, and the answer is known from then on."""
+    journal = bench.open()
+    outcome = Outcome(0.5, reply=bench.reply("A")) if end == "an answer" else Outcome(0.5, error=bench.failure())
+    request = bench.request(0, "a")
+
+    async def cancelled() -> None:
+        with journal.claim(request) as claim, anyio.CancelScope() as scope:
+            attempt = await journal.intend(claim.request)
+            scope.cancel()
+            await journal.settle(claim.request, attempt, outcome)
+            raise AssertionError("it was not cancelled")
+
+    bench.wait(cancelled())
+    assert journal.knows(request) is (end == "an answer")
+    with reading(bench.run_dir) as reader:  # before the journal is closed: it was waited for
+        assert reader.totals().maybe_paid == 0
+    bench.close()
+    assert results(bench) == {0: ("ok", "A") if end == "an answer" else ("pending", None)}

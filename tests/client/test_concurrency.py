@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pipeline.client.concurrency import CEILING, START, Concurrency
+from pipeline.client.concurrency import CEILING, REFUSED, START, Concurrency
 
 LATENCY_S = 2.0
 HEAVY_TAILS = [(1.0, 6.0), (3.0, 20.0), (0.8, 3.0)]  # median and 95th percentile, in seconds, as models really write
@@ -77,21 +77,21 @@ def test_it_doubles_per_round_trip_until_the_first_refusal() -> None:
 
 
 def test_after_a_refusal_it_grows_by_one_per_round_trip() -> None:
-    """Halved once, it feels its way up again."""
+    """Cut once, it feels its way up again."""
     concurrency = Concurrency(None)
     now = answered(concurrency, 2)
     concurrency.refused(now)
     answered(concurrency, 5, now=now)
-    assert concurrency.limit == 16 + 4  # five rounds of a little less than one each
+    assert concurrency.limit == int(32 * REFUSED) + 5  # five rounds of a little less than one each
 
 
 def test_requests_that_are_refused_together_cut_once() -> None:
-    """Thirty refusals of one moment halve the number, they do not raze it."""
+    """Thirty refusals of one moment cut the number, they do not raze it."""
     concurrency = Concurrency(None)
     now = answered(concurrency, 2)
     for _ in range(30):
         concurrency.refused(now)
-    assert concurrency.limit == 16
+    assert concurrency.limit == int(32 * REFUSED)
 
 
 def test_it_never_falls_below_one() -> None:

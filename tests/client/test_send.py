@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import orjson
@@ -21,9 +21,6 @@ from pipeline.spec.provider import Provider
 from pipeline.spec.rules import MediaRules
 from pipeline.wire.dialect import DIALECTS, Endpoint
 from pipeline.wire.signals import RateHeaders
-
-if TYPE_CHECKING:
-    pass
 
 OPENAI = DIALECTS["openai"]
 REQUEST = Request(3, "m", {"model": "m", "input": "hi"}, b"0" * 16, 10)
@@ -335,24 +332,6 @@ async def test_a_cancelled_attempt_leaves_its_intent(virtual_time: Callable[[], 
     with anyio.move_on_after(1):
         await journaled(ending(log, OK), log)(REQUEST)
     assert log.told == ["intend", "send"]
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(
-    "end", [OK, AttemptError("no", kind="server", sent=Sent.MAYBE, transient=True), MediaError("gone")]
-)
-async def test_an_outcome_that_is_here_is_kept_whatever_ends_the_run(
-    virtual_time: Callable[[], float], end: Reply | RowError
-) -> None:
-    """A cancellation that comes while it is written waits for the disk."""
-    log = Log(slow=True)
-    with anyio.CancelScope() as scope, anyio.move_on_after(3.5):
-        with_journal: Awaitable[Reply] = journaled(ending(log, end), log)(REQUEST)
-        try:
-            await with_journal
-        except RowError:
-            scope.cancel()
-    assert log.told == ["intend", "send", "settle"]
 
 
 @pytest.mark.anyio

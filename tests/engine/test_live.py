@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import anyio
@@ -11,9 +12,12 @@ import pytest
 
 from pipeline.checkpoint.journal import Journal
 from pipeline.checkpoint.store import Start
+from pipeline.client.concurrency import START
 from pipeline.client.gate import Gate
+from pipeline.client.retry import throttled
 from pipeline.engine.feed import Feed, Question
-from pipeline.engine.live import DRAIN_S, Run, Stop, answer, longest_s, without_known
+from pipeline.engine.live import DRAIN_S, Crew, Run, Stop, answer, longest_s, without_known
+from pipeline.engine.throttles import Throttles
 from pipeline.errors import (
     AttemptError,
     DiskFailed,
@@ -26,11 +30,13 @@ from pipeline.errors import (
     Sent,
 )
 from pipeline.events import Event, RowsKnown, Stopping
-from pipeline.records import Outcome, Reply, Request, Result, Status, Usage
+from pipeline.records import Claim, Outcome, Reply, Request, Result, Status, Usage
 from pipeline.spec.job import Job
+from pipeline.spec.rules import Limits
 
 pytestmark = pytest.mark.anyio
 Clock = Callable[[], float]
+SPEC = {"provider": "openai", "model": "m", "input": "t.csv", "prompt": "p", "output": "o.parquet"}
 OK = Reply(Status.OK, text="ok", usage=Usage(1, 0, 1, 0, 2))
 
 
@@ -217,9 +223,8 @@ async def test_a_run_is_aborted_only_where_somebody_asks_twice() -> None:
 @pytest.mark.parametrize(("delivery", "seconds"), [("plain", 25), ("stream", 25), ("background", 130)])
 async def test_the_watchdog_knows_how_long_an_answer_may_take(delivery: str, seconds: float) -> None:
     """One in the background is handed in first, made then, and cancelled at last."""
-    settings = {"provider": "openai", "model": "m", "input": "t.csv", "prompt": "p", "output": "o.parquet"}
     deadlines = {"total_s": 10, "background_s": 100}
-    job = Job.model_validate({**settings, "delivery": delivery, "deadlines": deadlines})
+    job = Job.model_validate({**SPEC, "delivery": delivery, "deadlines": deadlines})
     assert longest_s(job) == seconds
 
 
@@ -228,3 +233,62 @@ async def test_an_urgent_stop_waits_for_nothing(virtual_time: Clock) -> None:
     seconds, home = await stopped(1000, urgent_after=2)
     assert seconds == pytest.approx(2, abs=0.1)
     assert home == []
+
+
+async def crewed(rows: int, most: int, limits: Limits, *, seconds: float = 1.0) -> tuple[int, int, list[int]]:
+    """Let a crew answer so many rows; return how many workers there were, how many rows were out at most, and which were answered."""
+    out, peak, done = 0, 0, []
+    job = Job.model_validate({**SPEC, "limits": limits.model_dump()})
+    throttles = Throttles(job, lambda _event: None)
+
+    async def ask(request: Request) -> Reply:
+        nonlocal out, peak
+        out += 1
+        peak = max(peak, out)
+        await anyio.sleep(seconds)
+        out -= 1
+        done.append(request.row)
+        return OK
+
+    questions = [question(row, Request(row, "m", {}, row.to_bytes(16, "big"), 1)) for row in range(rows)]
+    with closing(Feed(iter([questions]))) as feed:
+        stop = Stop(Gate(), feed, lambda _event: None)
+        run = Run(Unkept(), throttled(ask, throttles.of), "fail")  # type: ignore[arg-type]
+        async with anyio.create_task_group() as helpers:
+            helpers.start_soon(feed.read)
+            async with anyio.create_task_group() as group:
+                crew = Crew(group, feed, run, stop, throttles, most)
+                crew.grow()
+    return crew.size, peak, done
+
+
+class Unkept:
+    """A journal that keeps nothing."""
+
+    @contextmanager
+    def claim(self, request: Request) -> Iterator[Claim]:
+        """Let every row ask."""
+        yield Claim(request, ours=True)
+
+
+@pytest.mark.parametrize("concurrency", [1, 20])
+async def test_a_crew_has_a_worker_for_each_row_in_flight_and_those_that_wait(
+    virtual_time: Clock, concurrency: int
+) -> None:
+    """Not as many as there could be: its number follows what the throttle lets out."""
+    size, peak, done = await crewed(200, 512, Limits(concurrency=concurrency))
+    assert peak == concurrency
+    assert concurrency < size <= 2 * concurrency + 1
+    assert sorted(done) == list(range(200))
+
+
+async def test_a_crew_grows_with_what_the_throttle_learns(virtual_time: Clock) -> None:
+    """From a few at the start to all that the endpoint bears."""
+    size, peak, _ = await crewed(2_000, 512, Limits())
+    assert START < peak <= size <= 512
+
+
+async def test_a_crew_stays_within_its_size_and_its_rows(virtual_time: Clock) -> None:
+    """Nobody is started for rows that are not there."""
+    assert (await crewed(50, 7, Limits(concurrency=100)))[:2] == (7, 7)
+    assert (await crewed(3, 100, Limits(concurrency=100)))[0] <= 5
