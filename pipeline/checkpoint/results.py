@@ -54,7 +54,8 @@ WHERE r.plan = ?1 AND r.row BETWEEN ?2 AND ?3 ORDER BY r.row, r.sample
 """
 
 # The cost of a request that is over with one attempt that counts, where that is a usual one.
-_USUAL = "CASE WHEN a.attempts = 1 AND NOT a.again THEN (SELECT {usual} FROM attempts AS t WHERE t.request = a.id AND t.state <> 'never') END"
+_USUAL = """CASE WHEN a.attempts = 1 AND NOT a.again THEN (
+  SELECT {usual} FROM attempts AS t WHERE t.request = a.id AND t.state <> 'never') END"""
 
 # A cost is what is known of it: null where nothing is.
 _BILLS = f"""
