@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -31,19 +31,48 @@ class Stars:
     def __init__(self, secrets: Iterable[str | None]) -> None:
         self._secrets = sorted({each for each in secrets if each is not None and len(each) >= _SHORTEST}, key=len)[::-1]
         spelled = {spelling for secret in self._secrets for spelling in _spellings(secret)}
-        self._spellings = sorted(spelled, key=len, reverse=True)  # a longer one may hold a shorter one
+        # A longer one may hold a shorter one, so it comes first.
+        self._spellings = [(each, each.encode()) for each in sorted(spelled, key=len, reverse=True)]
+        self._plain = [secret.encode() for secret in self._secrets]
+        self._veils = sorted({veil for secret in self._secrets for veil in _veils(secret)}, reverse=True)
 
     def answer(self, answer: Answer) -> Answer:
-        """Return the answer with stars in its headers and its body."""
-        headers, content = dict(answer.headers), answer.content
-        for spelling in self._spellings:
-            headers = {name: value.replace(spelling, STARS) for name, value in headers.items()}
-            content = content.replace(spelling.encode(), STARS.encode())
+        """Return the answer with stars in its headers and its body; the same where there is nothing to star."""
+        headers, content = answer.headers, answer.content
+        shown = "\n".join(headers.values())
+        for spelling, as_bytes in self._spellings:
+            if spelling in shown:
+                headers = {name: value.replace(spelling, STARS) for name, value in headers.items()}
+            if as_bytes in content:
+                content = content.replace(as_bytes, STARS.encode())
+        if headers is answer.headers and content is answer.content:
+            return answer
         return replace(answer, headers=headers, content=content)
 
-    def reply(self, reply: Reply) -> Reply:
-        """Return the reply with stars in all of its texts."""
-        return self._members(reply) if self._secrets else reply
+    def reply(self, reply: Reply, body: bytes | None = None) -> Reply:
+        """Return the reply with stars in all of its texts.
+
+        ``body`` is the answer that it was read from. Nearly none can hide a secret, and then the reply is not gone through text by text,
+        which would take longer than all other reading of it.
+        """
+        if not self._secrets or (body is not None and not self._could_hide(body, reply)):
+            return reply
+        return self._members(reply)
+
+    def _could_hide(self, body: bytes, reply: Reply) -> bool:
+        """Tell whether a text of the reply may hold a secret.
+
+        Most texts are a piece of the body, as it stands but for escapes. Some are put together from several, or written anew: those of calls
+        and errors, for which this takes the long way, and the few that are looked at here; of a stream, too, nothing else is put together.
+        """
+        joined = (reply.text, reply.refusal or "", reply.request_id or "")
+        return (
+            bool(reply.tool_calls)
+            or reply.error_message is not None
+            or any(veil in body for veil in self._veils)
+            or any(secret in body for secret in self._plain)
+            or any(secret in text for secret in self._secrets for text in joined)
+        )
 
     def hide_in(self, error: AttemptError) -> None:
         """Put stars into an error's message, and into the reply it may hold."""
@@ -73,12 +102,34 @@ class Stars:
         return replace(record, **members)
 
 
+def starring() -> Callable[[tuple[str | None, ...]], Stars]:
+    """Return what gives the ``Stars`` of some secrets. Each request asks, and the secrets hardly ever change: the latest are kept."""
+    kept: tuple[str | None, ...] = ()
+    stars = Stars(kept)
+
+    def stars_of(secrets: tuple[str | None, ...]) -> Stars:
+        nonlocal kept, stars
+        if secrets != kept:
+            kept, stars = secrets, Stars(secrets)
+        return stars
+
+    return stars_of
+
+
 def _spellings(secret: str) -> Iterator[str]:
     """Yield a secret plain, with the escapes of JSON and of URLs, and in base64."""
     escaped = json.dumps(secret)[1:-1]
     yield from (secret, escaped, escaped.replace("/", "\\/"), quote(secret, safe=""))
     for text in _in_base64(secret.encode()):
         yield from (text, text.replace("+", "-").replace("/", "_"))
+
+
+def _veils(secret: str) -> Iterator[bytes]:
+    """Yield what a JSON text must hold to spell a secret otherwise than plain: the escapes of its characters."""
+    if not secret.isascii() or not secret.isprintable():
+        yield b""  # which everything holds: such a secret may come in too many ways
+    yield b"\\u00"  # any character of ASCII
+    yield from (f"\\{escaped}".encode() for escaped in '"\\/' if escaped in secret)
 
 
 def _in_base64(secret: bytes) -> Iterator[str]:

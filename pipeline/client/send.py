@@ -13,7 +13,7 @@ import anyio.to_thread
 import orjson
 import pybase64
 
-from pipeline.client.secrecy import Stars
+from pipeline.client.secrecy import starring
 from pipeline.errors import AttemptError, PromptError, RowError, Sent, Unfetched
 from pipeline.media.attachments import Attachment, name_for
 from pipeline.media.prepare import PreparedImage
@@ -70,15 +70,17 @@ def sending(
     Key and ``tokens`` of its tools are in nothing but these bytes; an answer that echoes one comes back with stars in its place.
     """
 
+    stars_of = starring()
+
     async def send(request: Request) -> Reply:
         if reasons := refusals(request.body, endpoint.dialect):
             raise PromptError(reasons[0])
         body = encode(request.body, endpoint.dialect, extra_body)
         content = await serialized(filled(body, tokens), loader)
-        first_token = _FirstToken()
-        hear = first_token.hear if body.get("stream") is True else None
+        first_token = _FirstToken() if body.get("stream") is True else None
+        hear = first_token.hear if first_token is not None else None
         secret = key()
-        stars = Stars([secret, *map(tokens, variables(body))])
+        stars = stars_of((secret, *map(tokens, variables(body))))
         headers = headers_of(endpoint, secret, streams=hear is not None)
         try:
             answer = stars.answer(await http.post(endpoint.url, headers, content, hear))
@@ -91,7 +93,8 @@ def sending(
             if error.kind == "auth" and endpoint.key_env is None:
                 error.hint = "no key is sent to this address; name the variable that holds it in provider.api_key_env"
             raise
-        return replace(stars.reply(reply), first_token_s=first_token.after_s)
+        reply = stars.reply(reply, answer.content)
+        return reply if first_token is None else replace(reply, first_token_s=first_token.after_s)
 
     return send
 
