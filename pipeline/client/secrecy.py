@@ -62,8 +62,8 @@ class Stars:
     def _could_hide(self, body: bytes, reply: Reply) -> bool:
         """Tell whether a text of the reply may hold a secret.
 
-        Most texts are a piece of the body, as it stands but for escapes. Some are put together from several, or written anew: those of calls
-        and errors, for which this takes the long way, and the few that are looked at here; of a stream, too, nothing else is put together.
+        Most texts are a piece of the body, as it stands but for escapes. Some are put together from several, or written anew: those of
+        calls and errors, for which this takes the long way, and the few looked at here. Of a stream, too, no others are put together.
         """
         joined = (reply.text, reply.refusal or "", reply.request_id or "")
         return (

@@ -118,6 +118,7 @@ def _reply(answer: Body, found: Found, headers: Mapping[str, str]) -> Reply:
     # A finished answer may still show an error or a reason, as an example of OpenAI's does; they explain nothing then.
     failed = status in (Status.FAILED, Status.CANCELLED) and bool(answer.get("error"))
     words = said({"error": answer["error"]}) if failed else None
+    whence = origin(headers)
     return Reply(
         status=status,
         text=found.text,
@@ -138,8 +139,10 @@ def _reply(answer: Body, found: Found, headers: Mapping[str, str]) -> Reply:
         incomplete_reason=reason if state == "incomplete" else None,
         error_code=words.code if words else None,
         error_message=words.message if words else None,
+        request_id=whence["request_id"],
+        simulated=whence["simulated"],
+        poll_after_s=whence["poll_after_s"],
         raw=answer,
-        **origin(headers),
     )
 
 
@@ -195,15 +198,8 @@ _RESPONSES = _Names("input_tokens", "output_tokens", "input_tokens_details", "ou
 _CHAT = _Names("prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details")
 
 
-class _Figures(NamedTuple):
-    """Tokens as a body reports them, in the order of ``Usage``."""
-
-    taken: int | None
-    cached: int | None
-    given: int | None
-    thought: int | None
-    total: int | None
-    written: int | None
+_Figures = tuple[int | None, ...]
+"""Tokens as a body reports them, in the order of ``Usage``."""
 
 
 def _usage(answer: Body, *, ended_badly: bool) -> Usage:
@@ -229,14 +225,13 @@ def _figures(usage: Body) -> _Figures:
     found = _named(usage, _RESPONSES)
     if not any(name in usage for name in _CHAT):
         return found
-    return _Figures(
-        *(one if one or other is None else other for one, other in zip(found, _named(usage, _CHAT), strict=True))
-    )
+    pairs = zip(found, _named(usage, _CHAT), strict=True)
+    return tuple(one if one or other is None else other for one, other in pairs)
 
 
 def _named(usage: Body, names: _Names) -> _Figures:
     taken, given = mapping_at(usage, names.taken_details), mapping_at(usage, names.given_details)
-    return _Figures(
+    return (
         _count(usage.get(names.taken)),
         _count(taken.get("cached_tokens")),
         _count(usage.get(names.given)),

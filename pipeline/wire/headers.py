@@ -83,13 +83,12 @@ def _window(headers: Mapping[str, str], names: tuple[str, str, str]) -> tuple[in
 def duration_s(text: str) -> float | None:
     """Return a duration such as ``12ms``, ``6m0s``, ``1h2m3s`` or a bare number of seconds, or None."""
     text = text.strip()
-    seconds = _seconds(text)
-    if seconds is None:
+    if text[-1:] not in _SECONDS_PER:  # each unit ends in one of a single letter
+        seconds = _seconds(text)
+    else:
         pieces = _DURATION.findall(text)
-        whole = "".join(number + unit for number, unit in pieces)
-        seconds = (
-            sum(float(number) * _SECONDS_PER[unit] for number, unit in pieces) if pieces and whole == text else None
-        )
+        whole = sum(map(len, map("".join, pieces))) == len(text)
+        seconds = sum([float(number) * _SECONDS_PER[unit] for number, unit in pieces]) if whole else None
     return seconds if seconds is not None and seconds <= _LONGEST_WAIT_S else None
 
 
