@@ -21,6 +21,7 @@ import orjson
 
 from pipeline.checkpoint import schema
 from pipeline.checkpoint.index import Index
+from pipeline.checkpoint.packing import pack, unpack
 from pipeline.checkpoint.store import (
     Plan,
     Start,
@@ -29,20 +30,17 @@ from pipeline.checkpoint.store import (
     closing,
     find_plan,
     opened,
-    pack,
     prepare,
-    unpack,
 )
 from pipeline.checkpoint.writer import Writer
 from pipeline.cost.tiers import tier_of
 from pipeline.cost.untold import STATES
 from pipeline.errors import RowError, Sent
 from pipeline.records import STATUS_FACTS, Attempt, Claim, Outcome, Reply, Request, Status, ToolCall
-from pipeline.wire.decode import slim
 from pipeline.wire.tolerant import tamed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pipeline.checkpoint.store import Statement
@@ -278,7 +276,7 @@ def _asked_values(request: Request, sent_along: str | None) -> tuple[object, ...
 
 def _attempt_values(outcome: Outcome) -> tuple[object, ...]:
     reply, error = outcome.told, outcome.error
-    raw = pack(_kept(outcome, reply)) if reply is not None and reply.raw else None
+    raw = pack(reply.raw, slimmed=not _is_needed(outcome)) if reply is not None and reply.raw else None
     return (
         reply.status if reply is not None else None,
         error.kind if error is not None else None,
@@ -292,10 +290,10 @@ def _attempt_values(outcome: Outcome) -> tuple[object, ...]:
     )
 
 
-def _kept(outcome: Outcome, reply: Reply) -> Mapping[str, object]:
-    """What of a body is kept: all of it while it is needed to go on, or holds pictures that found no other place; else all but pictures."""
-    needed = outcome.reply is not None and (reply.turn is not None or bool(reply.pictures))
-    return reply.raw if needed else slim(reply.raw)
+def _is_needed(outcome: Outcome) -> bool:
+    """Say whether all of a body is kept: it is needed to go on, or holds pictures that found no other place. Else pictures are left out."""
+    reply = outcome.reply
+    return reply is not None and (reply.turn is not None or bool(reply.pictures))
 
 
 def _usage_values(outcome: Outcome) -> tuple[float | None, ...]:

@@ -19,7 +19,7 @@ from functools import partial
 import orjson
 
 from pipeline.checkpoint.journal import _answer_values, _attempt_values, _usage_values
-from pipeline.checkpoint.store import pack
+from pipeline.checkpoint.packing import pack
 from pipeline.client.held import _of_reply
 from pipeline.client.http import Answer
 from pipeline.client.secrecy import Stars
@@ -88,25 +88,22 @@ def body_of(text: str = _SENTENCE) -> dict[str, object]:
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": 153,
     }
-    nothing = (
-        "error",
-        "incomplete_details",
-        "instructions",
-        "max_tool_calls",
-        "previous_response_id",
-        "prompt_cache_key",
-    )
     return {
         "id": "resp_" + "0f" * 16,
         "object": "response",
         "created_at": 1763640000,
         "status": "completed",
         "background": False,
-        **dict.fromkeys(nothing),
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
         "max_output_tokens": 200,
+        "max_tool_calls": None,
         "model": "gpt-5.4-mini-2026-03-17",
         "output": [message],
         "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "prompt_cache_key": None,
         "reasoning": {"effort": None, "summary": None},
         "safety_identifier": None,
         "service_tier": "default",
@@ -189,7 +186,7 @@ def steps() -> dict[str, Callable[[], object]]:
         "stars: reply": lambda: stars.reply(reply, content),
         "bytes to reply": lambda: _read(stars, answer),
         "slim": lambda: slim(reply.raw),
-        "pack": lambda: pack(reply.raw),
+        "pack": lambda: pack(reply.raw, slimmed=True),
         "values of the journal, packed": lambda: _values(outcome, reply),
         "price": lambda: _of_reply(reply, request, book, 1.8e9),
         "result": lambda: Result.of(1, reply, rows=1),
