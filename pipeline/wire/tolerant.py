@@ -56,9 +56,13 @@ def read(content: bytes) -> object:
         value = orjson.loads(content)
     except orjson.JSONDecodeError:
         return tamed(parse(content))
-    # What the strict parser took holds no lone surrogate, and so few brackets cannot nest too deeply: nearly no answer is copied.
-    shallow = content.count(b"{") + content.count(b"[") <= MAX_DEPTH
-    return value if shallow else tamed(value)
+    # What the strict parser took holds no lone surrogate: nearly no answer is gone through.
+    return value if _is_shallow(content) else _tamed(value)
+
+
+def _is_shallow(content: bytes) -> bool:
+    """Say of a JSON text that it cannot nest too deeply: it has not as many brackets."""
+    return content.count(b"{") + content.count(b"[") <= MAX_DEPTH
 
 
 def _is_cut(text: str, error: json.JSONDecodeError) -> bool:
@@ -74,8 +78,18 @@ def _whole_number(digits: str) -> int | float:
     return int(digits) if len(digits) <= 18 else float(digits)
 
 
-def tamed(value: object, depth: int = MAX_DEPTH) -> object:
-    """Return a copy that is safe to walk and to write: lone surrogates replaced, the deepest levels cut off."""
+def tamed(value: object) -> object:
+    """Return the value safe to walk and to write: a copy with lone surrogates replaced and the deepest levels cut off, where there are any.
+
+    To write it tells whether there are, in a tenth of the time that going through it takes.
+    """
+    try:
+        return value if _is_shallow(orjson.dumps(value)) else _tamed(value)
+    except orjson.JSONEncodeError:
+        return _tamed(value)
+
+
+def _tamed(value: object, depth: int = MAX_DEPTH) -> object:
     if isinstance(value, str):
         return clean(value)
     if not isinstance(value, dict | list):
@@ -83,8 +97,8 @@ def tamed(value: object, depth: int = MAX_DEPTH) -> object:
     if depth == 0:
         return TOO_DEEP
     if isinstance(value, list):
-        return [tamed(member, depth - 1) for member in value]
-    return {clean(str(key)): tamed(member, depth - 1) for key, member in value.items()}
+        return [_tamed(member, depth - 1) for member in value]
+    return {clean(str(key)): _tamed(member, depth - 1) for key, member in value.items()}
 
 
 def clean(text: str) -> str:
