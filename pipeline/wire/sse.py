@@ -28,9 +28,9 @@ TERMINALS = frozenset({"response.completed", "response.incomplete", "response.fa
 _TEXT = "response.output_text.delta"
 
 # What an event's data must hold to say anything to `assemble`, or to `has_text`: one of the members that these look at, perhaps in escapes.
-# Nearly all events of a stream hold none, and to search them takes half of the time that it takes to read them.
-_TELLING = re.compile(r'"(?:error|choices|response|output|data|code)"|\\u')
-_MAY_BE_TEXT = re.compile(r'"(?:response\.output_text\.delta|choices)"|\\u')
+# Nearly all events of a stream hold none, and to look for them takes half of the time that it takes to read an event.
+_TELLING = ('"error"', '"choices"', '"response"', '"output"', '"data"', '"code"', "\\u")
+_MAY_BE_TEXT = (f'"{_TEXT}"', '"choices"', "\\u")
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -134,7 +134,7 @@ def assemble(events: Iterable[Event]) -> dict[str, object]:
         if event.data.strip() == DONE:
             chat.done = True
             break
-        if event.name != "error" and _TELLING.search(event.data) is None:
+        if event.name != "error" and not _mentions(event.data, _TELLING):
             continue
         payload = _unwrapped(_payload(event))
         kind = text_at(payload, "type") or event.name
@@ -155,12 +155,19 @@ def assemble(events: Iterable[Event]) -> dict[str, object]:
 
 def has_text(event: Event) -> bool:
     """Say whether an event brings a piece of the answer's text."""
-    if event.name != _TEXT and _MAY_BE_TEXT.search(event.data) is None:
+    if event.name != _TEXT and not _mentions(event.data, _MAY_BE_TEXT):
         return False
     payload = _unwrapped(_payload(event))
     if (text_at(payload, "type") or event.name) == _TEXT:
         return bool(text_at(payload, "delta"))
     return any(text_at(mapping_at(choice, "delta"), "content") for choice in mappings_at(payload, "choices"))
+
+
+def _mentions(data: str, words: tuple[str, ...]) -> bool:
+    for word in words:  # noqa: SIM110 - `any` with a generator takes half as long again, for each event of a stream
+        if word in data:
+            return True
+    return False
 
 
 def _payload(event: Event) -> dict[str, object]:
