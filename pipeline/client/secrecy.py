@@ -33,8 +33,11 @@ class Stars:
         spelled = {spelling for secret in self._secrets for spelling in _spellings(secret)}
         # A longer one may hold a shorter one, so it comes first.
         self._spellings = [(each, each.encode()) for each in sorted(spelled, key=len, reverse=True)]
-        self._plain = [secret.encode() for secret in self._secrets]
-        self._veils = sorted({veil for secret in self._secrets for veil in _veils(secret)}, reverse=True)
+        self._plain = [(secret, secret.encode()) for secret in self._secrets]
+        self._veils = sorted({veil for secret in self._secrets for veil in _veils(secret)})
+        self._odd = not all(
+            secret.isascii() and secret.isprintable() for secret in self._secrets
+        )  # may come in too many ways
 
     def answer(self, answer: Answer) -> Answer:
         """Return the answer with stars in its headers and its body; the same where there is nothing to star."""
@@ -65,14 +68,12 @@ class Stars:
         Most texts are a piece of the body, as it stands but for escapes. Some are put together from several, or written anew: those of
         calls and errors, for which this takes the long way, and the few looked at here. Of a stream, too, no others are put together.
         """
-        joined = (reply.text, reply.refusal or "", reply.request_id or "")
-        return (
-            bool(reply.tool_calls)
-            or reply.error_message is not None
-            or any(veil in body for veil in self._veils)
-            or any(secret in body for secret in self._plain)
-            or any(secret in text for secret in self._secrets for text in joined)
-        )
+        if self._odd or reply.tool_calls or reply.error_message is not None:
+            return True
+        if b"\\" in body and any(veil in body for veil in self._veils):
+            return True
+        joined = f"{reply.text}\n{reply.refusal}\n{reply.request_id}"
+        return any(plain in body or secret in joined for secret, plain in self._plain)
 
     def hide_in(self, error: AttemptError) -> None:
         """Put stars into an error's message, and into the reply it may hold."""
@@ -126,8 +127,6 @@ def _spellings(secret: str) -> Iterator[str]:
 
 def _veils(secret: str) -> Iterator[bytes]:
     """Yield what a JSON text must hold to spell a secret otherwise than plain: the escapes of its characters."""
-    if not secret.isascii() or not secret.isprintable():
-        yield b""  # which everything holds: such a secret may come in too many ways
     yield b"\\u00"  # any character of ASCII
     yield from (f"\\{escaped}".encode() for escaped in '"\\/' if escaped in secret)
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from operator import attrgetter
-from typing import Any
+from dataclasses import dataclass
 
 from pipeline.events import (
     AttemptFailed,
@@ -29,10 +27,6 @@ from pipeline.report.text import unit
 WINDOW_S = 30.0  # the span over which speed is measured: long enough to be calm, short enough to notice a stall
 SAMPLE_S = 0.5  # how often the speed's window takes a sample
 SETTLED_S = 3.0  # a speed that was measured for less says nothing yet
-
-_USAGE = tuple(each.name for each in fields(Usage))
-_FIGURES_OF = attrgetter(*_USAGE)
-_INPUT, _OUTPUT = _USAGE.index("input_tokens"), _USAGE.index("output_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +73,7 @@ class Tally:
         self.unit = "row"  # or what else the figures count
         self.finished = 0
         self.by_status: dict[str, int] = {}
-        self._used: list[Any] = [None] * len(_USAGE)  # the figures of a `Usage`, summed in place row after row
+        self.usage = Usage()
         self.bill = Bill()
         self.problems: dict[str, int] = {}
         self.trouble: Trouble | None = None
@@ -125,7 +119,7 @@ class Tally:
         status = result.status.value
         self.finished += result.rows
         self.by_status[status] = self.by_status.get(status, 0) + result.rows
-        self._add(result.usage)
+        self.usage += result.usage
         self.stuck.discard(result.row)
         if result.row in self._given_up:  # its last attempt was counted as the problem it is
             self._given_up.discard(result.row)
@@ -135,24 +129,14 @@ class Tally:
                 self._trouble(Trouble(result.error_kind, result.error_message or status, result.row, None))
         self.pace.note(self._clock(), self.finished, self.tokens)
 
-    def _add(self, usage: Usage) -> None:
-        for place, figure in enumerate(_FIGURES_OF(usage)):
-            if figure is not None:
-                self._used[place] = (self._used[place] or 0) + figure
-
     def _trouble(self, trouble: Trouble) -> None:
         self.trouble = trouble
         self.problems[trouble.kind] = self.problems.get(trouble.kind, 0) + 1
 
     @property
-    def usage(self) -> Usage:
-        """What has been used since this start, as far as it is known."""
-        return Usage(*self._used)
-
-    @property
     def tokens(self) -> int:
         """The tokens known to have been used since this start, in and out."""
-        return int((self._used[_INPUT] or 0) + (self._used[_OUTPUT] or 0))
+        return (self.usage.input_tokens or 0) + (self.usage.output_tokens or 0)
 
     @property
     def known(self) -> int:

@@ -26,10 +26,10 @@ def slim(raw: Mapping[str, object]) -> dict[str, object]:
 def may_hold_payload(body: bytes) -> bool:
     """Say of a body's JSON, as orjson writes it, whether ``slim`` could change anything; it says yes rather than no.
 
-    A data URI and a picture's item are told by what stands at their beginning. Any other payload is a string of so many bytes that it
-    passes one of the places that lie as far apart: only the strings there are looked at.
+    A data URI and a picture's item are told by words that they hold. Any other payload is a string of so many bytes that it passes one of
+    the places that lie as far apart: only the strings there are looked at.
     """
-    if b'"data:' in body or b'"image_generation_call"' in body:
+    if b";base64," in body or b'"image_generation_call"' in body:
         return True
     place = _LONG
     while place < len(body):

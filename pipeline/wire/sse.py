@@ -78,10 +78,12 @@ class EventReader:
                 self._line += line
                 whole = bytes(self._line)
                 self._line.clear()
-            self._check(len(whole))
+            if self._size + len(whole) > self._max_event_bytes:
+                raise self._too_large()
             self._take_line(whole, events)
         self._line += rest
-        self._check(len(self._line))
+        if self._size + len(self._line) > self._max_event_bytes:
+            raise self._too_large()
         return events
 
     def close(self) -> list[Event]:
@@ -115,11 +117,9 @@ class EventReader:
             self._data.clear()
         self._name, self._size = "", 0
 
-    def _check(self, unfinished: int) -> None:
-        """Raise ``AttemptError`` where the event is too large with so many bytes more."""
-        if self._size + unfinished > self._max_event_bytes:
-            message = f"an event of the stream is larger than {self._max_event_bytes} bytes"
-            raise attempt_error("bad_body", message, sent=Sent.MAYBE)
+    def _too_large(self) -> AttemptError:
+        message = f"an event of the stream is larger than {self._max_event_bytes} bytes"
+        return attempt_error("bad_body", message, sent=Sent.MAYBE)
 
 
 def assemble(events: Iterable[Event]) -> dict[str, object]:
