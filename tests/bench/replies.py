@@ -15,6 +15,7 @@ import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import pairwise
 
 import orjson
 
@@ -36,11 +37,10 @@ from pipeline.spec.job import Job
 from pipeline.wire.decode import read_answer
 from pipeline.wire.headers import rate_headers
 from pipeline.wire.slim import slim
-from pipeline.wire.sse import EventReader, assemble
 
 KEY = "sk-bench-0123456789abcdef0123456789abcdef0123456789abcdef"
 PIECES = 50
-"""Pieces of text in a stream; each comes as an event of its own."""
+"""Events of a stream; each comes as a piece of its own."""
 
 _SENTENCE = (
     "A short label for this ticket: the customer asks for a refund because the parcel came late and damaged, and wants an answer "
@@ -121,18 +121,21 @@ def body_of(text: str = _SENTENCE) -> dict[str, object]:
     }
 
 
-def stream_of(pieces: int = PIECES) -> list[bytes]:
-    """Return the answer as a stream, event by event: what came before its text, the text in pieces, and the whole body."""
+def stream_of(count: int = PIECES) -> list[bytes]:
+    """Return the answer as a stream of so many events: two that say that it began, its text in pieces, and the whole body."""
     body = body_of()
     began = {**body, "status": "in_progress", "output": [], "usage": None}
-    size = -(-len(_SENTENCE) // pieces)
-    events: list[dict[str, object]] = [{"type": "response.created", "response": began}]
-    events += [{"type": "response.in_progress", "response": began}]
-    events += [
-        {"type": "response.output_text.delta", "item_id": "msg_1", "delta": _SENTENCE[at : at + size]}
-        for at in range(0, len(_SENTENCE), size)
+    pieces = count - 3
+    cuts = [len(_SENTENCE) * number // pieces for number in range(pieces + 1)]
+    events: list[dict[str, object]] = [
+        {"type": "response.created", "response": began},
+        {"type": "response.in_progress", "response": began},
+        *(
+            {"type": "response.output_text.delta", "item_id": "msg_1", "delta": _SENTENCE[start:end]}
+            for start, end in pairwise(cuts)
+        ),
+        {"type": "response.completed", "response": body},
     ]
-    events += [{"type": "response.completed", "response": body}]
     return [b"event: %s\ndata: %s\n\n" % (str(event["type"]).encode(), orjson.dumps(event)) for event in events]
 
 
@@ -159,11 +162,6 @@ def _values(outcome: Outcome, reply: Reply) -> tuple[object, ...]:
     return (*_attempt_values(outcome), *_usage_values(outcome), *_answer_values(reply, "openai"))
 
 
-def _heard_whole(pieces: list[bytes]) -> None:
-    reader = EventReader()
-    assemble([event for piece in pieces for event in reader.feed(piece)] + reader.close())
-
-
 def _first_token(pieces: list[bytes]) -> None:
     listener = _FirstToken()
     for piece in pieces:
@@ -178,6 +176,9 @@ def steps() -> dict[str, Callable[[], object]]:
     outcome, request = Outcome(0.4, reply), Request(1, "gpt-5.4-mini", {}, bytes(16), 150)
     typed, fields = _read(stars, Answer(200, _HEADERS, orjson.dumps(body_of(_TYPED)))), Fields.parse(_FIELDS)
     result, pieces = Result.of(1, reply, rows=1), stream_of()
+    streamed = Answer(200, {**_HEADERS, "content-type": "text/event-stream"}, b"".join(pieces))
+    price = partial(_of_reply, reply, request, book, 1.8e9)
+    price()  # loads the list of prices
     return {
         "stars: made for a request": lambda: Stars([KEY]),
         "stars: answer": lambda: stars.answer(answer),
@@ -188,10 +189,10 @@ def steps() -> dict[str, Callable[[], object]]:
         "slim": lambda: slim(reply.raw),
         "pack": lambda: pack(reply.raw, slimmed=True),
         "values of the journal, packed": lambda: _values(outcome, reply),
-        "price": lambda: _of_reply(reply, request, book, 1.8e9),
+        "price": price,
         "result": lambda: Result.of(1, reply, rows=1),
         **{f"events of a row: {name}": partial(_told, hear, result) for name, hear in _observers()},
-        f"stream of {PIECES} events: read": lambda: _heard_whole(pieces),
+        f"stream of {PIECES} events: bytes to reply": lambda: _read(stars, streamed),
         f"stream of {PIECES} events: first token": lambda: _first_token(pieces),
         "typed answer": lambda: conformed(typed, fields),
     }
@@ -214,11 +215,11 @@ def _told(hear: Callable[[Event], None], result: Result) -> None:
 
 def measure(times: int = 2_000, rounds: int = 7) -> dict[str, float]:
     """Return for each step its microseconds of CPU: the least of the rounds, for what else runs can only add to it."""
-    return asyncio.run(_measured(times, rounds))
+    return asyncio.run(_measured(steps(), times, rounds))
 
 
-async def _measured(times: int, rounds: int) -> dict[str, float]:
-    found = dict.fromkeys(todo := steps(), float("inf"))
+async def _measured(todo: Mapping[str, Callable[[], object]], times: int, rounds: int) -> dict[str, float]:
+    found = dict.fromkeys(todo, float("inf"))
     for _ in range(rounds):  # step after step in each, so that a busy moment does not hit one alone
         for name, step in todo.items():
             began = time.process_time()
