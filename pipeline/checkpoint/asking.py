@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint import schema
-from pipeline.checkpoint.store import unpack
+from pipeline.checkpoint.packing import unpack
 from pipeline.errors import RowError
 from pipeline.records import Claim, Status
 

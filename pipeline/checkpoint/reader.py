@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from pipeline.checkpoint import schema
 from pipeline.checkpoint.across import asks_nothing, completed, deciding
 from pipeline.checkpoint.money import install
+from pipeline.checkpoint.packing import unpack
 from pipeline.checkpoint.results import Results, lines_of
 from pipeline.checkpoint.rundir import is_held, journal_path
-from pipeline.checkpoint.store import check_version, opened, unpack
+from pipeline.checkpoint.store import check_version, opened
 from pipeline.cost.prices import Book
 from pipeline.cost.rates import in_dollars
 from pipeline.errors import RunDirectoryError

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from pipeline.checkpoint.packing import unpack
 from pipeline.checkpoint.schema import BILLED, COST, COST_NOTE, OUT, RESULT, USAGE
-from pipeline.checkpoint.store import unpack
 from pipeline.checkpoint.tariff import KEYS, Key, formula
 from pipeline.wire.slim import slim
 

@@ -9,16 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import orjson
-import pyarrow as pa
-
 from pipeline.checkpoint import schema
 from pipeline.checkpoint.durable import move
 from pipeline.errors import DiskFailed, RunDirectoryError
-from pipeline.wire.tolerant import tamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -214,25 +210,6 @@ def end_session(path: Path, exit_code: int) -> None:
     """Record how the newest session ended, once its table is written: one that says nothing was killed before that."""
     with opened(path) as connection:
         connection.execute(schema.END_SESSION, (time.time(), exit_code))
-
-
-def pack(raw: Mapping[str, object]) -> bytes:
-    """Compress a reply's body: its length as 4 bytes, then zstd (Arrow's codec, so that it costs no further dependency)."""
-    try:
-        body = orjson.dumps(raw)
-    except TypeError:  # a lone surrogate, say: rare, and to look for it takes longer than all the rest
-        body = orjson.dumps(tamed(raw))
-    packed: bytes = pa.compress(body, codec="zstd", asbytes=True)
-    return len(body).to_bytes(4, "big") + packed
-
-
-def unpack(packed: bytes) -> dict[str, object]:
-    """Return the body that ``pack`` packed."""
-    size = int.from_bytes(packed[:4], "big")
-    body: dict[str, object] = orjson.loads(
-        pa.decompress(packed[4:], decompressed_size=size, codec="zstd", asbytes=True)
-    )
-    return body
 
 
 def _quoted(path: Path) -> str:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from pipeline.checkpoint.store import pack
+from pipeline.checkpoint.packing import pack
 from pipeline.cost.tiers import tier_of
 from pipeline.records import STATUS_FACTS
-from pipeline.wire.decode import slim
 from pipeline.wire.tolerant import tamed
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class _Body:
         self._whole = outcome.reply is not None and (reply.turn is not None or bool(reply.pictures))
 
     def __conform__(self, _: object) -> bytes:
-        return pack(self._raw if self._whole else slim(self._raw))
+        return pack(self._raw, slimmed=not self._whole)
 
 
 def usage_values(outcome: Outcome) -> tuple[float | None, ...]:

@@ -18,8 +18,7 @@ import anyio
 
 from pipeline.client.attempt import on_its_way
 from pipeline.cost.budget import reached, used
-from pipeline.cost.prices import Charge
-from pipeline.cost.rates import dollars
+from pipeline.cost.rates import Unpriced, dollars
 from pipeline.cost.tiers import tier_of
 from pipeline.cost.untold import STATES, is_free
 from pipeline.cost.worst import today
@@ -156,6 +155,7 @@ def _of_error(error: RowError, request: Request, book: Book, sent_at: float) -> 
 
 
 def _of_reply(reply: Reply, request: Request, book: Book, sent_at: float) -> Cost:
-    asked = (request.model, book.tier or tier_of(request.body))
-    charge = Charge(*asked, reply.model, reply.service_tier, reply.usage, reply.searches, sent_at)
-    return Cost(book.cost(charge), used(reply.usage))
+    tier = book.tier or tier_of(request.body)
+    rates = book.served(request.model, tier, reply.model, reply.service_tier, sent_at)
+    picos = None if isinstance(rates, Unpriced) else rates.cost(reply.usage, reply.searches)
+    return Cost(picos, used(reply.usage))

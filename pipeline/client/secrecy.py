@@ -31,19 +31,49 @@ class Stars:
     def __init__(self, secrets: Iterable[str | None]) -> None:
         self._secrets = sorted({each for each in secrets if each is not None and len(each) >= _SHORTEST}, key=len)[::-1]
         spelled = {spelling for secret in self._secrets for spelling in _spellings(secret)}
-        self._spellings = sorted(spelled, key=len, reverse=True)  # a longer one may hold a shorter one
+        # A longer one may hold a shorter one, so it comes first.
+        self._spellings = [(each, each.encode()) for each in sorted(spelled, key=len, reverse=True)]
+        self._plain = [(secret, secret.encode()) for secret in self._secrets]
+        self._veils = sorted({veil for secret in self._secrets for veil in _veils(secret)})
+        self._odd = not all(
+            secret.isascii() and secret.isprintable() for secret in self._secrets
+        )  # may come in too many ways
 
     def answer(self, answer: Answer) -> Answer:
-        """Return the answer with stars in its headers and its body."""
-        headers, content = dict(answer.headers), answer.content
-        for spelling in self._spellings:
-            headers = {name: value.replace(spelling, STARS) for name, value in headers.items()}
-            content = content.replace(spelling.encode(), STARS.encode())
+        """Return the answer with stars in its headers and its body; the same where there is nothing to star."""
+        headers, content = answer.headers, answer.content
+        shown = "\n".join(headers.values())
+        for spelling, as_bytes in self._spellings:
+            if spelling in shown:
+                headers = {name: value.replace(spelling, STARS) for name, value in headers.items()}
+            if as_bytes in content:
+                content = content.replace(as_bytes, STARS.encode())
+        if headers is answer.headers and content is answer.content:
+            return answer
         return replace(answer, headers=headers, content=content)
 
-    def reply(self, reply: Reply) -> Reply:
-        """Return the reply with stars in all of its texts."""
-        return self._members(reply) if self._secrets else reply
+    def reply(self, reply: Reply, body: bytes | None = None) -> Reply:
+        """Return the reply with stars in all of its texts.
+
+        ``body`` is the answer that it was read from. Nearly none can hide a secret, and then the reply is not gone through text by text,
+        which would take longer than all other reading of it.
+        """
+        if not self._secrets or (body is not None and not self._could_hide(body, reply)):
+            return reply
+        return self._members(reply)
+
+    def _could_hide(self, body: bytes, reply: Reply) -> bool:
+        """Tell whether a text of the reply may hold a secret.
+
+        Most texts are a piece of the body, as it stands but for escapes. Some are put together from several, or written anew: those of
+        calls and errors, for which this takes the long way, and the few looked at here. Of a stream, too, no others are put together.
+        """
+        if self._odd or reply.tool_calls or reply.error_message is not None:
+            return True
+        if b"\\" in body and any(veil in body for veil in self._veils):
+            return True
+        joined = f"{reply.text}\n{reply.refusal}\n{reply.request_id}"
+        return any(plain in body or secret in joined for secret, plain in self._plain)
 
     def hide_in(self, error: AttemptError) -> None:
         """Put stars into an error's message, and into the reply it may hold."""
@@ -79,6 +109,12 @@ def _spellings(secret: str) -> Iterator[str]:
     yield from (secret, escaped, escaped.replace("/", "\\/"), quote(secret, safe=""))
     for text in _in_base64(secret.encode()):
         yield from (text, text.replace("+", "-").replace("/", "_"))
+
+
+def _veils(secret: str) -> Iterator[bytes]:
+    """Yield what a JSON text must hold to spell a secret otherwise than plain: the escapes of its characters."""
+    yield b"\\u00"  # any character of ASCII
+    yield from (f"\\{escaped}".encode() for escaped in '"\\/' if escaped in secret)
 
 
 def _in_base64(secret: bytes) -> Iterator[str]:

@@ -96,7 +96,7 @@ def sending(
             if error.kind == "auth" and endpoint.key_env is None:
                 error.hint = "no key is sent to this address; name the variable that holds it in provider.api_key_env"
             raise
-        reply = stars.reply(reply)
+        reply = stars.reply(reply, answer.content)
         return reply if first_token is None else replace(reply, first_token_s=first_token.after_s)
 
     return send

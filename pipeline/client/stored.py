@@ -67,4 +67,4 @@ class Stored:
             stars.hide_in(error)
             note_downloads(error, request.body, self.loader)
             raise
-        return stars.reply(reply)
+        return stars.reply(reply, answer.content)

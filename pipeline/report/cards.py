@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.checkpoint.across import completed
+from pipeline.checkpoint.packing import unpack
 from pipeline.checkpoint.schema import FACTS, RESULT
-from pipeline.checkpoint.store import unpack
 from pipeline.cost.rates import in_dollars
 from pipeline.records import STATUS_FACTS, Status
 from pipeline.report.groups import tokens_of

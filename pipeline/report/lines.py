@@ -15,6 +15,7 @@ from pipeline.events import (
     RowFinished,
     RunFinished,
     RunStarted,
+    Spent,
     Stopping,
     Stuck,
     Writing,
@@ -52,8 +53,9 @@ class Lines:
         if first_writing:
             self._say(now, "writing the table")
             self._spoke_at = now
-        for line in self._at_once(event, now):
-            self._say(now, line)
+        if not isinstance(event, Spent):  # one comes with each row, and is told with the others'
+            for line in self._at_once(event, now):
+                self._say(now, line)
         if now - self._spoke_at >= self._every_s and tally.run is not None:
             self._spoke_at = now
             for line in self._heartbeat(now):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 
@@ -87,33 +87,50 @@ def fit(type_: FieldType, value: object, path: Path = ()) -> object:
     A number without a fraction fits ``int`` however it is written (``3.0``), as JSON Schema has it, unless it is too large to be exact;
     ``true`` is no number.
     """
+    return _fit(type_, value, (path, None))
+
+
+_Trail = tuple[Any, str | int | None]
+"""A path as its beginning and its last step, which costs less to go along; only a complaint needs it whole."""
+
+
+def _fit(type_: FieldType, value: object, trail: _Trail) -> object:
     if value is None and type_.nullable:
         return None
-    match type_:
-        case Struct(fields) if isinstance(value, dict):
-            return {field.name: _fit_member(field, value, path) for field in fields}
-        case ListOf(item) if isinstance(value, list):
-            return [fit(item, each, (*path, index)) for index, each in enumerate(value)]
-        case Enum(values) if isinstance(value, str) and value in values:
-            return value
-        case Scalar(kind) if (cell := _scalar(kind, value)) is not None:
+    if isinstance(type_, Scalar):
+        if (cell := _scalar(type_.kind, value)) is not None:
             return cell
-    raise misfit(path, f"expected {_expected(type_)}, got {_came(value)}")
+    elif isinstance(type_, Enum):
+        if isinstance(value, str) and value in type_.values:
+            return value
+    elif isinstance(type_, ListOf):
+        if isinstance(value, list):
+            return [_fit(type_.item, each, (trail, index)) for index, each in enumerate(value)]
+    elif isinstance(value, dict):
+        return {field.name: _fit_member(field, value, trail) for field in type_.fields}
+    raise misfit(_whole_path(trail), f"expected {_expected(type_)}, got {_came(value)}")
 
 
-def _fit_member(field: Column, members: dict[str, object], path: Path) -> object:
-    if field.name not in members and not field.type.nullable:
-        raise misfit((*path, field.name), f"expected {_expected(field.type)}, but it is missing")
-    return fit(field.type, members.get(field.name), (*path, field.name))
+def _fit_member(field: Column, members: dict[str, object], trail: _Trail) -> object:
+    name = field.name
+    if name not in members and not field.type.nullable:
+        raise misfit((*_whole_path(trail), name), f"expected {_expected(field.type)}, but it is missing")
+    return _fit(field.type, members.get(name), (trail, name))
+
+
+def _whole_path(trail: _Trail) -> Path:
+    before, step = trail
+    path: Path = before if step is None else (*_whole_path(before), step)
+    return path
 
 
 def _scalar(kind: Kind, value: object) -> object | None:
+    if kind == "string":
+        return value if isinstance(value, str) else None
     if kind == "json":
         return _json_text(value)
     if isinstance(value, bool):
         return value if kind == "bool" else None
-    if kind == "string":
-        return value if isinstance(value, str) else None
     if kind == "bool" or not isinstance(value, int | float):
         return None
     return float(value) if kind == "float" else _whole(value)

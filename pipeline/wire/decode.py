@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from pipeline.errors import AttemptError, Sent
 from pipeline.records import Reply, Status, Usage
-from pipeline.wire.headers import lowered
 from pipeline.wire.items import Found, found_in
-from pipeline.wire.signals import attempt_error, failure, refusal, said, stamped, with_headers
+from pipeline.wire.signals import attempt_error, failure, origin, refusal, said, with_headers
 from pipeline.wire.slim import slim
 from pipeline.wire.sse import EventReader, assemble
-from pipeline.wire.tolerant import NotJsonError, mapping_at, number_at, parse, reports_failure, tamed, text_at
+from pipeline.wire.tolerant import NotJsonError, mapping_at, number_at, read, reports_failure, tamed, text_at
 
 __all__ = ["decode", "read_answer", "slim"]
 
@@ -29,34 +29,33 @@ def read_answer(
 ) -> Reply:
     """Return the reply that a whole HTTP answer holds; raise ``AttemptError`` for every other answer.
 
-    ``now`` is wall time in seconds. ``background`` says that an unfinished response is what was asked for.
+    ``headers`` are by their lower-case names, ``now`` is wall time in seconds. ``background`` says that an unfinished response is what was
+    asked for.
     """
-    by_name = lowered(headers)
     if not 200 <= http_status < 300:
-        raise failure(http_status, by_name, _error_body(content), now)
+        raise failure(http_status, headers, _error_body(content), now)
     try:
-        reply = decode(_body(by_name.get("content-type", "").lower(), content), background=background)
+        return _decoded(_body(headers.get("content-type", "").lower(), content), headers, background=background)
     except AttemptError as error:
-        raise with_headers(error, http_status, by_name, now) from error.__cause__
-    return stamped(reply, by_name)
+        raise with_headers(error, http_status, headers, now) from error.__cause__
 
 
 def _error_body(content: bytes) -> object:
     try:
-        return tamed(parse(content))
+        return read(content)
     except NotJsonError:
         return content.decode("utf-8", errors="replace")
 
 
 def _body(content_type: str, content: bytes) -> object:
-    """Return the body of a success: a stream put together, or JSON."""
+    """Return the body of a success: a stream put together, or JSON; safe to walk and to write."""
     start = content[:100].lstrip()
     # Gateways stream unasked, and label streams as text; and an error may come as JSON under a stream's label.
     if not start.startswith(b"{") and ("text/event-stream" in content_type or start.startswith((b"data:", b"event:"))):
         reader = EventReader()
-        return assemble(reader.feed(content) + reader.close())
+        return tamed(assemble(reader.feed(content) + reader.close()))
     try:
-        return parse(content)
+        return read(content)
     except NotJsonError as error:
         beginning = content[:2000].decode("utf-8", errors="replace")
         what = "stops in the middle" if error.cut else "is no JSON"
@@ -71,18 +70,25 @@ def decode(body: object, *, background: bool = False) -> Reply:
     Raises ``AttemptError`` where the body says no, where the response failed (its reply is attached, so that its usage
     counts), where it is not finished (unless ``background``), and where it has no known shape.
     """
-    answer = _unwrapped(tamed(body))
+    return _decoded(tamed(body), _NO_HEADERS, background=background)
+
+
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+def _decoded(body: object, headers: Mapping[str, str], *, background: bool) -> Reply:
+    answer = _unwrapped(body)
     found = found_in(answer)
     error = answer.get("error")
     # With an output or choices the status decides: one of OpenAI's examples is completed and yet shows an error.
     if error and not (isinstance(answer.get("output"), list) or isinstance(answer.get("choices"), list)):
-        reply = _reply(answer, Found(state="failed"))
+        reply = _reply(answer, Found(state="failed"), headers)
         raise refusal(answer, reply=reply if reply.response_id or reply.usage != Usage() else None)
     if found is None:
-        reply = _reply(answer, Found(state="failed"))
+        reply = _reply(answer, Found(state="failed"), headers)
         message = f"the answer has none of the known shapes: {said(answer).message}"
         raise attempt_error("unrecognised", message, sent=Sent.ANSWERED, reply=reply)
-    reply = _reply(answer, found)
+    reply = _reply(answer, found, headers)
     if background and reply.status is Status.EMPTY and text_at(answer, "status") not in (None, *_STATES):
         reply = replace(reply, status=Status.PENDING)  # in a word of the server's own: a paid answer hangs on it
     if reply.status is Status.FAILED:
@@ -104,7 +110,7 @@ def _unwrapped(body: object) -> Body:
     return inner if isinstance(inner, dict) and wrapped else body
 
 
-def _reply(answer: Body, found: Found) -> Reply:
+def _reply(answer: Body, found: Found, headers: Mapping[str, str]) -> Reply:
     state = _state(answer, found)
     status = _status(
         state, found, reason := found.reason or text_at(mapping_at(answer, "incomplete_details"), "reason")
@@ -112,6 +118,7 @@ def _reply(answer: Body, found: Found) -> Reply:
     # A finished answer may still show an error or a reason, as an example of OpenAI's does; they explain nothing then.
     failed = status in (Status.FAILED, Status.CANCELLED) and bool(answer.get("error"))
     words = said({"error": answer["error"]}) if failed else None
+    whence = origin(headers)
     return Reply(
         status=status,
         text=found.text,
@@ -132,6 +139,9 @@ def _reply(answer: Body, found: Found) -> Reply:
         incomplete_reason=reason if state == "incomplete" else None,
         error_code=words.code if words else None,
         error_message=words.message if words else None,
+        request_id=whence["request_id"],
+        simulated=whence["simulated"],
+        poll_after_s=whence["poll_after_s"],
         raw=answer,
     )
 
@@ -175,21 +185,21 @@ def _completed(found: Found) -> Status:
     return Status.OK if found.pictures else Status.EMPTY
 
 
-# Each figure of ours, under the names of the Responses shape and of the chat shape. Gateways mix the two.
-_FIGURES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "input_tokens": (("input_tokens",), ("prompt_tokens",)),
-    "cached_tokens": (("input_tokens_details", "cached_tokens"), ("prompt_tokens_details", "cached_tokens")),
-    "output_tokens": (("output_tokens",), ("completion_tokens",)),
-    "reasoning_tokens": (
-        ("output_tokens_details", "reasoning_tokens"),
-        ("completion_tokens_details", "reasoning_tokens"),
-    ),
-    "total_tokens": (("total_tokens",), ("total_tokens",)),
-    "cache_write_tokens": (
-        ("input_tokens_details", "cache_write_tokens"),
-        ("prompt_tokens_details", "cache_write_tokens"),
-    ),
-}
+class _Names(NamedTuple):
+    """What a shape calls the tokens that go in and come out, and where it has the parts of each."""
+
+    taken: str
+    given: str
+    taken_details: str
+    given_details: str
+
+
+_RESPONSES = _Names("input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details")
+_CHAT = _Names("prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details")
+
+
+_Figures = tuple[int | None, ...]
+"""Tokens as a body reports them, in the order of ``Usage``."""
 
 
 def _usage(answer: Body, *, ended_badly: bool) -> Usage:
@@ -198,29 +208,37 @@ def _usage(answer: Body, *, ended_badly: bool) -> Usage:
     A missing total is the sum of the two; reasoning and cached tokens are parts of them. Some count reasoning beside the output: where only
     that makes up the total, it is added. Nothing is answered for no tokens at all, so zeros tell nothing then.
     """
-    given = mapping_at(answer, "usage")
-    figures = {name: _figure(given, paths) for name, paths in _FIGURES.items()}
-    asked, answered = figures["input_tokens"], figures["output_tokens"]
-    if asked == answered == 0 and not ended_badly:
-        figures = dict.fromkeys(figures) | {"total_tokens": figures["total_tokens"] or None}
-    elif asked is not None and answered is not None:
-        thought, total = figures["reasoning_tokens"], figures["total_tokens"]
-        if thought and total == asked + answered + thought:
-            figures["output_tokens"] = answered + thought
-        figures["total_tokens"] = asked + answered if total is None else total
-    return Usage(**figures, vendor_cost=_cost(number_at(given, "cost")))
+    reported = mapping_at(answer, "usage")
+    taken, cached, given, thought, total, written = _figures(reported)
+    if taken == given == 0 and not ended_badly:
+        taken = cached = given = thought = written = None
+        total = total or None
+    elif taken is not None and given is not None:
+        if thought and total == taken + given + thought:
+            given += thought
+        total = taken + given if total is None else total
+    return Usage(taken, cached, given, thought, total, written, _cost(number_at(reported, "cost")))
 
 
-def _figure(usage: Body, paths: tuple[tuple[str, ...], ...]) -> int | None:
-    """Return the figure under the first of its names. A 0 gives way to another name: gateways fill the shape they do not use with zeros."""
-    found: int | None = None
-    for *parents, name in paths:
-        source = usage
-        for parent in parents:
-            source = mapping_at(source, parent)
-        if not found and (count := _count(source.get(name))) is not None:
-            found = count
-    return found
+def _figures(usage: Body) -> _Figures:
+    """Return each figure under the first of its names. A 0 gives way to another name: gateways that mix the shapes fill one with zeros."""
+    found = _named(usage, _RESPONSES)
+    if not any(name in usage for name in _CHAT):
+        return found
+    pairs = zip(found, _named(usage, _CHAT), strict=True)
+    return tuple(one if one or other is None else other for one, other in pairs)
+
+
+def _named(usage: Body, names: _Names) -> _Figures:
+    taken, given = mapping_at(usage, names.taken_details), mapping_at(usage, names.given_details)
+    return (
+        _count(usage.get(names.taken)),
+        _count(taken.get("cached_tokens")),
+        _count(usage.get(names.given)),
+        _count(given.get("reasoning_tokens")),
+        _count(usage.get("total_tokens")),
+        _count(taken.get("cache_write_tokens")),
+    )
 
 
 def _count(value: object) -> int | None:

@@ -1,4 +1,7 @@
-"""What the headers of an answer say about waiting and about limits. Whatever makes no sense counts as not said."""
+"""What the headers of an answer say about waiting and about limits. Whatever makes no sense counts as not said.
+
+Headers come by their lower-case names, as a transport gives them.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,6 @@ class RateHeaders:
     reset_tokens_s: float | None = None
 
 
-def lowered(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers by their lower-case names."""
-    return {name.lower(): value for name, value in headers.items()}
-
-
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     """Return how many seconds the server asks to wait, or None.
 
@@ -39,12 +37,11 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
     server's own ``Date``, so that a wrong clock here does not matter, or else with ``now`` (wall time in seconds).
     Zero, the past and nonsense ask for nothing.
     """
-    by_name = lowered(headers)
-    asked = by_name.get("retry-after", "")
+    asked = headers.get("retry-after", "")
     for wait in (
-        _seconds(by_name.get("retry-after-ms", ""), 0.001),
+        _seconds(headers.get("retry-after-ms", ""), 0.001),
         _seconds(asked),
-        _until(asked, by_name.get("date", ""), now),
+        _until(asked, headers.get("date", ""), now),
     ):
         if wait is not None and 0 < wait <= _LONGEST_WAIT_S:
             return wait
@@ -53,22 +50,31 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
 
 def poll_after_s(headers: Mapping[str, str]) -> float | None:
     """Return how many seconds to wait before an unfinished response is looked at again (``openai-poll-after-ms``), or None."""
-    wait = _seconds(lowered(headers).get("openai-poll-after-ms", ""), 0.001)
+    if (asked := headers.get("openai-poll-after-ms")) is None:
+        return None
+    wait = _seconds(asked, 0.001)
     return wait if wait is not None and 0 < wait <= _LONGEST_WAIT_S else None
 
 
 def rate_headers(headers: Mapping[str, str]) -> RateHeaders:
     """Return what the ``x-ratelimit-*`` headers say."""
-    by_name = lowered(headers)
-    requests = _window(by_name, "requests")
-    tokens = _window(by_name, "tokens")
+    if not any(name in headers for name in _SAY_LIMITS):
+        return _UNKNOWN
+    requests, tokens = _window(headers, _REQUESTS), _window(headers, _TOKENS)
     return RateHeaders(requests[0], tokens[0], requests[1], tokens[1], requests[2], tokens[2])
 
 
-def _window(headers: Mapping[str, str], what: str) -> tuple[int | None, int | None, float | None]:
-    limit = _count(headers.get(f"x-ratelimit-limit-{what}", ""))
-    remaining = _count(headers.get(f"x-ratelimit-remaining-{what}", ""))
-    reset_s = duration_s(headers.get(f"x-ratelimit-reset-{what}", ""))
+_UNKNOWN = RateHeaders()
+_REQUESTS = ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests")
+_TOKENS = ("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens")
+_SAY_LIMITS = (*_REQUESTS, *_TOKENS)
+
+
+def _window(headers: Mapping[str, str], names: tuple[str, str, str]) -> tuple[int | None, int | None, float | None]:
+    limit_name, remaining_name, reset_name = names
+    limit = _count(headers.get(limit_name, ""))
+    remaining = _count(headers.get(remaining_name, ""))
+    reset_s = duration_s(headers.get(reset_name, ""))
     # Some hosts send zeros for what they do not know: nothing left, and whole again at once, cannot both be true.
     unknown = remaining == 0 and reset_s == 0
     return limit or None, None if unknown else remaining, None if unknown else reset_s
@@ -77,13 +83,12 @@ def _window(headers: Mapping[str, str], what: str) -> tuple[int | None, int | No
 def duration_s(text: str) -> float | None:
     """Return a duration such as ``12ms``, ``6m0s``, ``1h2m3s`` or a bare number of seconds, or None."""
     text = text.strip()
-    seconds = _seconds(text)
-    if seconds is None:
+    if text[-1:] not in _SECONDS_PER:  # each unit ends in one of a single letter
+        seconds = _seconds(text)
+    else:
         pieces = _DURATION.findall(text)
-        whole = "".join(number + unit for number, unit in pieces)
-        seconds = (
-            sum(float(number) * _SECONDS_PER[unit] for number, unit in pieces) if pieces and whole == text else None
-        )
+        whole = sum(map(len, map("".join, pieces))) == len(text)
+        seconds = sum([float(number) * _SECONDS_PER[unit] for number, unit in pieces]) if whole else None
     return seconds if seconds is not None and seconds <= _LONGEST_WAIT_S else None
 
 

@@ -171,7 +171,7 @@ def _consulted(item: Body) -> Iterator[Source]:
 
 def _is_finished_search(item: Body) -> bool:
     """Say whether an item is a hosted search that was carried out. To open a page, or to look into it, is none."""
-    if item.get("status") not in (None, "completed"):
+    kind = item.get("type")
+    if kind not in ("web_search_call", "file_search_call") or item.get("status") not in (None, "completed"):
         return False
-    action = text_at(mapping_at(item, "action"), "type") or "search"
-    return item.get("type") == "file_search_call" or (item.get("type") == "web_search_call" and action == "search")
+    return kind == "file_search_call" or (text_at(mapping_at(item, "action"), "type") or "search") == "search"

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from pipeline.errors import AttemptError, Scope, Sent
 from pipeline.records import Reply
-from pipeline.wire.headers import RateHeaders, lowered, poll_after_s, rate_headers, retry_after_s
+from pipeline.wire.headers import RateHeaders, poll_after_s, rate_headers, retry_after_s
 from pipeline.wire.tolerant import mapping_at, text_at
 from pipeline.wire.wording import presentable
 
@@ -26,11 +26,11 @@ __all__ = [
     "RateHeaders",
     "attempt_error",
     "failure",
+    "origin",
     "rate_headers",
     "refusal",
     "retry_after_s",
     "said",
-    "stamped",
     "with_headers",
 ]
 
@@ -195,8 +195,8 @@ def _code(source: Mapping[str, object]) -> str | None:
 def failure(http_status: int, headers: Mapping[str, str], body: object, now: float) -> AttemptError:
     """Return what an answer other than a success means.
 
-    ``body`` is the parsed JSON, or the text where it is none. ``now`` is wall time in seconds, for a ``Retry-After``
-    that is a date.
+    ``headers`` are by their lower-case names, ``body`` is the parsed JSON, or the text where it is none. ``now`` is wall time in seconds,
+    for a ``Retry-After`` that is a date.
     """
     error = refusal(body, http_status=http_status)
     return with_headers(error, http_status, headers, now)
@@ -247,25 +247,33 @@ _VERDICTS: Mapping[str, bool] = {"true": True, "false": False}
 
 def with_headers(error: AttemptError, http_status: int, headers: Mapping[str, str], now: float) -> AttemptError:
     """Return the error with what the headers say: the wait, the request id, the server's own verdict on trying again."""
-    by_name = lowered(headers)
     return AttemptError(
         error.message,
         kind=error.kind,
         sent=error.sent,
-        transient=_VERDICTS.get(by_name.get("x-should-retry", "").strip().lower(), error.transient),
+        transient=_VERDICTS.get(headers.get("x-should-retry", "").strip().lower(), error.transient),
         scope=error.scope,
         http_status=http_status,
         code=error.code,
-        retry_after_s=retry_after_s(by_name, now),
-        request_id=by_name.get("x-request-id"),
-        reply=None if error.reply is None else stamped(error.reply, by_name),
+        retry_after_s=retry_after_s(headers, now),
+        request_id=headers.get("x-request-id"),
+        reply=None if error.reply is None else replace(error.reply, **origin(headers)),
         hint=error.hint,
     )
 
 
-def stamped(reply: Reply, headers: Mapping[str, str]) -> Reply:
-    """Return the reply with what the headers, by their lower-case names, say of where it comes from and when to look again."""
-    simulated = headers.get("x-simulated", "").strip().lower() == "true"
-    return replace(
-        reply, request_id=headers.get("x-request-id"), simulated=simulated, poll_after_s=poll_after_s(headers)
-    )
+class Origin(TypedDict):
+    """The members of a ``Reply`` that come from headers: where it is from, and when to look again."""
+
+    request_id: str | None
+    simulated: bool
+    poll_after_s: float | None
+
+
+def origin(headers: Mapping[str, str]) -> Origin:
+    """Return what the headers, by their lower-case names, say of a reply."""
+    return {
+        "request_id": headers.get("x-request-id"),
+        "simulated": headers.get("x-simulated", "").strip().lower() == "true",
+        "poll_after_s": poll_after_s(headers),
+    }

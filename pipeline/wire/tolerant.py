@@ -47,6 +47,24 @@ def parse(content: bytes | str) -> object:
         raise NotJsonError(str(error), cut=_is_cut(text, error)) from error
 
 
+def read(content: bytes) -> object:
+    """Return the value of a JSON text, safe to walk and to write: what ``parse`` and then ``tamed`` make of it.
+
+    Raises ``NotJsonError``, and nothing else.
+    """
+    try:
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return tamed(parse(content))
+    # What the strict parser took holds no lone surrogate: nearly no answer is gone through.
+    return value if _is_shallow(content) else _tamed(value)
+
+
+def _is_shallow(content: bytes) -> bool:
+    """Say of a JSON text that it cannot nest too deeply: it has not as many brackets."""
+    return content.count(b"{") + content.count(b"[") <= MAX_DEPTH
+
+
 def _is_cut(text: str, error: json.JSONDecodeError) -> bool:
     if not text:
         return True
@@ -60,8 +78,18 @@ def _whole_number(digits: str) -> int | float:
     return int(digits) if len(digits) <= 18 else float(digits)
 
 
-def tamed(value: object, depth: int = MAX_DEPTH) -> object:
-    """Return a copy that is safe to walk and to write: lone surrogates replaced, the deepest levels cut off."""
+def tamed(value: object) -> object:
+    """Return the value safe to walk and to write: a copy with lone surrogates replaced and the deepest levels cut off, where there are any.
+
+    To write it tells whether there are, in a tenth of the time that going through it takes.
+    """
+    try:
+        return value if _is_shallow(orjson.dumps(value)) else _tamed(value)
+    except orjson.JSONEncodeError:
+        return _tamed(value)
+
+
+def _tamed(value: object, depth: int = MAX_DEPTH) -> object:
     if isinstance(value, str):
         return clean(value)
     if not isinstance(value, dict | list):
@@ -69,8 +97,8 @@ def tamed(value: object, depth: int = MAX_DEPTH) -> object:
     if depth == 0:
         return TOO_DEEP
     if isinstance(value, list):
-        return [tamed(member, depth - 1) for member in value]
-    return {clean(str(key)): tamed(member, depth - 1) for key, member in value.items()}
+        return [_tamed(member, depth - 1) for member in value]
+    return {clean(str(key)): _tamed(member, depth - 1) for key, member in value.items()}
 
 
 def clean(text: str) -> str:
@@ -83,19 +111,25 @@ def clean(text: str) -> str:
 def mapping_at(value: Mapping[str, object], name: str) -> Mapping[str, object]:
     """Return the mapping under a name, or an empty one."""
     found = value.get(name)
-    return found if isinstance(found, Mapping) else _NOTHING
+    # A dict nearly always, which is asked first: the check against an abstract class takes four times as long.
+    return found if isinstance(found, dict) or isinstance(found, Mapping) else _NOTHING  # noqa: SIM101
 
 
 def mappings_at(value: Mapping[str, object], name: str) -> Iterator[Mapping[str, object]]:
     """Yield the mappings in the list under a name; other members are passed over."""
     found = value.get(name)
     if isinstance(found, list):
-        yield from (member for member in found if isinstance(member, Mapping))
+        for member in found:
+            if isinstance(member, dict) or isinstance(member, Mapping):  # noqa: SIM101 - as above
+                yield member
 
 
 def text_at(value: Mapping[str, object], *names: str) -> str | None:
     """Return the first text under one of the names, or None."""
-    return next((found for name in names if isinstance(found := value.get(name), str)), None)
+    for name in names:
+        if isinstance(found := value.get(name), str):
+            return found
+    return None
 
 
 def number_at(value: Mapping[str, object], *names: str) -> float | None:

@@ -30,8 +30,9 @@ from PIL import Image
 
 from pipeline import api
 from pipeline.checkpoint.journal import Journal
+from pipeline.checkpoint.packing import pack
 from pipeline.checkpoint.rundir import held, journal_path
-from pipeline.checkpoint.store import connect, end_session, pack
+from pipeline.checkpoint.store import connect, end_session
 from pipeline.cost.prices import Book
 from pipeline.cost.tokens import count_tokens
 from pipeline.engine.check import Prepared, prepare

@@ -29,9 +29,10 @@ from pipeline.api import silent
 from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.gold import tallied
 from pipeline.checkpoint.journal import Journal
+from pipeline.checkpoint.packing import pack
 from pipeline.checkpoint.reader import reading
 from pipeline.checkpoint.rundir import held, journal_path
-from pipeline.checkpoint.store import connect, end_session, pack
+from pipeline.checkpoint.store import connect, end_session
 from pipeline.checkpoint.table import write_table
 from pipeline.cost.prices import Book
 from pipeline.engine.check import prepare

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.checkpoint.columns import Columns
+from pipeline.checkpoint.packing import unpack
 from pipeline.checkpoint.reader import reading
 from pipeline.checkpoint.schema import RESULT
-from pipeline.checkpoint.store import unpack
 from pipeline.checkpoint.table import write_csv, write_table
 from pipeline.errors import AttemptError
 from pipeline.records import Outcome, Reply, Source, Status, Turn, Usage

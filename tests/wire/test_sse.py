@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import AttemptError, Sent
 from pipeline.records import Status
+from pipeline.wire import sse
 from pipeline.wire.decode import decode
 from pipeline.wire.sse import Event, EventReader, assemble, has_text
 
@@ -406,3 +407,35 @@ def test_whatever_events_come_a_body_or_an_attempt_error_comes_out(payloads: lis
     except AttemptError:
         return
     assert isinstance(body, dict)
+
+
+_NAMES = st.sampled_from(["type", "error", "choices", "response", "output", "data", "code", "delta", "id"])
+_WORDS = st.sampled_from(["error", "response.completed", "response.output_text.delta", 'say "error"', "", "words"])
+_PAYLOADS = st.dictionaries(
+    _NAMES,
+    st.recursive(
+        _WORDS | st.none() | st.integers(0, 1),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_NAMES, inner, max_size=3),
+        max_leaves=5,
+    ),
+)
+
+
+@given(st.lists(st.tuples(_WORDS, _PAYLOADS), max_size=4))
+def test_an_event_that_is_passed_over_unread_says_nothing_when_it_is_read(
+    sent: list[tuple[str, dict[str, Any]]],
+) -> None:
+    """Nor does it bring text."""
+    events = [Event(name, orjson.dumps(payload).decode()) for name, payload in sent]
+    quickly = _assembled(events), list(map(has_text, events))
+    with pytest.MonkeyPatch.context() as patched:
+        for words in ("_TELLING", "_MAY_BE_TEXT"):
+            patched.setattr(sse, words, ("",))  # then every event is read
+        assert quickly == (_assembled(events), list(map(has_text, events)))
+
+
+def _assembled(events: list[Event]) -> object:
+    try:
+        return assemble(events)
+    except AttemptError as error:
+        return error.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.wire.tolerant import MAX_DEPTH, TOO_DEEP, NotJsonError, clean, parse, tamed
+from pipeline.wire import tolerant
+from pipeline.wire.tolerant import MAX_DEPTH, TOO_DEEP, NotJsonError, clean, parse, read, tamed
 
 
 @pytest.mark.parametrize(
@@ -83,3 +85,35 @@ def test_the_deepest_levels_are_cut_off() -> None:
 def test_keys_are_tamed_too() -> None:
     """A lone surrogate in a name would stop the writer just the same."""
     assert tamed({"a\ud800": ["b\udc00"]}) == {"a\ufffd": ["b\ufffd"]}
+
+
+_BODIES = [path.read_bytes() for path in sorted(Path(__file__).with_name("golden").glob("*.res.*.json"))]
+_DAMAGE = st.sampled_from(
+    [b"", b"\xff", b"\\ud800", b"\\u0000", b"[" * 60, b"]" * 60, b'{"a":' * 60, b"NaN", b"9" * 30, b'"', "日".encode()]
+)
+
+
+@given(st.sampled_from(_BODIES), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), _DAMAGE), max_size=3))
+def test_the_short_way_to_a_body_ends_where_the_long_one_does(
+    body: bytes, damages: list[tuple[float, int, bytes]]
+) -> None:
+    """Whatever befell it: to spare the walk through it never changes what comes out."""
+    for place, removed, put in damages:
+        start = int(place * len(body))
+        body = body[:start] + put + body[start + removed :]
+    try:
+        read_slowly = repr(tolerant._tamed(parse(body)))
+    except NotJsonError:
+        with pytest.raises(NotJsonError):
+            read(body)
+    else:
+        assert repr(read(body)) == read_slowly
+        assert repr(tamed(parse(body))) == read_slowly
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1, 250, 300])
+def test_only_what_nests_too_deeply_is_cut_off(depth: int) -> None:
+    """By the same level whichever way is taken."""
+    content = b"[" * depth + b"]" * depth
+    assert read(content) == tamed(parse(content)) == tolerant._tamed(parse(content))
+    assert (TOO_DEEP in str(read(content))) is (depth > MAX_DEPTH)
