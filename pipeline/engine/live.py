@@ -34,7 +34,9 @@ from pipeline.client.stored import Stored
 from pipeline.client.throttle import Throttle
 from pipeline.client.tools import Toolbox
 from pipeline.engine.feed import Feed, questions
+from pipeline.engine.order import in_order
 from pipeline.engine.tokens import token_variables
+from pipeline.engine.warming import Warming
 from pipeline.errors import Crashed, Interrupted, NullCell, RowError, RunError
 from pipeline.events import Paused, RowFinished, Stopping, Stuck
 from pipeline.prompt.template import is_template
@@ -123,13 +125,13 @@ class Brake:
 class Stop:
     """Why and how urgently a run ends before its rows do. The first reason stands; ``urgent`` is set where nothing is waited for."""
 
-    def __init__(self, gate: Gate, feed: Feed, observe: Observer, *, in_background: bool = False) -> None:
+    def __init__(self, gate: Gate, feed: Warming, observe: Observer, *, in_background: bool = False) -> None:
         self.reason: RunError | None = None
         self.requested = anyio.Event()
         self.urgent = anyio.Event()
         self._interrupts = 0
         self.gate = gate
-        self._feed = feed
+        self.feed = feed
         self.observe = observe
         self._in_background = in_background
 
@@ -140,7 +142,7 @@ class Stop:
             cancels = self._in_background and self._interrupts > 0  # else one more interrupt is no abort yet
             self.observe(Stopping(self.gate.in_flight, reason.message, DRAIN_S, cancels))
             self.gate.close()
-            self._feed.close()
+            self.feed.close()
             self.requested.set()
 
     def interrupt(self, number: int) -> None:
@@ -176,18 +178,19 @@ async def ask_all(
     brake: Brake,
 ) -> None:
     """Ask the selected rows. Raises the ``RunError`` that ended the run early; the journal then holds all that was finished."""
-    job = prepared.job
+    job, dialect = prepared.job, prepared.endpoint.dialect
     gate = Gate()
     measured = till.budget is not None  # a picture's worst case depends on its size
-    with closing(Feed(questions(prepared.source, prepared.builder, selection, measured=measured))) as feed:
+    rows = Feed(in_order(questions(prepared.source, prepared.builder, selection, measured=measured), job, dialect))
+    with closing(Warming(rows)) as feed:
         stop = Stop(gate, feed, observe, in_background=job.delivery == "background")
         loop = asyncio.get_running_loop()
         brake.attach(partial(loop.call_soon_threadsafe, stop.interrupt, signal.SIGINT))
-        async with StockHttp(job.deadlines) as http, Loader(job.media, prepared.endpoint.dialect) as loader:
+        async with StockHttp(job.deadlines) as http, Loader(job.media, dialect) as loader:
             client = client_of(prepared, journal, http, loader, secrets, till, stop)
             run = Run(journal, client, job.on_null)
             async with anyio.create_task_group() as helpers:
-                helpers.start_soon(feed.read)
+                helpers.start_soon(rows.read)
                 helpers.start_soon(_watch, gate, longest_s(job), observe)
                 if threading.current_thread() is threading.main_thread():
                     helpers.start_soon(_listen, stop)
@@ -196,7 +199,7 @@ async def ask_all(
                     for _ in range(_held_at_once(prepared)):
                         workers.start_soon(_work, feed, run, stop, observe)
                 helpers.cancel_scope.cancel()
-    if (reason := stop.reason or feed.broken) is not None:
+    if (reason := stop.reason or rows.broken) is not None:
         raise reason
 
 
@@ -252,6 +255,7 @@ def client_of(
     post = held(post, till.book, till.keeper(observe, stop.request), observe)
     breaker = Breaker(job.stop_after)
     post = watched(post, breaker, job.retry.attempts)
+    post = stop.feed.leading(post)
     post = retrying(post, job.retry, announce=observe, rng=random.Random())  # noqa: S311 - jitter, not a secret
     post = guarded(post, breaker)
     return in_rounds(post, rules, Toolbox(prepared.toolset.functions), announce=observe)
@@ -265,11 +269,12 @@ def rounds_of(prepared: Prepared) -> Rules:
     return Rules(functions, limits, job.tools.timeout_s, job.output.fields, prepared.endpoint.dialect, job.extra_body)
 
 
-async def _work(feed: Feed, run: Run, stop: Stop, observe: Observer) -> None:
+async def _work(feed: Warming, run: Run, stop: Stop, observe: Observer) -> None:
     """Answer question after question. Whatever goes wrong beyond the row ends the run in order: what is out comes home first."""
     while (question := await feed.take()) is not None:
         try:
             observe(RowFinished(await answer(question, run)))
+            feed.answered(question)
         except RunError as error:
             stop.request(error)
             return

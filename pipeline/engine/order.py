@@ -1,0 +1,152 @@
+"""In which order requests leave: those that begin alike near each other, so that the provider has their beginning in its prompt cache.
+
+The order changes within a window only, so memory stays flat and no row comes much later than its place says. Where no two requests of a
+window have a long beginning in common, its order stays as it is. The output's order is the input's in any case.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline.engine.beginnings import Opening, Openings
+from pipeline.records import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pipeline.engine.beginnings import Beginning
+    from pipeline.engine.feed import Question
+    from pipeline.spec.job import Job
+    from pipeline.wire.dialect import Dialect
+
+WINDOW = 2_048
+"""Questions among which the order changes."""
+WINDOW_BYTES = 64 * 1024 * 1024
+"""Bytes of them, about: whichever is reached first, at the end of what was read at once."""
+REMEMBERED = 10_000
+"""Beginnings that were shared in earlier windows: a row that comes back to one of them belongs to the others."""
+_KEY = "prompt_cache_key"
+_NOTHING = Opening()
+
+
+class Held(NamedTuple):
+    """A question and what its request begins with."""
+
+    question: Question
+    opening: Opening
+
+
+def in_order(batches: Iterator[list[Question]], job: Job, dialect: Dialect) -> Iterator[list[Question]]:
+    """Yield all questions, those that begin alike near each other if the job wants that. Blocking; raises what ``batches`` raises."""
+    if not job.prompt_cache:
+        return batches
+    keyed = _KEY in dialect.documented and _KEY not in job.extra_body
+    return Arranger(Openings(job.media, dialect).of, keyed=keyed).arranged(batches)
+
+
+class Arranger:
+    """Arranges one run's questions window by window. ``keyed`` requests tell the provider which of them belong together."""
+
+    def __init__(self, opening_of: Callable[[Request], Opening], *, keyed: bool) -> None:
+        self._opening_of = opening_of
+        self._keyed = keyed
+        self._remembered: OrderedDict[bytes, None] = OrderedDict()
+
+    def arranged(self, batches: Iterator[list[Question]]) -> Iterator[list[Question]]:
+        """Yield all questions. Batches without any long request go through as they are."""
+        held: list[Held] = []
+        size = 0
+        try:
+            for batch in batches:
+                seen = self._seen(batch)
+                if not held and not any(each.opening.beginnings for each in seen):
+                    yield batch
+                    continue
+                held += seen
+                size += sum(each.opening.size for each in seen)
+                if len(held) >= WINDOW or size >= WINDOW_BYTES:
+                    yield self._window(held)
+                    held, size = [], 0
+        except Exception:  # the input is broken: what was read before is still asked
+            yield self._window(held)
+            raise
+        yield self._window(held)
+
+    def _seen(self, batch: Sequence[Question]) -> list[Held]:
+        """Look at what the requests begin with; the samples of a row have one body."""
+        seen: list[Held] = []
+        body: object = None
+        opening = _NOTHING
+        for question in batch:
+            request = question.built
+            if not isinstance(request, Request):
+                seen.append(Held(question, _NOTHING))
+                continue
+            if request.body is not body:
+                body, opening = request.body, self._opening_of(request)
+            seen.append(Held(question, opening))
+        return seen
+
+    def _window(self, held: Sequence[Held]) -> list[Question]:
+        """Return a window's questions in the order in which they leave."""
+        counts = Counter(beginning.digest for each in held for beginning in each.opening.beginnings)
+        counts.update(digest for digest in self._remembered if digest in counts)
+        shared = [_shared(each.opening.beginnings, counts) for each in held]
+        for beginning in {beginning.digest for each in shared for beginning in each}:
+            self._remember(beginning)
+        return [self._told(held[place], shared[place], counts) for place in places(shared)]
+
+    def _remember(self, digest: bytes) -> None:
+        self._remembered[digest] = None
+        self._remembered.move_to_end(digest)
+        if len(self._remembered) > REMEMBERED:
+            self._remembered.popitem(last=False)
+
+    def _told(self, held: Held, shared: Sequence[Beginning], counts: Counter[bytes]) -> Question:
+        """Return a question that knows with which beginnings others start, and whose request tells the provider of one of them."""
+        question = held.question
+        if not shared:
+            return question
+        request = question.request()
+        if self._keyed and _KEY not in request.body:
+            request = replace(request, body={**request.body, _KEY: _key(shared, counts)})
+        begins = tuple(beginning.digest for beginning in shared)
+        return replace(question, built=request, begins=begins, size=held.opening.size)
+
+
+def _shared(beginnings: Sequence[Beginning], counts: Counter[bytes]) -> list[Beginning]:
+    """Return the beginnings that a request has in common with others: of those that the same others have, the longest."""
+    ends = [
+        this
+        for this, longer in pairwise(beginnings)
+        if counts[this.digest] > 1 and counts[longer.digest] != counts[this.digest]
+    ]
+    return [*ends, *(last for last in beginnings[-1:] if counts[last.digest] > 1)]
+
+
+def places(shared: Sequence[Sequence[Beginning]]) -> list[int]:
+    """Return the places of requests in the order in which they leave, by the beginnings that each shares with others.
+
+    Those with a beginning in common stand together where the first of them stood, in their own order; among them again those with a longer
+    one.
+    """
+    first: dict[bytes, int] = {}
+    for place, beginnings in enumerate(shared):
+        for beginning in beginnings:
+            first.setdefault(beginning.digest, place)
+    return sorted(
+        range(len(shared)), key=lambda place: (*(first[beginning.digest] for beginning in shared[place]), place)
+    )
+
+
+def _key(shared: Sequence[Beginning], counts: Counter[bytes]) -> str:
+    """Return the key of the beginning that saves the most if each request but the first finds it.
+
+    The provider sends requests with the same key and the same first tokens to the same machine. So the key is worth most where requests
+    begin alike and go on in some ways; for what all requests begin with it changes nothing.
+    """
+    best = max(shared, key=lambda beginning: beginning.tokens * (1 - 1 / counts[beginning.digest]))
+    return best.digest.hex()
