@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pipeline.engine.feed import Feed, Question
     from pipeline.records import Post, Reply, Request
 
@@ -21,7 +23,9 @@ WAITING = 2_048
 WAITING_BYTES = 64 * 1024 * 1024
 """Bytes of them, about."""
 WARM = 10_000
-"""Beginnings that are known to be in the cache; the oldest is forgotten first."""
+"""Beginnings that are known to be in the cache; the one that was not asked for longest is forgotten first."""
+KEPT_S = 300.0
+"""Seconds for which a beginning that nobody asks for stays warm: OpenAI's guide says 5 to 10 minutes."""
 
 
 class Warming:
@@ -38,7 +42,7 @@ class Warming:
         self._count = self._bytes = 0
         self._leaders: dict[tuple[int, int], tuple[bytes, ...]] = {}
         self._led: set[bytes] = set()
-        self._warm: OrderedDict[bytes, None] = OrderedDict()
+        self._warm: OrderedDict[bytes, float] = OrderedDict()  # until when, each time it is asked for anew
         self._ended = False
         self._changed = anyio.Event()
 
@@ -99,18 +103,27 @@ class Warming:
                 self._count += 1
                 self._bytes += question.size
                 return False
-        if cold := tuple(beginning for beginning in question.begins if beginning not in self._warm):
+        now = anyio.current_time()
+        cold = tuple(beginning for beginning in question.begins if self._warm.get(beginning, now) <= now)
+        self._keep_warm((beginning for beginning in question.begins if beginning not in cold), now)
+        if cold:
             request = question.request()
             self._leaders[request.row, request.sample] = cold
             self._led.update(cold)
         return True
 
-    def _attempted(self, request: Request) -> None:
-        for beginning in self._leaders.pop((request.row, request.sample), ()):
-            self._led.discard(beginning)
-            self._warm[beginning] = None
+    def _keep_warm(self, beginnings: Iterable[bytes], now: float) -> None:
+        for beginning in beginnings:
+            self._warm[beginning] = now + KEPT_S
+            self._warm.move_to_end(beginning)
             if len(self._warm) > WARM:
                 self._warm.popitem(last=False)
+
+    def _attempted(self, request: Request) -> None:
+        led = self._leaders.pop((request.row, request.sample), ())
+        self._keep_warm(led, anyio.current_time())
+        for beginning in led:
+            self._led.discard(beginning)
             if waiting := self._waiting.get(beginning):
                 self._let_go(beginning, waiting, len(waiting))
 

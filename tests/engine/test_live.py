@@ -14,6 +14,7 @@ from pipeline.checkpoint.store import Start
 from pipeline.client.gate import Gate
 from pipeline.engine.feed import Feed, Question
 from pipeline.engine.live import DRAIN_S, Run, Stop, answer, longest_s
+from pipeline.engine.warming import Warming
 from pipeline.errors import (
     AttemptError,
     DiskFailed,
@@ -136,7 +137,7 @@ async def test_twins_are_counted_with_the_row_that_asks(virtual_time: Clock, jou
 async def stopped(seconds: float, *, urgent_after: float | None = None) -> tuple[float, list[str]]:
     """Stop a run with one attempt out that takes so long; return how long that took, and what came home."""
     gate, home = Gate(), []
-    with_feed = Feed(iter([]))
+    with_feed = Warming(Feed(iter([])))
     stop = Stop(gate, with_feed, lambda _event: None)
     began = anyio.current_time()
 
@@ -178,7 +179,7 @@ async def test_a_stop_does_not_wait_for_ever(virtual_time: Clock) -> None:
 async def test_a_stop_says_whether_the_next_interrupt_cancels(in_background: bool, by_signal: bool) -> None:
     """Only the second of two does, and only where answers are made in the background."""
     heard: list[Event] = []
-    stop = Stop(Gate(), Feed(iter([])), heard.append, in_background=in_background)
+    stop = Stop(Gate(), Warming(Feed(iter([]))), heard.append, in_background=in_background)
     if by_signal:
         stop.interrupt(signal.SIGINT)
     else:
@@ -190,7 +191,7 @@ async def test_a_stop_says_whether_the_next_interrupt_cancels(in_background: boo
 
 async def test_a_run_is_aborted_only_where_somebody_asks_twice() -> None:
     """Whoever interrupts a run that ends for another reason wants it to end sooner, not its paid answers thrown away."""
-    stop = Stop(Gate(), Feed(iter([])), lambda _event: None)
+    stop = Stop(Gate(), Warming(Feed(iter([]))), lambda _event: None)
     stop.request(ProviderRefused("no such key"))
     stop.interrupt(signal.SIGINT)
     assert stop.urgent.is_set()
