@@ -55,6 +55,9 @@ class Opening(NamedTuple):
     size: int = 0
 
 
+_SHORT = Opening(size=_LIGHT * BYTES_PER_TOKEN)
+
+
 class Openings:
     """Finds the beginnings of one job's requests."""
 
@@ -64,59 +67,71 @@ class Openings:
 
     def of(self, request: Request) -> Opening:
         """Return what a request begins with. One that is short as a whole is told by its weight, without a look at it."""
+        output = request.body.get("max_output_tokens")
+        if request.weight - (output if isinstance(output, int) else OUTPUT_TOKENS) < _LIGHT:
+            return _SHORT
+        showing = Showing(family_of(request.model), self._rules, self._dialect)
         try:
-            return self._found(request)
+            return _opening(_pieces(request.body, showing))
         except RowError:  # media that nobody can read: the row fails when it is sent
             return Opening()
 
-    def _found(self, request: Request) -> Opening:
-        output = request.body.get("max_output_tokens")
-        weight = request.weight - (output if isinstance(output, int) else OUTPUT_TOKENS)
-        if weight < _LIGHT:
-            return Opening(size=max(weight, 0) * BYTES_PER_TOKEN)
-        showing = Showing(family_of(request.model), self._rules, self._dialect)
-        hashed = blake2b(digest_size=16, person=b"beginning")
-        found: list[Beginning] = []
-        tokens, size = 0.0, 0
-        for piece, shows, loaded in _pieces(request.body, showing):
-            size += len(piece) + loaded
-            for start in range(0, len(piece), _STEP if shows is None else len(piece)):
-                step = piece[start : start + _STEP] if shows is None else piece
-                hashed.update(step)
-                tokens += len(step) / BYTES_PER_TOKEN if shows is None else shows
-                if tokens >= CACHED_FROM:
-                    found.append(Beginning(hashed.digest(), tokens))
-        return Opening(tuple(found), size)
+
+class Piece(NamedTuple):
+    """What stands for a piece of a prompt: the tokens of what it shows (None: it is text), and the bytes that it holds besides."""
+
+    spelled: bytes
+    tokens: float | None = None
+    loaded: int = 0
+
+    def steps(self) -> Iterator[tuple[bytes, float]]:
+        """Yield the steps after each of which a beginning may end, with their tokens: a text has many, a picture is one."""
+        if self.tokens is not None:
+            yield self.spelled, self.tokens
+            return
+        for start in range(0, len(self.spelled), _STEP):
+            step = self.spelled[start : start + _STEP]
+            yield step, len(step) / BYTES_PER_TOKEN
 
 
-_Piece = tuple[bytes, float | None, int]
-"""What stands for a piece of a prompt, the tokens of what it shows (None: it is text), and the bytes that it holds besides."""
+def _opening(pieces: Iterator[Piece]) -> Opening:
+    hashed = blake2b(digest_size=16, person=b"beginning")
+    found: list[Beginning] = []
+    total, size = 0.0, 0
+    for piece in pieces:
+        size += len(piece.spelled) + piece.loaded
+        for step, tokens in piece.steps():
+            hashed.update(step)
+            total += tokens
+            if total >= CACHED_FROM:
+                found.append(Beginning(hashed.digest(), total))
+    return Opening(tuple(found), size)
 
 
-def _pieces(body: Mapping[str, object], showing: Showing) -> Iterator[_Piece]:
+def _pieces(body: Mapping[str, object], showing: Showing) -> Iterator[Piece]:
     """Yield a prompt piece by piece, in the order in which a model reads it. Parameters that no model reads are left out."""
-    yield _spelled({name: body[name] for name in _BEFORE if name in body}), None, 0
-    yield _spelled(body.get("instructions")), None, 0
+    yield Piece(_spelled({name: body[name] for name in _BEFORE if name in body}))
+    yield Piece(_spelled(body.get("instructions")))
     given = body.get("input")
     for item in given if isinstance(given, list | tuple) else (given,):
         content = item.get("content") if isinstance(item, Mapping) else None
         if not isinstance(item, Mapping) or not isinstance(content, list | tuple):
-            yield _spelled(item), None, 0
+            yield Piece(_spelled(item))
             continue
-        yield _spelled({name: value for name, value in item.items() if name != "content"}), None, 0
+        yield Piece(_spelled({name: value for name, value in item.items() if name != "content"}))
         for part in content:
             yield _part(part, showing)
 
 
-def _part(part: object, showing: Showing) -> _Piece:
+def _part(part: object, showing: Showing) -> Piece:
     """Return a part of a message. How large media are is mostly not known yet: they count as the most that they may cost."""
     spelled = _spelled(part)
     if not isinstance(part, Mapping) or part.get("type") in ("input_text", "output_text"):
-        return spelled, None, 0
+        return Piece(spelled)
     held = contents_of({"input": [part]})
-    tokens = sum(showing.span(shown, shown.detail).high for shown in held.shown)
-    loaded = sum(len(shown.media.data or b"") for shown in held.shown if shown.media is not None)
-    return spelled, tokens + sum(map(len, held.texts)) / BYTES_PER_TOKEN, loaded
+    shown = sum(showing.span(each, each.detail).high for each in held.shown)
+    loaded = sum(len(each.media.data or b"") for each in held.shown if each.media is not None)
+    return Piece(spelled, shown + sum(map(len, held.texts)) / BYTES_PER_TOKEN, loaded)
 
 
 def _spelled(value: object) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pipeline.engine.beginnings import Opening, Openings
 from pipeline.records import Request
@@ -32,13 +32,6 @@ _KEY = "prompt_cache_key"
 _NOTHING = Opening()
 
 
-class Held(NamedTuple):
-    """A question and what its request begins with."""
-
-    question: Question
-    opening: Opening
-
-
 def in_order(batches: Iterator[list[Question]], job: Job, dialect: Dialect) -> Iterator[list[Question]]:
     """Yield all questions, those that begin alike near each other if the job wants that. Blocking; raises what ``batches`` raises."""
     if not job.prompt_cache:
@@ -57,47 +50,52 @@ class Arranger:
 
     def arranged(self, batches: Iterator[list[Question]]) -> Iterator[list[Question]]:
         """Yield all questions. Batches without any long request go through as they are."""
-        held: list[Held] = []
+        held: list[Question] = []
+        openings: list[Opening] = []
         size = 0
         try:
             for batch in batches:
                 seen = self._seen(batch)
-                if not held and not any(each.opening.beginnings for each in seen):
+                if not held and not any(opening.beginnings for opening in seen):
                     yield batch
                     continue
-                held += seen
-                size += sum(each.opening.size for each in seen)
+                held += batch
+                openings += seen
+                size += sum(opening.size for opening in seen)
                 if len(held) >= WINDOW or size >= WINDOW_BYTES:
-                    yield self._window(held)
-                    held, size = [], 0
+                    yield self._window(held, openings)
+                    held, openings, size = [], [], 0
         except Exception:  # the input is broken: what was read before is still asked
-            yield self._window(held)
+            yield self._window(held, openings)
             raise
-        yield self._window(held)
+        yield self._window(held, openings)
 
-    def _seen(self, batch: Sequence[Question]) -> list[Held]:
+    def _seen(self, batch: Sequence[Question]) -> list[Opening]:
         """Look at what the requests begin with; the samples of a row have one body."""
-        seen: list[Held] = []
+        seen: list[Opening] = []
         body: object = None
         opening = _NOTHING
         for question in batch:
             request = question.built
             if not isinstance(request, Request):
-                seen.append(Held(question, _NOTHING))
+                seen.append(_NOTHING)
                 continue
             if request.body is not body:
                 body, opening = request.body, self._opening_of(request)
-            seen.append(Held(question, opening))
+            seen.append(opening)
         return seen
 
-    def _window(self, held: Sequence[Held]) -> list[Question]:
+    def _window(self, held: Sequence[Question], openings: Sequence[Opening]) -> list[Question]:
         """Return a window's questions in the order in which they leave."""
-        counts = Counter(beginning.digest for each in held for beginning in each.opening.beginnings)
+        counts = Counter(beginning.digest for opening in openings for beginning in opening.beginnings)
         counts.update(digest for digest in self._remembered if digest in counts)
-        shared = [_shared(each.opening.beginnings, counts) for each in held]
-        for beginning in {beginning.digest for each in shared for beginning in each}:
-            self._remember(beginning)
-        return [self._told(held[place], shared[place], counts) for place in places(shared)]
+        shared = [_shared(opening.beginnings, counts) for opening in openings]
+        for digest in dict.fromkeys(beginning.digest for beginnings in shared for beginning in beginnings):
+            self._remember(digest)
+        return [
+            self._told(held[place], openings[place].size, shared[place], counts) if shared[place] else held[place]
+            for place in places(shared)
+        ]
 
     def _remember(self, digest: bytes) -> None:
         self._remembered[digest] = None
@@ -105,16 +103,12 @@ class Arranger:
         if len(self._remembered) > REMEMBERED:
             self._remembered.popitem(last=False)
 
-    def _told(self, held: Held, shared: Sequence[Beginning], counts: Counter[bytes]) -> Question:
+    def _told(self, question: Question, size: int, shared: Sequence[Beginning], counts: Counter[bytes]) -> Question:
         """Return a question that knows with which beginnings others start, and whose request tells the provider of one of them."""
-        question = held.question
-        if not shared:
-            return question
         request = question.request()
         if self._keyed and _KEY not in request.body:
             request = replace(request, body={**request.body, _KEY: _key(shared, counts)})
-        begins = tuple(beginning.digest for beginning in shared)
-        return replace(question, built=request, begins=begins, size=held.opening.size)
+        return replace(question, built=request, begins=tuple(beginning.digest for beginning in shared), size=size)
 
 
 def _shared(beginnings: Sequence[Beginning], counts: Counter[bytes]) -> list[Beginning]:

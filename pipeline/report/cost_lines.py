@@ -12,12 +12,14 @@ MOST = 5  # lines on prices, and on gaps
 UNPAID = " if it were real"  # after what simulated answers cost
 
 
-def cache_lines(caching: Caching) -> Iterator[str]:
+def cache_lines(caching: Caching, *, simulated: bool = False) -> Iterator[str]:
     """Yield a line on what the provider's prompt cache gave; nothing where it gave nothing."""
     if caching.hits:
         part = share(caching.cached_tokens, caching.input_tokens)
         taken = f"{part} of {caching.input_tokens:,} input tokens, in {caching.hits:,} of {counted(caching.requests, 'request')}"
-        yield labelled("cached", taken + _saving(caching.saved))
+        yield labelled(
+            "cached", taken + _saving(caching.saved) + (UNPAID if simulated and caching.saved is not None else "")
+        )
 
 
 def _saving(saved: int | None) -> str:

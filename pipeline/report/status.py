@@ -156,7 +156,7 @@ def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:
     yield labelled("attempts", f"{totals.attempts:,}")
     if totals.attempts:
         yield labelled("tokens", tokens(totals.usage, totals.unknown_usage, unit(totals.samples)))
-    yield from cache_lines(totals.caching)
+    yield from cache_lines(totals.caching, simulated=totals.money.simulated)
     yield from cost_lines(totals.money)
     if _is_spent(totals.superseded):
         yield labelled("besides", f"{tokens(totals.superseded)}, for answers that no row uses any more")

@@ -45,7 +45,7 @@ def _bill(finished: RunFinished) -> Iterator[str]:
     maybe = f", {finished.maybe_paid:,} of them perhaps paid without an answer" if finished.maybe_paid else ""
     yield labelled("attempts", f"{finished.attempts:,}{maybe}")
     if finished.caching is not None:
-        yield from cache_lines(finished.caching)
+        yield from cache_lines(finished.caching, simulated=finished.simulated)
     if finished.money is not None:
         yield from cost_lines(finished.money)
 

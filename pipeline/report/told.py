@@ -41,7 +41,7 @@ def render_story_text(story: Story) -> str:
             f"{unit(story.samples)}s", ", ".join(f"{status} {count:,}" for status, count, _, _ in story.by_status)
         ),
         labelled("tokens", _tokens(story.tokens)),
-        *cache_lines(_caching(story.cache)),
+        *cache_lines(_caching(story.cache), simulated=story.simulated),
         *(labelled("cost", line) for line in _cost(story)),
         labelled(
             "attempts", figure(story.attempts) + (f", {story.repaired:,} answers repaired" if story.repaired else "")

@@ -2,7 +2,7 @@
 
 As OpenAI's guide "Prompt caching" has it: what counts is all that a model reads, in its order (tools and schema, instructions, input), up
 to the first difference; 1,024 tokens at least, in steps of 128. A beginning is there once a request with it was answered: those that are
-under way together all miss it. Here all requests meet in one cache that forgets by number, not by time.
+under way together all miss it. Here all requests meet in one cache, which forgets what was not asked for longest: by number, not by time.
 """
 
 from __future__ import annotations
@@ -81,6 +81,8 @@ class PrefixCache:
 
     def remember(self, steps: Sequence[Step]) -> None:
         """From now on these are there."""
-        self._seen.update(dict.fromkeys(step.key for step in steps))
+        for step in steps:
+            self._seen[step.key] = None
+            self._seen.move_to_end(step.key)
         while len(self._seen) > KEPT:
             self._seen.popitem(last=False)

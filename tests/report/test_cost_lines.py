@@ -39,7 +39,8 @@ def test_what_the_cache_gave_is_one_line() -> None:
     """The share of input, in how many requests, and what it saved, which is left out where nobody knows the price; no hit, no line."""
     line = "  cached     87 % of 2,000 input tokens, in 9 of 10 requests"
     assert [*cache_lines(Caching(10, 9, 2_000, 1_740, PICOS // 2))] == [f"{line}; saved $0.500"]
-    assert [*cache_lines(Caching(10, 9, 2_000, 1_740, None))] == [line]
+    assert [*cache_lines(Caching(10, 9, 2_000, 1_740, None), simulated=True)] == [line]
+    assert [*cache_lines(Caching(10, 9, 2_000, 1_740, 0), simulated=True)] == [f"{line}; saved $0.00 if it were real"]
     dearer = f"{line}; cost $0.500 more than without a cache"  # where writing costs more than it saved
     assert [*cache_lines(Caching(10, 9, 2_000, 1_740, -PICOS // 2))] == [dearer]
     assert [*cache_lines(Caching(10, 0, 2_000, 0, 0))] == [*cache_lines(Caching())] == []
