@@ -29,15 +29,8 @@ CACHED_FROM = 1024
 
 _STEP = 1024  # bytes of a text after which a beginning may end: finer than the end of a part, and cheap
 _LIGHT = CACHED_FROM // 2  # tokens by the rule of thumb, which may be half of the truth, for pictures above all
-_BEFORE = (
-    "model",
-    "tools",
-    "text",
-    "reasoning",
-    "prompt",
-    "conversation",
-    "previous_response_id",
-)  # before what is said
+# Of a body: what a model reads before what is said, and what else decides whose cache it finds.
+_BEFORE = ("model", "tools", "text", "reasoning", "prompt", "conversation", "previous_response_id")
 _PLAIN = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_SORT_KEYS
 
 

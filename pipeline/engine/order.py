@@ -68,7 +68,8 @@ class Arranger:
         except Exception:  # the input is broken: what was read before is still asked
             yield self._window(held, openings)
             raise
-        yield self._window(held, openings)
+        if held:
+            yield self._window(held, openings)
 
     def _seen(self, batch: Sequence[Question]) -> list[Opening]:
         """Look at what the requests begin with; the samples of a row have one body."""

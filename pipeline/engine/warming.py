@@ -120,7 +120,8 @@ class Warming:
                 self._warm.popitem(last=False)
 
     def _attempted(self, request: Request) -> None:
-        led = self._leaders.pop((request.row, request.sample), ())
+        if (led := self._leaders.pop((request.row, request.sample), None)) is None:
+            return
         self._keep_warm(led, anyio.current_time())
         for beginning in led:
             self._led.discard(beginning)
