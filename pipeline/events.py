@@ -217,6 +217,37 @@ class Money:
         }
 
 
+@value
+class Caching:
+    """What a run's ``requests`` took from the provider's prompt cache: of their ``input_tokens`` so many ``cached_tokens``, in ``hits``.
+
+    Requests whose input or cached tokens the provider did not tell are left out. ``saved`` is how many picodollars more they would have
+    cost, had all input been new, by the prices that are known; None where none is.
+    """
+
+    requests: int = 0
+    hits: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    saved: int | None = 0
+
+    @property
+    def rate(self) -> float | None:
+        """The share of input that was cached, from 0 to 1."""
+        return self.cached_tokens / self.input_tokens if self.input_tokens else None
+
+    def figures(self) -> dict[str, object]:
+        """Return these values for machines: dollars as exact decimals in texts."""
+        return {
+            "requests": self.requests,
+            "hits": self.hits,
+            "input_tokens": self.input_tokens,
+            "cached_tokens": self.cached_tokens,
+            "hit_rate": None if self.rate is None else round(self.rate, 4),
+            "saved_usd": exact_usd(self.saved),
+        }
+
+
 def exact_usd(picos: int | None) -> str | None:
     """Return picodollars as dollars, to the last digit."""
     return None if picos is None else f"{Decimal(picos).scaleb(-12).normalize():f}"
@@ -247,6 +278,7 @@ class RunFinished:
     functions: tuple[Calls, ...] = ()
     accuracy: tuple[tuple[str, int, int], ...] = ()
     money: Money | None = None
+    caching: Caching | None = None
 
 
 Event = (

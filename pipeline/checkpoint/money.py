@@ -75,6 +75,19 @@ class Pricer:
             self.gaps[_STRAY] = None
         return picos
 
+    def saved(self, *values: Any) -> int | None:
+        """Return how much more an attempt would have cost, had all its input been new; None where that is not known.
+
+        What is written into the cache may cost more than new input: then the first request of many saves less than nothing.
+        """
+        facts = Facts(*values)
+        if isinstance(rates := self._rates(facts), Unpriced):
+            return None
+        taken, given, searches = facts.input_tokens, facts.output_tokens, facts.searches
+        picos = rates.picos(taken, facts.cached_tokens, given, facts.cache_write_tokens, searches)
+        new = rates.picos(taken, 0, given, 0, searches)
+        return None if picos is None or new is None else new - picos
+
     def note(self, *values: Any) -> str | None:
         """Return why an attempt's cost is not known, or what it leaves out."""
         facts = Facts(*values)
@@ -96,9 +109,10 @@ class Pricer:
 
 
 def install(connection: sqlite3.Connection, find: Callable[[], Book]) -> Pricer:
-    """Teach a connection ``cost`` and ``cost_note``. The prices are looked for when there is something to price."""
+    """Teach a connection ``cost``, ``saved`` and ``cost_note``. The prices are looked for when there is something to price."""
     pricer = Pricer(find)
     connection.create_function("cost", len(schema.FACTS), pricer.cost, deterministic=True)
+    connection.create_function("saved", len(schema.FACTS), pricer.saved, deterministic=True)
     connection.create_function("cost_note", len(schema.FACTS), pricer.note, deterministic=True)
     return pricer
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from pipeline.checkpoint import schema
 from pipeline.checkpoint.across import asks_nothing, completed, deciding
+from pipeline.checkpoint.caching import caching_of
 from pipeline.checkpoint.money import install
 from pipeline.checkpoint.packing import unpack
 from pipeline.checkpoint.results import Results, lines_of
@@ -22,7 +23,7 @@ from pipeline.checkpoint.store import check_version, opened
 from pipeline.cost.prices import Book
 from pipeline.cost.rates import in_dollars
 from pipeline.errors import RunDirectoryError
-from pipeline.events import Money
+from pipeline.events import Caching, Money
 from pipeline.records import Status, Usage
 from pipeline.spec.job import Job
 from pipeline.wire.slim import slim
@@ -57,6 +58,7 @@ class Totals:
     unknown_usage: int = 0
     samples: int = 1
     money: Money = field(default_factory=Money)
+    caching: Caching = field(default_factory=Caching)
 
     @property
     def answers(self) -> int:
@@ -175,6 +177,7 @@ class Reader:
                 unknown_usage=unknown_usage or 0,
                 samples=self.samples,
                 money=self._money(maybe),
+                caching=caching_of(self.lines),
             )
 
     @contextmanager

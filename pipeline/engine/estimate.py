@@ -21,9 +21,10 @@ from pipeline.cost.interval import ZERO, Interval
 from pipeline.cost.output import TOKENS_PER_SECOND, Outputs
 from pipeline.cost.prices import Book
 from pipeline.cost.rates import Unpriced
+from pipeline.engine.beginnings import CACHED_FROM
 from pipeline.engine.feed import Question, everything, questions_of
 from pipeline.engine.pricing import idle_prices
-from pipeline.engine.survey import CACHED_FROM, OWN, Key, Survey, Variant
+from pipeline.engine.survey import OWN, Key, Survey, Variant
 from pipeline.errors import Problem, SpecError
 from pipeline.records import Row
 from pipeline.rows.columns import cells

@@ -36,11 +36,16 @@ waits of one row in twenty are half as long as with a thousand. Smaller batches 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One of a row's requests, or why it has none: then ``answers`` says how many the row lacks for that reason."""
+    """One of a row's requests, or why it has none: then ``answers`` says how many the row lacks for that reason.
+
+    ``begins`` are the long beginnings that its request has in common with others, by ``engine.order``; ``size`` is about its bytes then.
+    """
 
     row: int
     built: Request | RowError
     answers: int = 1
+    begins: tuple[bytes, ...] = ()
+    size: int = 0
 
     def request(self) -> Request:
         """Return the request; raises the row's ``PromptError``, ``NullCell`` or ``MediaError``."""

@@ -36,8 +36,10 @@ from pipeline.client.tools import Toolbox
 from pipeline.client.transports import http_of
 from pipeline.engine.feed import Feed, questions
 from pipeline.engine.garbage import seldom_collected
+from pipeline.engine.order import in_order
 from pipeline.engine.throttles import Throttles
 from pipeline.engine.tokens import token_variables
+from pipeline.engine.warming import Warming
 from pipeline.errors import Crashed, Interrupted, NullCell, RowError, RunError
 from pipeline.events import Notice, RowFinished, RowsKnown, Stopping, Stuck
 from pipeline.prompt.template import is_template
@@ -148,13 +150,13 @@ class Brake:
 class Stop:
     """Why and how urgently a run ends before its rows do. The first reason stands; ``urgent`` is set where nothing is waited for."""
 
-    def __init__(self, gate: Gate, feed: Feed, observe: Observer, *, in_background: bool = False) -> None:
+    def __init__(self, gate: Gate, feed: Warming, observe: Observer, *, in_background: bool = False) -> None:
         self.reason: RunError | None = None
         self.requested = anyio.Event()
         self.urgent = anyio.Event()
         self._interrupts = 0
         self.gate = gate
-        self._feed = feed
+        self.feed = feed
         self.observe = observe
         self._in_background = in_background
 
@@ -165,7 +167,7 @@ class Stop:
             cancels = self._in_background and self._interrupts > 0  # else one more interrupt is no abort yet
             self.observe(Stopping(self.gate.in_flight, reason.message, DRAIN_S, cancels))
             self.gate.close()
-            self._feed.close()
+            self.feed.close()
             self.requested.set()
 
     def interrupt(self, number: int) -> None:
@@ -201,22 +203,23 @@ async def ask_all(
     brake: Brake,
 ) -> None:
     """Ask the selected rows. Raises the ``RunError`` that ended the run early; the journal then holds all that was finished."""
-    job = prepared.job
+    job, dialect = prepared.job, prepared.endpoint.dialect
     gate = Gate()
     measured = till.budget is not None  # a picture's worst case depends on its size
-    batches = questions(prepared.source, prepared.builder, selection, measured=measured)
-    with closing(Feed(batches, partial(without_known, journal, observe))) as feed:
+    batches = in_order(questions(prepared.source, prepared.builder, selection, measured=measured), job, dialect)
+    rows = Feed(batches, partial(without_known, journal, observe))
+    with closing(Warming(rows)) as feed:
         stop = Stop(gate, feed, observe, in_background=job.delivery == "background")
         loop = asyncio.get_running_loop()
         brake.attach(partial(loop.call_soon_threadsafe, stop.interrupt, signal.SIGINT))
-        async with http_of(job, prepared.endpoint.url) as http, Loader(job.media, prepared.endpoint.dialect) as loader:
+        async with http_of(job, prepared.endpoint.url) as http, Loader(job.media, dialect) as loader:
             throttles = Throttles(job, observe)
             outside = Outside(http, loader, secrets)
             hedging = Hedging(job.retry.hedge_after, gate) if job.retry.hedge_after is not None else None
             client = client_of(prepared, journal, outside, till, stop, throttles, hedging)
             run = Run(journal, client, job.on_null)
             async with anyio.create_task_group() as helpers:
-                helpers.start_soon(feed.read)
+                helpers.start_soon(rows.read)
                 helpers.start_soon(_watch, gate, longest_s(job), observe)
                 if threading.current_thread() is threading.main_thread():
                     helpers.start_soon(_listen, stop)
@@ -227,7 +230,7 @@ async def ask_all(
                 helpers.cancel_scope.cancel()
     if hedging is not None and (told := hedging.told()) is not None:
         observe(Notice(told))
-    if (reason := stop.reason or feed.broken) is not None:
+    if (reason := stop.reason or rows.broken) is not None:
         raise reason
 
 
@@ -268,6 +271,7 @@ def client_of(
     breaker = Breaker(job.stop_after)
     post = watched(post, breaker, job.retry.attempts)
     post = hedging.racing(post) if hedging else post
+    post = stop.feed.leading(post)
     post = retrying(post, job.retry, announce=observe, rng=random.Random())  # noqa: S311 - jitter, not a secret
     post = guarded(post, breaker)
     return in_rounds(post, rules, Toolbox(prepared.toolset.functions), announce=observe)
@@ -288,7 +292,7 @@ class Crew:
     throttle learns.
     """
 
-    def __init__(self, group: TaskGroup, feed: Feed, run: Run, stop: Stop, throttles: Throttles, most: int) -> None:
+    def __init__(self, group: TaskGroup, feed: Warming, run: Run, stop: Stop, throttles: Throttles, most: int) -> None:
         self._group = group
         self._feed = feed
         self._run = run
@@ -317,6 +321,7 @@ class Crew:
         while (question := await self._next()) is not None:
             try:
                 self._stop.observe(RowFinished(await answer(question, self._run)))
+                self._feed.answered(question)
             except RunError as error:
                 self._stop.request(error)
                 return

@@ -278,6 +278,7 @@ class _Session:
             functions=tuple(self._functions.values()),
             accuracy=tuple((tally.name, tally.right, tally.rows) for tally in judged),
             money=totals.money,
+            caching=totals.caching,
         )
 
     def _end(self, exit_code: int) -> None:
@@ -329,6 +330,7 @@ def metadata(job: Job, totals: Totals) -> dict[str, object]:
         "maybe_paid_attempts": totals.maybe_paid,
         "rows_without_usage": totals.unknown_usage,
         **totals.money.figures(),
+        "prompt_cache": totals.caching.figures(),
     }
 
 

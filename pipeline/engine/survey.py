@@ -13,6 +13,7 @@ from pipeline.cost.rates import Unpriced
 from pipeline.cost.tiers import tier_of
 from pipeline.cost.tokens import count_tokens
 from pipeline.cost.weigh import Scales, with_extents
+from pipeline.engine.beginnings import CACHED_FROM
 from pipeline.errors import RowError
 from pipeline.wire.shape import is_template
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from pipeline.engine.feed import Question
     from pipeline.records import Request
     from pipeline.spec.job import Job
-
-CACHED_FROM = 1024
-"""Tokens that requests must have in common at their beginning before providers cache them."""
 
 MOST_GROUPS = 10_000
 """Values of a column that are told apart; more would take memory without end. The others are summed up."""

@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.cost.rates import dollars
-from pipeline.events import Money
-from pipeline.report.text import labelled, unknown_cost, visible
+from pipeline.events import Caching, Money
+from pipeline.report.text import counted, labelled, share, unknown_cost, visible
 
 MOST = 5  # lines on prices, and on gaps
 UNPAID = " if it were real"  # after what simulated answers cost
+
+
+def cache_lines(caching: Caching, *, simulated: bool = False) -> Iterator[str]:
+    """Yield a line on what the provider's prompt cache gave; nothing where it gave nothing."""
+    if caching.hits:
+        part = share(caching.cached_tokens, caching.input_tokens)
+        taken = f"{part} of {caching.input_tokens:,} input tokens, in {caching.hits:,} of {counted(caching.requests, 'request')}"
+        yield labelled(
+            "cached", taken + _saving(caching.saved) + (UNPAID if simulated and caching.saved is not None else "")
+        )
+
+
+def _saving(saved: int | None) -> str:
+    if saved is None:
+        return ""
+    return f"; saved {dollars(saved)}" if saved >= 0 else f"; cost {dollars(-saved)} more than without a cache"
 
 
 def cost_lines(money: Money) -> Iterator[str]:

@@ -99,6 +99,7 @@ def _values(event: Event) -> dict[str, object]:
     values = asdict(event)
     if isinstance(event, RunFinished):
         values["money"] = None if event.money is None else event.money.figures()
+        values["caching"] = None if event.caching is None else event.caching.figures()
     if isinstance(event, RunStarted):
         values["purse"] = None if event.purse is None else purse_figures(event.purse)
     return values

@@ -14,7 +14,7 @@ from pipeline.cost.rates import dollars
 from pipeline.errors import BudgetReached
 from pipeline.events import exact_usd
 from pipeline.records import STATUS_FACTS, Purse, Status, Usage
-from pipeline.report.cost_lines import cost_lines
+from pipeline.report.cost_lines import cache_lines, cost_lines
 from pipeline.report.purse import projected, purse_figures, purse_parts
 from pipeline.report.text import (
     block,
@@ -98,7 +98,7 @@ def status_figures(
     in_all = None if purse is None else _in_all(session, totals, purse, wanted, running=running)
     return {
         "session": dict(session),
-        "totals": {**asdict(totals), "money": totals.money.figures()},
+        "totals": {**asdict(totals), "money": totals.money.figures(), "caching": totals.caching.figures()},
         "running": running,
         "rows": planned,
         "maybe_paid_rows": list(maybe_paid_rows),
@@ -156,6 +156,7 @@ def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:
     yield labelled("attempts", f"{totals.attempts:,}")
     if totals.attempts:
         yield labelled("tokens", tokens(totals.usage, totals.unknown_usage, unit(totals.samples)))
+    yield from cache_lines(totals.caching, simulated=totals.money.simulated)
     yield from cost_lines(totals.money)
     if _is_spent(totals.superseded):
         yield labelled("besides", f"{tokens(totals.superseded)}, for answers that no row uses any more")

@@ -50,6 +50,20 @@ class Bill:
 
 
 @dataclass(frozen=True, slots=True)
+class Cache:
+    """What ``requests`` took from the provider's prompt cache: ``cached`` of their ``input`` tokens, in ``hits`` of them.
+
+    ``saved`` is how much more all of it would have cost as new input; None where that has no price.
+    """
+
+    requests: int
+    hits: int
+    input: int
+    cached: int
+    saved: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Requests that have something in common: a model and tier, or a value of an input column.
 
@@ -216,6 +230,8 @@ class Story:
     """Of further fields that have known answers, where the job names several."""
     paused_s: float = 0.0
     """Seconds between its first start and its end in which no process worked on it."""
+    cache: Cache | None = None
+    """None where no request took anything from the cache."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pipeline.events import RunFinished
 from pipeline.records import Status
 from pipeline.report.advice import advice
-from pipeline.report.cost_lines import cost_lines
+from pipeline.report.cost_lines import cache_lines, cost_lines
 from pipeline.report.text import counted, duration, labelled, near, tally_of, tokens, unit, visible
 
 COMMAND = "pipeline run SPEC"
@@ -44,6 +44,8 @@ def _bill(finished: RunFinished) -> Iterator[str]:
         yield labelled("tokens", tokens(finished.usage, finished.unknown_usage, unit(finished.samples)))
     maybe = f", {finished.maybe_paid:,} of them perhaps paid without an answer" if finished.maybe_paid else ""
     yield labelled("attempts", f"{finished.attempts:,}{maybe}")
+    if finished.caching is not None:
+        yield from cache_lines(finished.caching, simulated=finished.simulated)
     if finished.money is not None:
         yield from cost_lines(finished.money)
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from pipeline.checkpoint.gold import tallied
 from pipeline.checkpoint.ledger import read_ledger
+from pipeline.cost.rates import in_dollars
 from pipeline.errors import DataError, Problem, SpecError
 from pipeline.records import STATUS_FACTS, Status, Turn
 from pipeline.report.bill import bill_of
@@ -23,7 +24,7 @@ from pipeline.report.groups import breakdown, models, retried
 from pipeline.report.input_values import few_valued
 from pipeline.report.moments import course_of
 from pipeline.report.outliers import Unusual, unusual
-from pipeline.report.story import Breakdown, Story, Tokens
+from pipeline.report.story import Breakdown, Cache, Story, Tokens
 from pipeline.report.text import counted, duration
 from pipeline.report.verdicts import verdicts
 from pipeline.rows.columns import suggest
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pipeline.checkpoint.gold import Tally
     from pipeline.checkpoint.ledger import Ledger
     from pipeline.checkpoint.reader import Totals
+    from pipeline.events import Caching
     from pipeline.records import Usage
     from pipeline.report.moments import Course
     from pipeline.report.subject import Subject
@@ -91,6 +93,7 @@ def story_of(
         notes=[*seen.notes, *_notes(course, gallery, chosen=chosen)],
         more_verdicts=judged[1:],
         paused_s=course.paused_s,
+        cache=_cache(totals.caching),
     )
 
 
@@ -159,6 +162,13 @@ def _tokens(usage: Usage) -> Tokens:
         usage.reasoning_tokens,
         usage.total_tokens,
     )
+
+
+def _cache(caching: Caching) -> Cache | None:
+    if not caching.hits:
+        return None
+    saved = in_dollars(caching.saved)
+    return Cache(caching.requests, caching.hits, caching.input_tokens, caching.cached_tokens, saved)
 
 
 def _repaired(ledger: Ledger) -> int:

@@ -7,8 +7,9 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from pipeline.cost.rates import PICOS, dollars
-from pipeline.report.cost_lines import UNPAID
-from pipeline.report.story import Comparison, Story, Tokens, Verdicts
+from pipeline.events import Caching
+from pipeline.report.cost_lines import UNPAID, cache_lines
+from pipeline.report.story import Cache, Comparison, Story, Tokens, Verdicts
 from pipeline.report.text import counted, figure, labelled, unit, unknown_cost, visible
 
 _ROWS = ("cards", "changes", "moments")
@@ -40,6 +41,7 @@ def render_story_text(story: Story) -> str:
             f"{unit(story.samples)}s", ", ".join(f"{status} {count:,}" for status, count, _, _ in story.by_status)
         ),
         labelled("tokens", _tokens(story.tokens)),
+        *cache_lines(_caching(story.cache), simulated=story.simulated),
         *(labelled("cost", line) for line in _cost(story)),
         labelled(
             "attempts", figure(story.attempts) + (f", {story.repaired:,} answers repaired" if story.repaired else "")
@@ -93,6 +95,13 @@ def _cost(story: Story) -> Iterator[str]:
         yield unknown
     if bill.expected is not None:
         yield f"expected {_dollars(bill.expected_low)} to {_dollars(bill.expected_high)}"
+
+
+def _caching(cache: Cache | None) -> Caching:
+    if cache is None:
+        return Caching()
+    saved = None if cache.saved is None else round(cache.saved * PICOS)
+    return Caching(cache.requests, cache.hits, cache.input, cache.cached, saved)
 
 
 def _tokens(tokens: Tokens) -> str:

@@ -23,7 +23,7 @@ from pipeline.simulator.published import Rules, rules_for
 from pipeline.simulator.reading import Asked, Medium
 from pipeline.simulator.seen import Seen
 
-__all__ = ["Answer", "Usage", "answer", "count_input"]
+__all__ = ["Answer", "Usage", "answer", "count_input", "medium_tokens"]
 
 Facts = Mapping[tuple[str, str], Seen]
 """What was seen of the media that brought their bytes, by their keys."""
@@ -133,7 +133,7 @@ def count_input(asked: Asked, facts: Facts, seed: int, figures: Figures = AS_COU
     for text in (*asked.system, *asked.user, *asked.history, *asked.outputs):
         count += tokens.count_text(text)
     for medium in asked.media:
-        count += _medium_tokens(medium, facts, rules)
+        count += medium_tokens(medium, facts, rules)
     for tool in asked.tools:
         count += tokens.count_text(f"{tool.type} {tool.name} {tool.description}")
         count += tokens.count_text(orjson.dumps(tool.parameters, option=orjson.OPT_SORT_KEYS).decode())
@@ -142,7 +142,8 @@ def count_input(asked: Asked, facts: Facts, seed: int, figures: Figures = AS_COU
     return figures.input(count, _digest(asked, facts, seed))
 
 
-def _medium_tokens(medium: Medium, facts: Facts, rules: Rules) -> int:
+def medium_tokens(medium: Medium, facts: Facts, rules: Rules) -> int:
+    """The input tokens of one image, file or video."""
     if (seen := facts.get(medium.key)) is not None:
         return seen.tokens(medium.detail, rules)
     return rules.image(*URL_IMAGE, medium.detail) if medium.kind == "image" else _UNSEEN_TOKENS[medium.kind]

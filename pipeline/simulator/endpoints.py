@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pipeline.simulator.answers import Facts, Usage, answer, count_input
-from pipeline.simulator.cache import PrefixCache
+from pipeline.simulator.answers import Facts, Usage, answer, count_input, medium_tokens
+from pipeline.simulator.cache import PrefixCache, Step, steps_of
 from pipeline.simulator.delivery import pause
 from pipeline.simulator.documents import check_ids
 from pipeline.simulator.faults import Fault
@@ -19,6 +19,7 @@ from pipeline.simulator.keeping import Handler, Keeping, poll_hint
 from pipeline.simulator.ledger import Ledger
 from pipeline.simulator.limits import Window
 from pipeline.simulator.parameters import check_counted
+from pipeline.simulator.published import rules_for
 from pipeline.simulator.reading import Asked, Medium, input_items, read
 from pipeline.simulator.replay import check_replay
 from pipeline.simulator.routes import Work, record_of
@@ -65,14 +66,14 @@ class Endpoints:
     async def create(self, work: Work, fault: Fault | None) -> None:
         """Execute one request: check, look, think, wait, write it down, answer."""
         asked, items, facts = await self._understand(work)
-        seen = self._prefixes.tokens_seen(asked) if self._script.cache else 0
+        beginnings = self._beginnings(work, asked, items, facts) if self._script.cache else ()
         repeat = self._repeats[work.digest] + 1
         script = self._script
         said = answer(
             asked,
             facts,
             script.seed,
-            cached=seen,
+            cached=self._prefixes.tokens_seen(beginnings),
             repeat=repeat,
             rounds=script.tool_rounds,
             figures=script.figures,
@@ -88,6 +89,7 @@ class Endpoints:
         stream = bool(work.body.get("stream"))
         if not work.background:
             await pause(wait / 2 if stream else wait)
+        self._prefixes.remember(beginnings)
         await self._ledger.write(self._execution(work, reply.id, said.usage, fault) | {"service_tier": tier})
         self._keep(work, reply, items, wait if work.background else 0.0)
         if fault is not None and fault.instead:
@@ -96,6 +98,11 @@ class Endpoints:
             await self._send.json(work, unfinished(reply, "queued"), fault, poll_hint(self._script.background))
         else:
             await self._send.answer(work, reply, fault, wait if work.background else wait / 2)
+
+    def _beginnings(self, work: Work, asked: Asked, items: list[dict[str, Any]], facts: Facts) -> tuple[Step, ...]:
+        rules = rules_for(self._script.figures.rules, asked.model)
+        media = {medium.source: medium_tokens(medium, facts, rules) for medium in asked.media}
+        return steps_of(work.body, items, media)
 
     async def compact(self, work: Work, fault: Fault | None) -> None:
         """The user's messages as they are, and the rest of the conversation sealed into one item."""

@@ -119,6 +119,8 @@ class Job(Settings):
     """What models cost, by `model` or `provider/model`, where `*` stands for anything; list prices where this says nothing."""
     on_null: Literal["fail", "skip", "empty"] = "fail"
     """What becomes of a row with a null in its prompt: it fails, it is skipped, or the null is an empty text."""
+    prompt_cache: bool = True
+    """Whether rows that begin alike, for at least 1,024 tokens, are sent near each other and one ahead, so that others cost less."""
     dedupe: bool = True
     """Ask identical rows once and share the answer. Rows that use a `conversation` are each asked, for each changes it."""
     samples: int = Field(1, ge=1, le=100)

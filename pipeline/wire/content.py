@@ -15,7 +15,7 @@ from pipeline.wire.credentials import filled, variables
 from pipeline.wire.dialect import Dialect
 from pipeline.wire.encode import encode, refusals
 
-__all__ = ["Encoded", "content_of", "written"]
+__all__ = ["Encoded", "content_of", "with_member", "written"]
 
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS  # else orjson writes media itself
 
@@ -66,3 +66,10 @@ def _with_places(whole: bytes, token: str, media: Sequence[Media]) -> Encoded:
     pieces = whole.split(f'"{token}"'.encode())
     places = accumulate(map(len, pieces[:-1]))
     return Encoded(b"".join(pieces), tuple(zip(places, media, strict=True)))
+
+
+def with_member(encoded: Encoded, name: str, value: str) -> Encoded:
+    """Return the bytes of a body that has one more member, in front; the body must have others, and none of this name."""
+    member = orjson.dumps({name: value})[:-1] + b","
+    moved = len(member) - 1  # for the brace that was there
+    return Encoded(member + encoded.content[1:], tuple((place + moved, media) for place, media in encoded.shown))

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.checkpoint.money import Facts, Pricer
+from pipeline.checkpoint.caching import caching_of
+from pipeline.checkpoint.money import Facts, Pricer, install
 from pipeline.checkpoint.reader import Reader
 from pipeline.checkpoint.schema import FACTS, TABLES
 from pipeline.cost.prices import Book
+from pipeline.events import Caching
 from pipeline.spec.load import load_text
 
 SPEC = """\
@@ -100,3 +102,26 @@ def test_a_bill_of_any_size_is_added_up_exactly() -> None:
         connection.executescript(TABLES)
         connection.executemany(add, [attempt("answered", None, 9_999_000_001, 0)] * 2_000)
         assert Reader(connection, abandoned=True, book=book).totals().money.superseded == 2_000 * 9_999_000_001 * 10**6
+
+
+def test_what_the_cache_saved_is_what_new_input_would_have_cost_more() -> None:
+    """Over all attempts that told of it; writing into the cache is taken off, and what has no price is left out."""
+    rates = "{input: 1, cached_input: 0.1, cache_write: 1.25, output: 10}"
+    book = Book.of(load_text(SPEC.replace("{input: 1, output: 10}", rates), folder=Path("/specs")))
+    names = ("state", "asked_model", "model", "input_tokens", "cached_tokens", "output_tokens", "cache_write_tokens")
+    add = f"INSERT INTO attempts(request, row, session, sent_at, {', '.join(names)}) VALUES (1, 0, 1, 1.79e9{', ?' * len(names)})"
+    attempts = [
+        ("answered", "m", "m", 3_000, 0, 5, 2_000),  # pays a quarter more for what it writes
+        *[("answered", "m", "m", 3_000, 2_000, 5, 0)] * 3,
+        ("answered", "unheard-of", "unheard-of", 3_000, 2_000, 5, 0),
+        ("answered", "m", "m", 3_000, None, 5, None),
+        ("unknown", "m", None, None, None, None, None),
+    ]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.executescript(TABLES)
+        install(connection, lambda: book)
+        assert caching_of(connection.execute) == Caching()
+        connection.executemany(add, attempts)
+        assert caching_of(connection.execute) == Caching(5, 4, 15_000, 8_000, (3 * 1_800 - 500) * 10**6)
+        connection.execute("DELETE FROM attempts WHERE asked_model = 'm'")
+        assert caching_of(connection.execute) == Caching(1, 1, 3_000, 2_000, None)

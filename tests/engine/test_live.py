@@ -18,6 +18,7 @@ from pipeline.client.retry import throttled
 from pipeline.engine.feed import Feed, Question
 from pipeline.engine.live import DRAIN_S, Crew, Run, Stop, answer, longest_s, without_known
 from pipeline.engine.throttles import Throttles
+from pipeline.engine.warming import Warming
 from pipeline.errors import (
     AttemptError,
     DiskFailed,
@@ -157,7 +158,7 @@ async def test_twins_are_counted_with_the_row_that_asks(virtual_time: Clock, jou
 async def stopped(seconds: float, *, urgent_after: float | None = None) -> tuple[float, list[str]]:
     """Stop a run with one attempt out that takes so long; return how long that took, and what came home."""
     gate, home = Gate(), []
-    with_feed = Feed(iter([]))
+    with_feed = Warming(Feed(iter([])))
     stop = Stop(gate, with_feed, lambda _event: None)
     began = anyio.current_time()
 
@@ -199,7 +200,7 @@ async def test_a_stop_does_not_wait_for_ever(virtual_time: Clock) -> None:
 async def test_a_stop_says_whether_the_next_interrupt_cancels(in_background: bool, by_signal: bool) -> None:
     """Only the second of two does, and only where answers are made in the background."""
     heard: list[Event] = []
-    stop = Stop(Gate(), Feed(iter([])), heard.append, in_background=in_background)
+    stop = Stop(Gate(), Warming(Feed(iter([]))), heard.append, in_background=in_background)
     if by_signal:
         stop.interrupt(signal.SIGINT)
     else:
@@ -211,7 +212,7 @@ async def test_a_stop_says_whether_the_next_interrupt_cancels(in_background: boo
 
 async def test_a_run_is_aborted_only_where_somebody_asks_twice() -> None:
     """Whoever interrupts a run that ends for another reason wants it to end sooner, not its paid answers thrown away."""
-    stop = Stop(Gate(), Feed(iter([])), lambda _event: None)
+    stop = Stop(Gate(), Warming(Feed(iter([]))), lambda _event: None)
     stop.request(ProviderRefused("no such key"))
     stop.interrupt(signal.SIGINT)
     assert stop.urgent.is_set()
@@ -235,7 +236,7 @@ async def test_an_urgent_stop_waits_for_nothing(virtual_time: Clock) -> None:
     assert home == []
 
 
-async def crewed(rows: int, most: int, limits: Limits, *, seconds: float = 1.0) -> tuple[int, int, list[int]]:
+async def crewed(count: int, most: int, limits: Limits, *, seconds: float = 1.0) -> tuple[int, int, list[int]]:
     """Let a crew answer so many rows; return how many workers there were, how many rows were out at most, and which were answered."""
     out, peak, done = 0, 0, []
     job = Job.model_validate({**SPEC, "limits": limits.model_dump()})
@@ -250,12 +251,13 @@ async def crewed(rows: int, most: int, limits: Limits, *, seconds: float = 1.0) 
         done.append(request.row)
         return OK
 
-    questions = [question(row, Request(row, "m", {}, row.to_bytes(16, "big"), 1)) for row in range(rows)]
-    with closing(Feed(iter([questions]))) as feed:
+    questions = [question(row, Request(row, "m", {}, row.to_bytes(16, "big"), 1)) for row in range(count)]
+    rows = Feed(iter([questions]))
+    with closing(Warming(rows)) as feed:
         stop = Stop(Gate(), feed, lambda _event: None)
         run = Run(Unkept(), throttled(ask, throttles.of), "fail")  # type: ignore[arg-type]
         async with anyio.create_task_group() as helpers:
-            helpers.start_soon(feed.read)
+            helpers.start_soon(rows.read)
             async with anyio.create_task_group() as group:
                 crew = Crew(group, feed, run, stop, throttles, most)
                 crew.grow()

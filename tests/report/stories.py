@@ -16,6 +16,7 @@ from pipeline.cost.estimate import Rate
 from pipeline.report.story import (
     Bill,
     Breakdown,
+    Cache,
     Card,
     Change,
     Comparison,
@@ -248,6 +249,7 @@ def story(cards: int = 300, seed: int = 1) -> Story:
         by_status=[(name, number, *MEANINGS[name]) for name, number in counts.items()],
         attempts=11_106,
         tokens=Tokens(11_564_000, 3_850_000, 210_000, 941_000, 402_000, 12_505_000),
+        cache=Cache(9_976, 6_120, 11_500_000, 3_850_000, 2.598),
         bill=Bill(12.084, 0.213, "12.297340116", 24, 3, 0, rates(), 10.4, 11.9, 14.2, 20.0, 7.7),
         models=[group("gpt-5.4-mini", 8_010, 6.92), group("gpt-5.4", 1_990, 5.38)],
         columns=[

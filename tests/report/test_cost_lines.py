@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.events import Money
-from pipeline.report.cost_lines import cost_lines
+from pipeline.events import Caching, Money
+from pipeline.report.cost_lines import cache_lines, cost_lines
 
 PICOS = 10**12
 
@@ -33,6 +33,30 @@ def test_a_simulated_bill_says_that_it_was_not_paid() -> None:
     ]
     assert [*cost_lines(Money(None, 0, 0, 2, 0, simulated=True))] == [*cost_lines(Money(None, 0, 0, 2, 0))]
     assert [*cost_lines(Money(simulated=True))] == []
+
+
+def test_what_the_cache_gave_is_one_line() -> None:
+    """The share of input, in how many requests, and what it saved, which is left out where nobody knows the price; no hit, no line."""
+    line = "  cached     87 % of 2,000 input tokens, in 9 of 10 requests"
+    assert [*cache_lines(Caching(10, 9, 2_000, 1_740, PICOS // 2))] == [f"{line}; saved $0.500"]
+    assert [*cache_lines(Caching(10, 9, 2_000, 1_740, None), simulated=True)] == [line]
+    assert [*cache_lines(Caching(10, 9, 2_000, 1_740, 0), simulated=True)] == [f"{line}; saved $0.00 if it were real"]
+    dearer = f"{line}; cost $0.500 more than without a cache"  # where writing costs more than it saved
+    assert [*cache_lines(Caching(10, 9, 2_000, 1_740, -PICOS // 2))] == [dearer]
+    assert [*cache_lines(Caching(10, 0, 2_000, 0, 0))] == [*cache_lines(Caching())] == []
+
+
+def test_what_the_cache_gave_is_exact_for_machines() -> None:
+    """Where no request told of it there is no rate, and what has no price is unknown."""
+    assert Caching(10, 9, 3_000, 2_000, 1).figures() == {
+        "requests": 10,
+        "hits": 9,
+        "input_tokens": 3_000,
+        "cached_tokens": 2_000,
+        "hit_rate": 0.6667,
+        "saved_usd": "0.000000000001",
+    }
+    assert Caching(saved=None).figures()["hit_rate"] is Caching(saved=None).figures()["saved_usd"] is None
 
 
 def test_many_prices_are_cut_short() -> None:

@@ -223,6 +223,21 @@ def test_a_page_says_what_must_not_be_overlooked(page: Callable[[], str], said: 
     assert said in unescape(page())
 
 
+def test_a_page_says_what_the_prompt_cache_gave_and_saved() -> None:
+    """Nothing where it gave nothing, no amount where it has no price, and a loss where writing cost more."""
+    told = stories.story(1)
+    assert told.cache is not None
+    words = " ".join(Parts(render_story(told)).words)
+    assert "33.5 %" in words
+    assert "6,120 of 9,976 requests" in words
+    assert "Saved by the provider's prompt cache" in words
+    for saved, said in ((None, "33.5 %"), (-1.5, "Paid for writing into the prompt cache")):
+        words = " ".join(Parts(render_story(replace(told, cache=replace(told.cache, saved=saved)))).words)
+        assert said in words
+        assert "Saved by" not in words
+    assert "prompt cache" not in " ".join(Parts(render_story(replace(told, cache=None))).words)
+
+
 def test_what_is_unknown_is_never_shown_as_nothing() -> None:
     """A run without known cost or tokens says so."""
     words = " ".join(Parts(render_story(stories.all_failed())).words)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 import pipeline
@@ -26,6 +27,7 @@ from pipeline.report.page import render_story
 from pipeline.report.story import Card, Story
 from pipeline.report.subject import CHANGED, opened_subject
 from pipeline.report.tell import CHOSEN, story_of
+from pipeline.report.told import render_story_text
 
 HOSTILE = "</style><script>alert(1)</script>\x00\x1b[2J\u202e javascript:alert(1)"
 LONG = "word " * 3_000
@@ -136,6 +138,20 @@ def test_the_parts_of_the_bill_add_up_to_it(story: Story) -> None:
         assert sum(group.attempts for group in groups) == story.attempts
         assert sum(group.tokens.input or 0 for group in groups) == story.tokens.input
     assert sum(moment.input_tokens for moment in story.moments) == story.tokens.input
+
+
+def test_what_the_prompt_cache_gave_is_told_where_it_gave_something(story: Story, tmp_path: Path) -> None:
+    """As the table's metadata has it; on the screen it is one line."""
+    assert story.cache is None
+    settings = {"prompt": LONG + "{{ text }}", "simulator": {"cache": True}, "output": "out.parquet"}
+    pipeline.run(write_job(tmp_path, **settings), sets=["input.limit=4"])
+    cached = told(tmp_path / "out.parquet.run")
+    said = json.loads(pq.read_schema(tmp_path / "out.parquet").metadata[b"pipeline"])["prompt_cache"]
+    assert cached.cache is not None
+    assert cached.cache.hits == said["hits"] == 3
+    assert (cached.cache.cached, cached.cache.input) == (said["cached_tokens"], said["input_tokens"])
+    assert cached.cache.saved == pytest.approx(float(said["saved_usd"]))
+    assert "in 3 of 4 requests; saved $" in render_story_text(cached)
 
 
 def test_cards_cost_what_the_table_says(by_row: dict[int, Card], table: pl.DataFrame) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import PromptError
 from pipeline.records import Media, MediaKind
-from pipeline.wire.content import content_of, written
+from pipeline.wire.content import content_of, with_member, written
 from pipeline.wire.dialect import DIALECTS
 from pipeline.wire.encode import encode
 
@@ -73,3 +73,15 @@ def test_what_stands_in_is_asked_for_each_value() -> None:
     one, two = shown(), shown("video")
     assert written([one, {"a": two}], stand_in) == b'["1",{"a":"2"}]'
     assert values == [one, two]
+
+
+def test_a_member_more_moves_what_stands_behind_it() -> None:
+    """The bytes are those of the larger body, and media keep their places in it."""
+    one = shown()
+    encoded = content_of({"input": [one, "x"]}, OPENAI, {})
+    assert encoded is not None
+    more = with_member(encoded, "prompt_cache_key", 'a"b')
+    assert more.content == b'{"prompt_cache_key":"a\\"b","input":[,"x"]}'
+    ((place, media),) = more.shown
+    assert media is one
+    assert more.content[:place].endswith(b'"input":[')
