@@ -243,7 +243,7 @@ class Reader:
         return {**_in_dollars({name: values[name] for name in _SHOWN}), "attempts": attempts}
 
 
-def _endings(reader: Reader) -> tuple[Counter[str], dict[str, Counter[str]]]:
+def _endings(reader: Reader) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     """Count the plan's answers by their status, and those that are not as wished by the kind of their error, too."""
     by_status: Counter[str] = Counter()
     by_error: dict[str, Counter[str]] = {}
@@ -253,7 +253,7 @@ def _endings(reader: Reader) -> tuple[Counter[str], dict[str, Counter[str]]]:
             by_status[status] += count
             if kind is not None and status not in (Status.OK, Status.PENDING):
                 by_error.setdefault(status, Counter())[kind] += count
-    return by_status, by_error
+    return dict(by_status), {status: dict(kinds) for status, kinds in by_error.items()}
 
 
 def _pieces(first: int, last: int) -> Iterator[tuple[int, int]]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.checkpoint import schema
 from pipeline.checkpoint.columns import Columns
 from pipeline.checkpoint.reader import Reader, reading
 from pipeline.checkpoint.table import write_csv, write_table
@@ -271,8 +272,12 @@ def test_a_table_may_be_written_while_the_run_goes_on(table: Callable[..., Table
         assert table.parquet()["status"].to_pylist()[:2] == ["ok", "pending"]
 
 
-def test_totals_are_the_sums_of_the_table(table: Callable[..., Table]) -> None:
-    """Tokens and attempts over all rows are those of the bill, twins and failures included."""
+@pytest.mark.parametrize("at_once", [1, 4, 2**16])
+def test_totals_are_the_sums_of_the_table(
+    at_once: int, table: Callable[..., Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tokens and attempts over all rows are those of the bill, twins and failures included; in however many pieces they are added up."""
+    monkeypatch.setattr(schema, "AT_ONCE", at_once)
     table = table()
     for row in range(10):
         table.bench.ask(
@@ -290,4 +295,5 @@ def test_totals_are_the_sums_of_the_table(table: Callable[..., Table]) -> None:
         assert sum(written[name].to_pylist()) == getattr(totals.usage, name)
     assert sum(written["attempts"].to_pylist()) == totals.attempts
     assert totals.by_status == {"ok": 7, "failed": 3}
+    assert totals.by_error == {"failed": {"server": 3}}
     assert isinstance(table.source, Source)
