@@ -90,9 +90,10 @@ class DirectHttp(AbstractAsyncContextManager["DirectHttp"]):
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, hear: Hear | None = None) -> Answer:
         """Send one request and return the whole answer; raises ``AttemptError``."""
         if headers is not self._headers or url != self._url or self._server is None:
-            self._server, target = self._found(url)
-            self._head = _head("POST", target, self._server.authority, headers) + b"content-length: "
-            self._url, self._headers = url, headers
+            server, target = self._found(url)
+            head = _head("POST", target, server.authority, headers) + b"content-length: "
+            # All at once, after all that can fail: one server's head, with its key, must never go to another.
+            self._url, self._headers, self._server, self._head = url, headers, server, head
         return await self._exchanged(self._server, b"%b%d\r\n\r\n" % (self._head, len(body)), body, hear)
 
     async def call(self, method: str, url: str, headers: Mapping[str, str]) -> Answer:

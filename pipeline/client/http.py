@@ -64,9 +64,8 @@ _FAULTS: tuple[tuple[type[Exception], _Fault], ...] = (
     (httpx.StreamError, _Fault("transport", Sent.MAYBE, "the answer could not be read")),
     (ssl.SSLError, _Fault("disconnected", Sent.MAYBE, "the encryption broke")),  # amid an answer, httpx lets it through
 )
-_BY_H2 = _Fault(
-    "disconnected", Sent.MAYBE, "the exchange broke"
-)  # it calls a server's mistakes ours, long after a request has left
+# The library for HTTP/2 calls a server's mistakes ours, long after a request has left.
+_BY_H2 = _Fault("disconnected", Sent.MAYBE, "the exchange broke")
 _HTTP2 = frozenset({"h2", "hyperframe", "hpack"})
 _FOREIGN = tuple(kind for kind, _ in _FAULTS)
 _PERMANENT = frozenset({"url", "protocol", "redirect"})

@@ -54,6 +54,17 @@ async def test_other_headers_and_other_addresses_have_heads_of_their_own() -> No
     assert len(other.requests) == 1
 
 
+async def test_a_refused_request_changes_nothing_for_the_next() -> None:
+    """One that fails before it leaves must not turn the last one's head, with its key, to another server."""
+    headers = {"authorization": f"Bearer {KEY}"}
+    async with serving(saying(OK, then="again")) as one, serving(saying(OK, then="again")) as other, direct() as http:
+        await http.post(one.url, headers, b"{}")
+        with pytest.raises(AttemptError):
+            await http.post(other.url, {"x-a": "\n"}, b"{}")
+        await http.post(one.url, headers, b"{}")
+    assert (len(one.requests), other.connections) == (2, 0)
+
+
 async def test_no_object_shows_the_key() -> None:
     """Neither the transport nor a connection, idle or busy."""
     async with serving(saying(OK, then="again")) as server, direct() as http:
