@@ -1,0 +1,27 @@
+"""The pipeline as a user runs it: ``pipeline.run`` from a job to its table, with everything on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pipeline
+from meter import Meter
+from pipeline.events import Event, RowFinished, RunStarted
+
+
+def run(job: str, url: str, in_flight: int) -> dict[str, float]:
+    """Run a job and return the figures. What counts as the first request is the moment before: ``RunStarted``."""
+    meter, rows = Meter(), 0
+
+    def observe(event: Event) -> None:
+        nonlocal rows
+        if isinstance(event, RunStarted):
+            meter.first_request()
+        elif isinstance(event, RowFinished):
+            rows += 1
+
+    sets = [f"provider.base_url={url}", f"limits.concurrency={in_flight}", f"output.path={Path.cwd()}/out.parquet"]
+    finished = pipeline.run(job, sets=sets, yes=True, observe=observe)
+    if finished.exit_code:
+        raise RuntimeError(f"the run ended with {finished}")
+    return meter.figures(rows)
