@@ -26,9 +26,7 @@ def run(table: str, url: str, in_flight: int) -> dict[str, float]:
     meter = Meter()
     lines = uvloop.run(_ask(Path(table), url, in_flight, meter))
     names = ("id", "output", "input_tokens", "output_tokens")
-    pq.write_table(
-        pa.table(dict(zip(names, zip(*lines, strict=True), strict=True))), "out.parquet", compression="zstd"
-    )
+    pq.write_table(pa.table(dict(zip(names, zip(*lines, strict=True), strict=True))), "out.parquet", compression="zstd")
     return meter.figures(len(lines))
 
 

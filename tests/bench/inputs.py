@@ -52,20 +52,20 @@ def image_table(path: Path, rows: int) -> Path:
 def _photo() -> bytes:
     """Return a JPEG, padded after its end to the size that all pictures have but for four bytes."""
     file = BytesIO()
-    Image.effect_noise((1024, 768), 60).convert("RGB").save(file, "JPEG", quality=40)
+    Image.effect_noise((1024, 768), 60).convert("RGB").save(file, "JPEG", quality=10)
     photo = file.getvalue()
     if len(photo) > IMAGE_BYTES - 4:
         raise ValueError(f"the picture has {len(photo)} bytes")
     return photo.ljust(IMAGE_BYTES - 4, b"\0")
 
 
-def write_job(table: Path) -> Path:
-    """Write the job over a table of this module beside it, and return its path. Where it sends is said when it is run."""
+def write_job(table: Path, url: str) -> Path:
+    """Write the job over a table of this module beside it, and return its path."""
     is_text = "text" in pq.read_schema(table).names
     user: object = _TEXT + "{{ text }}" if is_text else [{"text": _PICTURE}, {"image": "path"}]
     job = {
         "name": "bench",
-        "provider": {"dialect": "openai", "base_url": "http://127.0.0.1:9/v1"},
+        "provider": {"dialect": "openai", "base_url": url},
         "model": MODEL,
         "input": {"path": table.name},
         "prompt": {"system": _SYSTEM, "user": user},

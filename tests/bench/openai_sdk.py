@@ -18,7 +18,11 @@ def run(table: str, url: str, in_flight: int) -> dict[str, float]:
     meter = Meter()
     columns = pq.read_table(Path(table))
     answers = uvloop.run(_ask(columns["text"].to_pylist(), url, in_flight, meter))
-    made = {"id": columns["id"], "output": [text for text, _ in answers], "output_tokens": [used for _, used in answers]}
+    made = {
+        "id": columns["id"],
+        "output": [text for text, _ in answers],
+        "output_tokens": [used for _, used in answers],
+    }
     pq.write_table(pa.table(made), "out.parquet", compression="zstd")
     return meter.figures(len(answers))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pipeline
 from meter import Meter
+
+import pipeline
 from pipeline.events import Event, RowFinished, RunStarted
 
 
-def run(job: str, url: str, in_flight: int) -> dict[str, float]:
+def run(job: str, in_flight: int) -> dict[str, float]:
     """Run a job and return the figures. What counts as the first request is the moment before: ``RunStarted``."""
     meter, rows = Meter(), 0
 
@@ -20,7 +21,7 @@ def run(job: str, url: str, in_flight: int) -> dict[str, float]:
         elif isinstance(event, RowFinished):
             rows += 1
 
-    sets = [f"provider.base_url={url}", f"limits.concurrency={in_flight}", f"output.path={Path.cwd()}/out.parquet"]
+    sets = [f"limits.concurrency={in_flight}", f"output.path={Path.cwd()}/out.parquet"]
     finished = pipeline.run(job, sets=sets, yes=True, observe=observe)
     if finished.exit_code:
         raise RuntimeError(f"the run ended with {finished}")

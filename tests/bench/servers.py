@@ -142,9 +142,7 @@ def _nginx_serving(latency_s: float) -> Iterator[Server]:
             os.sched_setaffinity(process.pid, {SERVER_CORE})
             _wait_for(process, tls)
             base, certificate = f"http://127.0.0.1:{plain}", folder / "certificate.pem"
-            yield Server(
-                "nginx + echo", f"{base}/v1", f"{base}/slow/v1", f"https://127.0.0.1:{tls}/v1", certificate
-            )
+            yield Server("nginx + echo", f"{base}/v1", f"{base}/slow/v1", f"https://127.0.0.1:{tls}/v1", certificate)
 
 
 @contextmanager

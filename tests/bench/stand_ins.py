@@ -50,7 +50,13 @@ def serve_starlette() -> None:
     listening.listen(4096)
     _say(f"http://127.0.0.1:{listening.getsockname()[1]}")
     config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", access_log=False, log_level="error", server_header=False, date_header=False
+        app,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="error",
+        server_header=False,
+        date_header=False,
     )
     uvicorn.Server(config).run(sockets=[listening])
 
