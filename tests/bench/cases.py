@@ -32,8 +32,8 @@ class Sizes:
 
 
 FULL = Sizes(20_000, 2_000, 20_000, 1_000_000, (64, 512, 2_000), 0.2)
-SHORT = Sizes(24, 4, 24, 60, (2, 4, 8), 0.01)
-"""Enough to see that everything works."""
+SHORT = Sizes(24, 4, 24, 60, (4, 4, 4), 0.01)
+"""Enough to see that everything works; what is the same trial is run once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Trials that are held against each other, round by round."""
+    """Trials that are held against each other, round by round; each has a name of its own."""
 
     name: str
     trials: Sequence[Trial]
@@ -84,7 +84,7 @@ def _text(server: Server, folder: Path, sizes: Sizes) -> Case:
     """Texts, without latency."""
     few, some, many = sizes.in_flight
     table = text_table(folder / "texts.parquet", sizes.texts)
-    trials = [one for count in sizes.in_flight for one in _us_and_floor(table, server.plain, count)]
+    trials = [one for count in _distinct(sizes.in_flight) for one in _us_and_floor(table, server.plain, count)]
     trials.append(Trial(f"openai SDK, {few}", "openai_sdk", "run", _asking(table, server.plain, few)))
     claims = [
         Claim(f"CPU, text, {few} in flight: us / floor", "cpu_ms", f"us, {few}", f"floor, {few}", Aim(1.1, 0.8)),
@@ -102,7 +102,7 @@ def _latency(server: Server, folder: Path, sizes: Sizes) -> Case:
     """Texts, with latency."""
     _, some, many = sizes.in_flight
     table = text_table(folder / "texts.parquet", sizes.texts)
-    trials = [one for count in (some, many) for one in _us_and_floor(table, server.slow, count)]
+    trials = [one for count in _distinct((some, many)) for one in _us_and_floor(table, server.slow, count)]
     after = f"{sizes.latency_s * 1000:.0f} ms"
     claims = [
         Claim(f"CPU, text, {after}, {some}: us / floor", "cpu_ms", f"us, {some}", f"floor, {some}", Aim(1.1, 0.8)),
@@ -117,7 +117,7 @@ def _images(server: Server, folder: Path, sizes: Sizes) -> Case:
     """Pictures of 200 KB, from files; the floor sends a ready one."""
     few, some, _ = sizes.in_flight
     table = image_table(folder / "images.parquet", sizes.images)
-    trials = [one for count in (few, some) for one in _us_and_floor(table, server.plain, count)]
+    trials = [one for count in _distinct((few, some)) for one in _us_and_floor(table, server.plain, count)]
     claims = [
         Claim(f"CPU, images, {few}: us / floor", "cpu_ms", f"us, {few}", f"floor, {few}", Aim(1.3, 1.0)),
         Claim(f"CPU, images, {some}: us / floor", "cpu_ms", f"us, {some}", f"floor, {some}"),
@@ -214,6 +214,10 @@ def _us_and_floor(table: Path, url: str, in_flight: int) -> list[Trial]:
         Trial(f"us, {in_flight}", "ours", "run", _running(table, url, in_flight)),
         Trial(f"floor, {in_flight}", "floor_aiohttp", "run", _asking(table, url, in_flight)),
     ]
+
+
+def _distinct(counts: Sequence[int]) -> list[int]:
+    return list(dict.fromkeys(counts))
 
 
 def _running(table: Path, url: str, in_flight: int) -> dict[str, object]:

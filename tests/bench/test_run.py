@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-CASES = (["text"], ["images", "transport"], ["memory", "resume"], ["simulator"])
+CASES = (["text", "transport"], ["images", "resume", "simulator"])
 
 
 @pytest.mark.parametrize("cases", CASES, ids="-".join)
