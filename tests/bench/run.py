@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="tiny sizes and one round: see that it works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # in order: no server and no trial stays behind
     sizes = _sizes(SHORT if asked.short else FULL, asked.finished)
     rounds = asked.rounds or (1 if asked.short else _ROUNDS)
     with TemporaryDirectory(prefix="bench-") as folder, serving(sizes.latency_s) as server:
@@ -67,8 +69,9 @@ def _measured(
     for make in cases:
         case = make()
         figures: dict[str, list[dict[str, float]]] = {trial.name: [] for trial in case.trials}
-        for _ in range(rounds):
+        for number in range(1, rounds + 1):
             for trial in case.trials:
+                print(f"round {number} of {rounds}: {case.name}: {trial.name}", file=sys.stderr, flush=True)
                 figures[trial.name].append(run(trial, server.certificate))
         found += findings(case, figures)
         told.append(as_json(case, figures))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from trial import HERE, SERVER_CORE, environment
+from trial import HERE, SERVER_CORE, ended, environment
 
 __all__ = ["Server", "nginx_is_here", "serving", "stand_in"]
 
@@ -138,7 +138,7 @@ def _nginx_serving(latency_s: float) -> Iterator[Server]:
         process = subprocess.Popen(
             [_nginx(), "-p", name, "-e", str(folder / "errors"), "-c", str(folder / "nginx.conf")]
         )
-        with _ended(process):
+        with ended(process):
             os.sched_setaffinity(process.pid, {SERVER_CORE})
             _wait_for(process, tls)
             base, certificate = f"http://127.0.0.1:{plain}", folder / "certificate.pem"
@@ -157,22 +157,12 @@ def stand_in(kind: str, latency_s: float = 0.0, core: int = SERVER_CORE) -> Iter
     """Run a provider of ``stand_ins`` in a process of its own while the block runs; yield its URL and its process id."""
     command = [sys.executable, str(HERE / "stand_ins.py"), kind, str(latency_s)]
     process = subprocess.Popen(command, env=environment(core), stdout=subprocess.PIPE, text=True)
-    with _ended(process):
+    with ended(process):
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         if not url:
             raise RuntimeError(f"{' '.join(command)} did not start")
         yield url, process.pid
-
-
-@contextmanager
-def _ended(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> Iterator[None]:
-    """End a process when the block ends, however it does."""
-    with process:
-        try:
-            yield
-        finally:
-            process.terminate()
 
 
 def _nginx() -> str:

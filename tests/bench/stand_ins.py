@@ -11,8 +11,8 @@ import socket
 import sys
 import time
 from functools import partial
+from typing import cast
 
-import orjson
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,30 +21,53 @@ from starlette.routing import Route
 
 from pipeline.simulator import serve
 from pipeline.simulator.answers import answer
+from pipeline.simulator.connection import Connection, Exchange
 from pipeline.simulator.dialects import DIALECTS
+from pipeline.simulator.ledger import Ledger
 from pipeline.simulator.reading import input_items, read
-from pipeline.simulator.shapes import Reply, plain_body
+from pipeline.simulator.replay import check_replay
+from pipeline.simulator.routes import Work, parse, record_of
+from pipeline.simulator.shapes import Reply, plain_body, usage_object
+from pipeline.simulator.tally import Tally
 from pipeline.simulator.validate import check_request
 
 
-async def create(request: Request) -> Response:
-    """Answer as our simulator does: the same checks, words, shape and headers; no ledger, faults, limits or memory."""
-    begun, dialect = time.perf_counter(), DIALECTS["openai"]
-    body = orjson.loads(await request.body())
-    check_request(body, dialect)
-    asked = read(body, [], input_items(body), dialect)
-    reply = Reply.make(answer(asked, {}, 0), asked, body, dialect, int(time.time()), "default")
-    headers = {
-        "x-request-id": f"req_{secrets.token_hex(16)}",
-        "openai-processing-ms": str(round((time.perf_counter() - begun) * 1000)),
-        "x-simulated": "true",
-    }
-    return Response(plain_body(reply, "responses"), headers=headers, media_type="application/json")
+class Same:
+    """The simulator's work for one answer, in its own functions, behind another server: no faults, limits, streams or kept answers."""
+
+    def __init__(self) -> None:
+        self._ledger, self._tally = Ledger(None), Tally()
+
+    async def create(self, request: Request) -> Response:
+        """Check, answer and record one request."""
+        begun, dialect = time.perf_counter(), DIALECTS["openai"]
+        exchange = Exchange(NOBODY)
+        exchange.path, exchange.body = request.url.path, await request.body()
+        work = Work(exchange, dialect, "create", "", self._tally.enter("create"), begun)
+        work.sign()
+        parse(work)
+        check_request(work.body, dialect)
+        items = input_items(work.body)
+        check_replay([], items)
+        asked = read(work.body, [], items, dialect)
+        reply = Reply.make(answer(asked, {}, 0), asked, work.body, dialect, int(time.time()), "default")
+        done = {"executed": True, "charged": True, "response_id": reply.id, "usage": usage_object(reply.answer.usage)}
+        await self._ledger.write(record_of(work, "executed", 200) | done)
+        self._tally.leave()
+        headers = {
+            "x-request-id": f"req_{secrets.token_hex(16)}",
+            "openai-processing-ms": str(round((time.perf_counter() - begun) * 1000)),
+            "x-simulated": "true",
+        }
+        return Response(plain_body(reply, "responses"), headers=headers, media_type="application/json")
+
+
+NOBODY = cast("Connection", None)  # uvicorn has the connection
 
 
 def serve_starlette() -> None:
     """Serve until a signal with what uvicorn has that is fast."""
-    app = Starlette(routes=[Route("/v1/responses", create, methods=["POST"])])
+    app = Starlette(routes=[Route("/v1/responses", Same().create, methods=["POST"])])
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     listening.listen(4096)

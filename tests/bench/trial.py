@@ -7,14 +7,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from alone import MARK
 
-__all__ = ["CLIENT_CORE", "SERVER_CORE", "Trial", "environment", "run"]
+__all__ = ["CLIENT_CORE", "SERVER_CORE", "Trial", "ended", "environment", "run"]
 
 _CORES = sorted(os.sched_getaffinity(0))
 CLIENT_CORE, SERVER_CORE = _CORES[0], _CORES[-1]
@@ -48,16 +49,26 @@ def run(trial: Trial, certificate: Path | None = None) -> dict[str, float]:
     """
     command = [sys.executable, str(HERE / "alone.py"), trial.module, trial.function, json.dumps(dict(trial.options))]
     with TemporaryDirectory(prefix="bench-") as folder, (Path(folder) / "printed").open("w+") as printed:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment(CLIENT_CORE, certificate), stdout=printed, stderr=subprocess.STDOUT
-        )
-        anonymous_mb = max(_anonymous_mb(process), default=0.0)
+        told_of = environment(CLIENT_CORE, certificate)
+        process = subprocess.Popen(command, cwd=folder, env=told_of, stdout=printed, stderr=subprocess.STDOUT)
+        with ended(process):
+            anonymous_mb = max(_anonymous_mb(process), default=0.0)
         printed.seek(0)
         lines = printed.read().splitlines()
     told = [line.removeprefix(MARK) for line in lines if line.startswith(MARK)]
     if process.returncode or not told:
         raise RuntimeError(f"{trial.name} ended with {process.returncode}:\n" + "\n".join(lines[-30:]))
     return {**json.loads(told[-1]), "anonymous_mb": anonymous_mb}
+
+
+@contextmanager
+def ended(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """End a process when the block ends, however it does."""
+    with process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def _anonymous_mb(process: subprocess.Popen[bytes]) -> Iterator[float]:
