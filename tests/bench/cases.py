@@ -63,12 +63,14 @@ class Case:
     name: str
     trials: Sequence[Trial]
     claims: Sequence[Claim]
+    once: bool = False
+    """Whether one round says it all, as it does of the memory of a run that takes long."""
 
 
 Make = Callable[[Server, Path, Sizes], Case]
 
-FURTHER: Sequence[tuple[str, str, str, dict[str, Aim]]] = ()
-"""Module of this folder, its function that returns figures by name, what these are, and the aims of some of them."""
+FURTHER: Sequence[tuple[str, str, str, dict[str, Aim | None]]] = ()
+"""Module of this folder, its function that returns figures by name, what these are, and the aims of those that the table shows."""
 
 
 def all_cases(server: Server, folder: Path, sizes: Sizes) -> Iterator[tuple[str, Callable[[], Case]]]:
@@ -93,9 +95,20 @@ def _text(server: Server, folder: Path, sizes: Sizes) -> Case:
         Claim("CPU, text: us / openai SDK + aiohttp", "cpu_ms", f"us, {few}", f"openai SDK, {few}", Aim(1 / 8, 1 / 12)),
         Claim(f"CPU, text: us {many} / us {few}", "cpu_ms", f"us, {many}", f"us, {few}", Aim(1.5, 1.2)),
         Claim("wall, text: us / floor", "wall_s", f"us, {few}", f"floor, {few}"),
-        Claim("start-up CPU of a run, s", "start_cpu_s", f"us, {few}"),
     ]
     return Case("text", trials, claims)
+
+
+def _start(server: Server, folder: Path, sizes: Sizes) -> Case:
+    """What it takes until anything happens."""
+    table = text_table(folder / "few.parquet", SHORT.texts)
+    trials = [Trial("help", "start", "shown"), Trial("run", "ours", "run", _running(table, server.plain, 1))]
+    claims = [
+        Claim("CPU of pipeline --help, s", "help_cpu_s", "help", aim=Aim(0.3)),
+        Claim("CPU of the imports of a run, s", "import_cpu_s", "run"),
+        Claim("CPU from there to the first request, s", "start_cpu_s", "run", aim=Aim(1)),
+    ]
+    return Case("start", trials, claims)
 
 
 def _latency(server: Server, folder: Path, sizes: Sizes) -> Case:
@@ -142,7 +155,7 @@ def _memory(server: Server, folder: Path, sizes: Sizes) -> Case:
         Claim(f"peak anonymous {what}", "anonymous_mb", "many rows", "few rows", Aim(1.3, 1.1)),
         Claim("CPU, many rows / few rows", "cpu_ms", "many rows", "few rows"),
     ]
-    return Case("memory", trials, claims)
+    return Case("memory", trials, claims, once=True)
 
 
 def _resume(server: Server, folder: Path, sizes: Sizes) -> Case:
@@ -191,6 +204,7 @@ _TRANSPORTS: dict[str, Aim | None] = {"stock httpx": None}
 
 
 _CASES: dict[str, Make] = {
+    "start": _start,
     "text": _text,
     "latency": _latency,
     "images": _images,
@@ -204,7 +218,7 @@ _CASES: dict[str, Make] = {
 }
 
 
-def _further(module: str, function: str, what: str, aims: dict[str, Aim]) -> Case:
+def _further(module: str, function: str, what: str, aims: dict[str, Aim | None]) -> Case:
     claims = [Claim(f"{what}: {figure}", figure, module, aim=aim) for figure, aim in aims.items()]
     return Case(module, [Trial(module, module, function)], claims)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from meter import Meter
 
-import pipeline
+from pipeline import api
 from pipeline.events import Event, RowFinished, RunStarted
 
 
@@ -22,7 +22,7 @@ def run(job: str, in_flight: int) -> dict[str, float]:
             rows += 1
 
     sets = [f"limits.concurrency={in_flight}", f"output.path={Path.cwd()}/out.parquet"]
-    finished = pipeline.run(job, sets=sets, yes=True, observe=observe)
+    finished = api.run(job, sets=sets, yes=True, observe=observe)
     if finished.exit_code:
         raise RuntimeError(f"the run ended with {finished}")
     return meter.figures(rows)

@@ -27,14 +27,16 @@ def run(url: str, finished: int) -> dict[str, float]:
 
 def go_on(job: str) -> dict[str, float]:
     """Run a job and return when its first answer was there, in seconds after the call, and what that took. The server answers at once."""
-    begun, figures = time.perf_counter(), dict[str, float]()
+    begun, asked, figures = time.perf_counter(), 0, dict[str, float]()
 
     def observe(event: Event) -> None:
-        if isinstance(event, RowFinished) and not figures:
+        nonlocal asked, figures
+        if isinstance(event, RowFinished):
+            asked += 1
             taken = time.perf_counter() - begun
-            figures.update(first_s=taken, first_cpu_s=time.process_time(), first_rss_mb=peak_mb())
+            figures = figures or {"first_s": taken, "first_cpu_s": time.process_time(), "first_rss_mb": peak_mb()}
 
     ended = pipeline.run(job, yes=True, observe=observe)
-    if ended.exit_code:
-        raise RuntimeError(f"the run ended with {ended}")
+    if ended.exit_code or asked != _LEFT:
+        raise RuntimeError(f"{asked} rows were asked, and the run ended with {ended}")
     return {**figures, "whole_s": time.perf_counter() - begun, "rss_mb": peak_mb()}

@@ -69,9 +69,9 @@ def _measured(
     for make in cases:
         case = make()
         figures: dict[str, list[dict[str, float]]] = {trial.name: [] for trial in case.trials}
-        for number in range(1, rounds + 1):
+        for number in range(1, 1 + (1 if case.once else rounds)):
             for trial in case.trials:
-                print(f"round {number} of {rounds}: {case.name}: {trial.name}", file=sys.stderr, flush=True)
+                print(f"round {number}: {case.name}: {trial.name}", file=sys.stderr, flush=True)
                 figures[trial.name].append(run(trial, server.certificate))
         found += findings(case, figures)
         told.append(as_json(case, figures))

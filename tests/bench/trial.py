@@ -43,7 +43,7 @@ def environment(core: int, certificate: Path | None = None) -> dict[str, str]:
 
 
 def run(trial: Trial, certificate: Path | None = None) -> dict[str, float]:
-    """Run a trial in an empty folder and return its figures, with ``anonymous_mb``, the most anonymous memory that was seen.
+    """Run a trial in an empty folder and return its figures, with ``anonymous_mb``, the most anonymous memory that it was seen with.
 
     Raises ``RuntimeError`` with what it printed where it failed.
     """
@@ -58,7 +58,7 @@ def run(trial: Trial, certificate: Path | None = None) -> dict[str, float]:
     told = [line.removeprefix(MARK) for line in lines if line.startswith(MARK)]
     if process.returncode or not told:
         raise RuntimeError(f"{trial.name} ended with {process.returncode}:\n" + "\n".join(lines[-30:]))
-    return {**json.loads(told[-1]), "anonymous_mb": anonymous_mb}
+    return {"anonymous_mb": anonymous_mb, **json.loads(told[-1])}
 
 
 @contextmanager
