@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import sys
+from collections.abc import Mapping
 
 MARK = "bench:"
 """What the line with the figures begins with; a measured program may print others."""
@@ -23,7 +24,17 @@ def main() -> None:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     figures = getattr(importlib.import_module(module), function)(**json.loads(options))
-    print(MARK + json.dumps(figures), flush=True)
+    print(MARK + json.dumps(_flat(figures)), flush=True)
+
+
+def _flat(figures: Mapping[str, float | Mapping[str, float]]) -> dict[str, float]:
+    """Return the figures by name; those of a part have the part's name before theirs."""
+    flat = dict[str, float]()
+    for name, value in figures.items():
+        flat |= (
+            {f"{name}.{inner}": one for inner, one in value.items()} if isinstance(value, Mapping) else {name: value}
+        )
+    return flat
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What is measured, and what it is held against: the cases, as a table.
 
 A case is a list of trials that are run one after the other in each round, so that whatever else the machine does meets them all, and of
-claims about their figures. What a new module measures is one line in ``FURTHER``.
+claims about their figures. What another module measures by itself is an entry of ``FURTHER``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from inputs import image_table, text_table, write_job
 from servers import Server
-from trial import Trial
+from trial import HERE, Trial
 
 __all__ = ["FULL", "SHORT", "Aim", "Case", "Claim", "Sizes", "all_cases"]
 
@@ -47,13 +47,14 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A figure of one trial, held against the same one of another trial where there is one; None for ``aim`` is only to be shown."""
+    """A figure of one trial, held against the same one of another trial, or its figure ``than``; without an aim it is only shown."""
 
     what: str
     figure: str
     of: str
     against: str | None = None
     aim: Aim | None = None
+    than: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,43 @@ class Case:
 
 Make = Callable[[Server, Path, Sizes], Case]
 
-FURTHER: Sequence[tuple[str, str, str, dict[str, Aim | None]]] = ()
-"""Module of this folder, its function that returns figures by name, what these are, and the aims of those that the table shows."""
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """What a module of this folder measures by itself: its ``measure`` returns figures by name, and such as have an aim are claims here."""
+
+    module: str
+    claims: Sequence[Claim]
+    options: Callable[[Sizes], dict[str, object]] = lambda _: {}
+
+
+FURTHER: Sequence[Further] = (
+    Further(
+        "throttle",
+        (
+            Claim("throttle, 500/s: rate off by", "rate_off_by", "throttle", aim=Aim(0.005, 0.002)),
+            Claim("throttle, 500/s: worst second", "worst_second", "throttle", aim=Aim(1.1, 1.05)),
+            Claim("throttle: heavy request, in its own drain times", "heavy_served_after", "throttle", aim=Aim(2.5, 2)),
+        ),
+        lambda sizes: {"seconds": 20.0 if sizes == FULL else 0.2},
+    ),
+    Further(
+        "journal",
+        (Claim("journal, us of CPU a row", "us", "journal"), Claim("journal, rows a second", "rows_per_s", "journal")),
+        lambda sizes: {"rows": sizes.texts, "in_flight": sizes.in_flight[0]},
+    ),
+    Further(
+        "table",
+        (
+            Claim("CPU, final write: us / polars", "ours.cpu_s", "table", "table", Aim(1.2, 0.8), "polars.cpu_s"),
+            Claim("anonymous memory, the same", "ours.peak_mb", "table", "table", Aim(0.4, 0.25), "polars.peak_mb"),
+        ),
+        lambda sizes: {"rows": sizes.finished},
+    ),
+    Further("requests", ()),
+    Further("replies", ()),
+)
+"""A module that is not there is left out."""
 
 
 def all_cases(server: Server, folder: Path, sizes: Sizes) -> Iterator[tuple[str, Callable[[], Case]]]:
@@ -78,8 +114,9 @@ def all_cases(server: Server, folder: Path, sizes: Sizes) -> Iterator[tuple[str,
     for name, make in _CASES.items():
         if server.tls or not name.endswith("-tls"):
             yield name, lambda make=make: make(server, folder, sizes)
-    for module, function, what, aims in FURTHER:
-        yield module, lambda it=(module, function, what, aims): _further(*it)
+    for one in FURTHER:
+        if (HERE / f"{one.module}.py").exists():
+            yield one.module, lambda one=one: _further(one, sizes)
 
 
 def _text(server: Server, folder: Path, sizes: Sizes) -> Case:
@@ -218,9 +255,8 @@ _CASES: dict[str, Make] = {
 }
 
 
-def _further(module: str, function: str, what: str, aims: dict[str, Aim | None]) -> Case:
-    claims = [Claim(f"{what}: {figure}", figure, module, aim=aim) for figure, aim in aims.items()]
-    return Case(module, [Trial(module, module, function)], claims)
+def _further(one: Further, sizes: Sizes) -> Case:
+    return Case(one.module, [Trial(one.module, one.module, "measure", one.options(sizes))], one.claims)
 
 
 def _us_and_floor(table: Path, url: str, in_flight: int) -> list[Trial]:

@@ -39,7 +39,7 @@ class Finding:
 
 
 def _meets(value: float, bound: float, aim: Aim) -> bool:
-    return value >= bound if aim.at_least else value <= bound
+    return value >= bound if aim.at_least else abs(value) <= bound
 
 
 def findings(case: Case, rounds: Rounds) -> Iterator[Finding]:
@@ -47,7 +47,7 @@ def findings(case: Case, rounds: Rounds) -> Iterator[Finding]:
     for claim in case.claims:
         values = [figures[claim.figure] for figures in rounds[claim.of]]
         if claim.against is not None:
-            under = [figures[claim.figure] for figures in rounds[claim.against]]
+            under = [figures[claim.than or claim.figure] for figures in rounds[claim.against]]
             values = [one / other for one, other in zip(values, under, strict=True)]
         yield Finding(claim, tuple(values))
 

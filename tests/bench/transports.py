@@ -13,7 +13,7 @@ import uvloop
 from inputs import IMAGE_BYTES, image_body, text_body
 from meter import Meter
 
-from pipeline.client.http import StockHttp
+from pipeline.client.http import Http, StockHttp
 from pipeline.spec.rules import Deadlines
 
 if TYPE_CHECKING:
@@ -23,10 +23,17 @@ _HEADERS = {"content-type": "application/json", "authorization": "Bearer bench"}
 Post = Callable[[str, bytes], Awaitable[object]]
 
 
-@asynccontextmanager
-async def _stock() -> AsyncIterator[Post]:
-    async with StockHttp(Deadlines()) as http:
-        yield lambda url, body: http.post(url, _HEADERS, body)
+def _of(
+    http: Callable[[Deadlines], AbstractAsyncContextManager[Http]],
+) -> Callable[[], AbstractAsyncContextManager[Post]]:
+    """Return a transport of ours as what posts."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Post]:
+        async with http(Deadlines()) as opened:
+            yield lambda url, body: opened.post(url, _HEADERS, body)
+
+    return opened
 
 
 @asynccontextmanager
@@ -40,7 +47,10 @@ async def _aiohttp() -> AsyncIterator[Post]:
         yield post
 
 
-TRANSPORTS: dict[str, Callable[[], AbstractAsyncContextManager[Post]]] = {"aiohttp": _aiohttp, "stock httpx": _stock}
+TRANSPORTS: dict[str, Callable[[], AbstractAsyncContextManager[Post]]] = {
+    "aiohttp": _aiohttp,
+    "stock httpx": _of(StockHttp),
+}
 
 
 def run(transport: str, url: str, posts: int, in_flight: int, image: bool) -> dict[str, float]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from alone import MARK
 
-__all__ = ["CLIENT_CORE", "SERVER_CORE", "Trial", "ended", "environment", "run"]
+__all__ = ["CLIENT_CORE", "HERE", "SERVER_CORE", "Trial", "ended", "environment", "run"]
 
 _CORES = sorted(os.sched_getaffinity(0))
 CLIENT_CORE, SERVER_CORE = _CORES[0], _CORES[-1]
