@@ -94,6 +94,7 @@ def as_json(case: Case, rounds: Rounds) -> dict[str, object]:
             "median": one.middle,
             "target": one.claim.aim and one.claim.aim.target,
             "moonshot": one.claim.aim and one.claim.aim.moonshot,
+            "at_least": one.claim.aim is not None and one.claim.aim.at_least,
             "verdict": one.verdict or None,
         }
         for one in findings(case, rounds)

@@ -34,6 +34,9 @@ def test_the_short_form_prints_a_table_and_writes_every_figure(cases: list[str],
         assert claim["what"] in done.stdout
         assert math.isfinite(claim["median"])
         assert claim["median"] > 0
+        if claim["target"] is not None:
+            reached = (claim["median"] >= claim["target"]) is claim["at_least"] or claim["median"] == claim["target"]
+            assert (claim["verdict"] == "missed") is not reached
 
 
 def test_an_unknown_case_is_named_beside_those_that_there_are() -> None:
