@@ -44,4 +44,4 @@ def test_an_unknown_case_is_named_beside_those_that_there_are() -> None:
     command = [sys.executable, "tests/bench/run.py", "--short", "--only", "texts"]
     done = subprocess.run(command, cwd=PROJECT, env={"PYTHONPATH": "."}, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "no such case: texts; there are text, latency" in done.stderr
+    assert "no such case: texts; there are start, text, latency" in done.stderr
