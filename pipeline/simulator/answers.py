@@ -98,7 +98,7 @@ def answer(
     """
     digest = _digest(asked, facts, seed)
     repeat = 1 if asked.temperature == 0 else repeat
-    spent = count_input(asked, facts, seed, figures)
+    spent = _billed_input(asked, facts, digest, figures)
     thinking = REASONING_TOKENS.get(asked.effort, 0)
     calls = calls_of(asked, digest, rounds)
     hosted = () if calls else run_hosted(asked, digest)
@@ -128,6 +128,10 @@ def answer(
 
 def count_input(asked: Asked, facts: Facts, seed: int, figures: Figures = AS_COUNTED) -> int:
     """The input tokens of everything that was sent, as they are billed."""
+    return _billed_input(asked, facts, _digest(asked, facts, seed), figures)
+
+
+def _billed_input(asked: Asked, facts: Facts, digest: str, figures: Figures) -> int:
     rules = rules_for(figures.rules, asked.model)
     count = tokens.MESSAGE * asked.messages
     for text in (*asked.system, *asked.user, *asked.history, *asked.outputs):
@@ -139,7 +143,7 @@ def count_input(asked: Asked, facts: Facts, seed: int, figures: Figures = AS_COU
         count += tokens.count_text(orjson.dumps(tool.parameters, option=orjson.OPT_SORT_KEYS).decode())
     if asked.schema is not None:
         count += tokens.count_text(orjson.dumps(asked.schema, option=orjson.OPT_SORT_KEYS).decode())
-    return figures.input(count, _digest(asked, facts, seed))
+    return figures.input(count, digest)
 
 
 def medium_tokens(medium: Medium, facts: Facts, rules: Rules) -> int:

@@ -24,10 +24,9 @@ _REASONS: Mapping[int, bytes] = {status.value: status.phrase.encode() for status
 
 def head_of(status: int, headers: Mapping[str, str]) -> bytes:
     """The status line and the headers."""
-    lines = [b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b"Unknown"))]
-    lines += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in headers.items()]
-    lines.append(b"\r\n")
-    return b"".join(lines)
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    first = b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b"Unknown"))
+    return b"%b%b\r\n" % (first, lines.encode("latin-1", "replace"))
 
 
 class Exchange:

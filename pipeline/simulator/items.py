@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from pipeline.simulator.answers import Answer
@@ -79,6 +80,7 @@ def _annotation(cited: Citation, text: str) -> dict[str, Any]:
     return {**cited.note, "start_index": first, "end_index": last}
 
 
+@lru_cache(64)
 def _has_phases(model: str) -> bool:
     """From gpt-5.3-codex on messages tell whether they are the final answer."""
     found = _VERSION.match(model)

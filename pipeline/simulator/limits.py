@@ -31,8 +31,10 @@ class Window:
 
     def admit(self, now: float, tokens: int) -> None:
         """Let the request through, or raise 429 with the time to wait."""
-        self._forget(now)
         limits = self._limits
+        if limits.requests_per_minute is None and limits.tokens_per_minute is None:
+            return
+        self._forget(now)
         if limits.tokens_per_minute is not None and tokens > limits.tokens_per_minute:
             raise self._refused("tokens", f"Request too large: requested {tokens}.", None)
         if limits.requests_per_minute is not None and len(self._admitted) >= limits.requests_per_minute:

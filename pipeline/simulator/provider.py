@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import types
+from collections.abc import Coroutine, Generator
+from typing import Any
 
 from pipeline.simulator.connection import Connection, Exchange
 from pipeline.simulator.dialects import DIALECTS, dialect_of
@@ -36,10 +39,18 @@ class Provider:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def handle(self, exchange: Exchange) -> None:
-        """Start the work on one exchange; the task is ours until it ends."""
-        task = asyncio.get_running_loop().create_task(self._serve(exchange))
-        self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(done, exchange.connection))
+        """Work on one exchange. Most are over before anything has to wait; only the others get a task, which is ours until it ends."""
+        serving = self._serve(exchange)
+        try:
+            awaited = serving.send(None)
+        except StopIteration:
+            exchange.connection.answered()
+        except Exception as error:  # noqa: BLE001 - a mistake of ours is the same one in a task and outside
+            self._failed(error, exchange.connection)
+        else:
+            task = asyncio.get_running_loop().create_task(_go_on(serving, awaited))
+            self._tasks.add(task)
+            task.add_done_callback(lambda done: self._ended(done, exchange.connection))
 
     def stats(self) -> Stats:
         """The counts as they stand."""
@@ -59,11 +70,14 @@ class Provider:
         if task.cancelled():
             connection.transport.abort()
         elif (error := task.exception()) is not None:
-            self._tally.errors["internal"] += 1
-            log.error("the simulator failed to answer a request", exc_info=error)
-            connection.refuse(500)
+            self._failed(error, connection)
         else:
             connection.answered()
+
+    def _failed(self, error: BaseException, connection: Connection) -> None:
+        self._tally.errors["internal"] += 1
+        log.error("the simulator failed to answer a request", exc_info=error)
+        connection.refuse(500)
 
     async def _serve(self, exchange: Exchange) -> None:
         dialect, rest = dialect_of(exchange.path) or (DIALECTS["openai"], "")
@@ -112,3 +126,16 @@ class Provider:
         if work.endpoint in PAID:
             await self._ledger.write(record_of(work, "refused", error.status) | {"error": error.message})
         await self._send.error(work, error)
+
+
+@types.coroutine
+def _go_on(serving: Coroutine[Any, None, None], awaited: object) -> Generator[object, None, None]:
+    """Go on, in a task, with a coroutine that was begun outside and waits for a future now."""
+    try:
+        yield awaited
+    except asyncio.CancelledError as stop:
+        serving.throw(stop)  # which raises it again, after the coroutine has tidied up
+        raise
+    except Exception:  # noqa: BLE001, S110 - the future raises it once more, where the coroutine waits for it
+        pass
+    yield from serving

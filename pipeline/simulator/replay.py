@@ -17,6 +17,8 @@ _SPOKEN: Mapping[str, str] = {"function_call": "function call", "custom_tool_cal
 
 def check_replay(history: Items, items: Items) -> None:
     """Refuse thoughts torn from what followed them, seals that were changed, and calls or outputs without the other."""
+    if all(item.get("type", "message") == "message" for item in (*history, *items)):
+        return
     _check_thoughts(items)
     for item in items:
         sealed = item.get("encrypted_content") if item.get("type") == "reasoning" else None

@@ -79,10 +79,15 @@ def parse(work: Work) -> None:
         raise RequestError("We could not parse the JSON body of your request.") from error
     if not isinstance(body, dict):
         raise RequestError("Invalid body: expected an object.", code="invalid_type")
-    if _depth(body) > DEEPEST:
+    if _may_be_deep(work.exchange.body) and _depth(body) > DEEPEST:
         raise RequestError(f"Invalid body: nested more than {DEEPEST} levels deep.", code="invalid_value")
     work.body = body
     work.text = " ".join([*_words(body.get("instructions")), *_words(body.get("input"))])
+
+
+def _may_be_deep(raw: bytes) -> bool:
+    """Whether there are enough brackets for it; that is cheaper to know than the depth, and nearly always all."""
+    return raw.count(b"{") + raw.count(b"[") > DEEPEST
 
 
 def _depth(node: Any) -> int:

@@ -115,7 +115,7 @@ def _echo(body: Mapping[str, Any], dialect: Dialect, tier: str) -> dict[str, Any
     """The request's settings with their defaults, as the documents' replies echo them."""
     reasoning = body.get("reasoning") or {}
     text = body.get("text") or {}
-    echo = {name: body.get(name, default) for name, default in ECHOED}
+    echo = ECHOED | {name: value for name, value in body.items() if name in ECHOED}
     echo["background"] = bool(body.get("background"))
     echo["max_output_tokens"] = body.get("max_output_tokens")
     echo["metadata"] = body.get("metadata") or {}
@@ -144,21 +144,21 @@ def _echoed_tool(node: Any) -> Any:
     return [_echoed_tool(member) for member in node] if isinstance(node, list) else node
 
 
-ECHOED: tuple[tuple[str, Any], ...] = (
-    ("instructions", None),
-    ("max_tool_calls", None),
-    ("parallel_tool_calls", True),
-    ("previous_response_id", None),
-    ("prompt_cache_key", None),
-    ("safety_identifier", None),
-    ("store", True),
-    ("temperature", 1.0),
-    ("tool_choice", "auto"),
-    ("top_logprobs", 0),
-    ("top_p", 1.0),
-    ("truncation", "disabled"),
-    ("user", None),
-)
+ECHOED: dict[str, Any] = {
+    "instructions": None,
+    "max_tool_calls": None,
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "prompt_cache_key": None,
+    "safety_identifier": None,
+    "store": True,
+    "temperature": 1.0,
+    "tool_choice": "auto",
+    "top_logprobs": 0,
+    "top_p": 1.0,
+    "truncation": "disabled",
+    "user": None,
+}
 
 
 def chat_object(reply: Reply) -> dict[str, Any]:

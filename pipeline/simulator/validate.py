@@ -67,13 +67,16 @@ def check_request(body: Mapping[str, Any], dialect: Dialect) -> None:
         check_format(text["format"], body)
 
 
+_SOURCES = ("input", "prompt", "previous_response_id", "conversation")
+
+
 def check_sources(body: Mapping[str, Any], dialect: Dialect) -> None:
     """There must be something to answer, and only one kind of history."""
     if not dialect.stores:
         if body.get("input") is None:
             raise _missing("input")
         return
-    if all(body.get(name) is None for name in ("input", "prompt", "previous_response_id", "conversation")):
+    if all(body.get(name) is None for name in _SOURCES):  # the first one is nearly always there
         raise RequestError(
             "One of 'input' or 'previous_response_id' or 'prompt' or 'conversation' must be provided.",
             code="missing_required_parameter",

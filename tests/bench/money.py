@@ -122,8 +122,11 @@ def _picture_files(folder: Path) -> Callable[[int], str]:
     return write
 
 
-def write_journal(job: Path) -> Prepared:
-    """Write the journal that a job's run would leave, all of whose rows were answered at once, and return the job."""
+def write_journal(job: Path, finished: int | None = None) -> Prepared:
+    """Write the journal that a job's run would leave, all of whose rows were answered at once, and return the job.
+
+    With ``finished`` it is that of a run which was stopped after so many rows.
+    """
     prepared = prepare(load_job(job))
     path = journal_path(prepared.job.run_path)
     with held(prepared.job.run_path):
@@ -134,13 +137,15 @@ def write_journal(job: Path) -> Prepared:
         connection = connect(path)
         connection.execute("PRAGMA synchronous=OFF")
         for batch in questions(prepared.source, prepared.builder, everything()):
-            _answer(connection, batch)
+            _answer(connection, [one for one in batch if finished is None or one.row < finished])
         connection.close()
         end_session(path, 0)
     return prepared
 
 
 def _answer(connection: sqlite3.Connection, batch: Sequence[Question]) -> None:
+    if not batch:
+        return
     chance = random.Random(batch[0].row)
     now = time.time()
     connection.execute("BEGIN")
