@@ -78,10 +78,10 @@ def test_what_stands_in_is_asked_for_each_value() -> None:
 def test_a_member_more_moves_what_stands_behind_it() -> None:
     """The bytes are those of the larger body, and media keep their places in it."""
     one = shown()
-    encoded = content_of({"input": [one, "x"]}, OPENAI, {})
+    encoded = content_of({"input": [one, "x"], "store": True}, OPENAI, {})
     assert encoded is not None
     more = with_member(encoded, "prompt_cache_key", 'a"b')
-    assert more.content == b'{"prompt_cache_key":"a\\"b","input":[,"x"]}'
+    assert more.content == b'{"prompt_cache_key":"a\\"b","input":[,"x"],"store":true}'
     ((place, media),) = more.shown
     assert media is one
     assert more.content[:place].endswith(b'"input":[')
