@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import multiprocessing
 import resource
 import time
@@ -26,6 +25,7 @@ import anyio
 
 from pipeline.checkpoint.journal import Journal
 from pipeline.checkpoint.store import Start
+from pipeline.engine.garbage import seldom_collected
 from pipeline.records import Outcome, Reply, Request, Status, Usage
 
 IN_FLIGHT = (16, 64, 512)
@@ -88,8 +88,7 @@ async def _together(journal: Journal, work: Iterator[tuple[Request, Reply]], in_
 def measure(rows: int, in_flight: int) -> dict[str, float]:
     """Answer so many rows, and return what each took: ``us`` of CPU, ``rows_per_s`` by the wall clock, ``bytes`` of the file."""
     work = [(request_of(row), reply_of(row)) for row in range(rows)]
-    gc.freeze()  # a run has no such list, which the collector would go through again and again
-    with TemporaryDirectory() as name:
+    with TemporaryDirectory() as name, seldom_collected():  # as a run is; and it has no such list of work
         journal = opened(Path(name))
         wall, cpu = time.perf_counter(), time.process_time()
         asyncio.run(_together(journal, iter(work), in_flight))

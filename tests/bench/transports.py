@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -13,7 +14,9 @@ import uvloop
 from inputs import IMAGE_BYTES, image_body, text_body
 from meter import Meter
 
-from pipeline.client.http import Http, StockHttp
+from pipeline.client.direct import DirectHttp
+from pipeline.client.exchange import Http
+from pipeline.client.http import StockHttp, authorities
 from pipeline.spec.rules import Deadlines
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ async def _aiohttp() -> AsyncIterator[Post]:
 
 TRANSPORTS: dict[str, Callable[[], AbstractAsyncContextManager[Post]]] = {
     "aiohttp": _aiohttp,
+    "ours": _of(partial(DirectHttp, trust=authorities)),
     "stock httpx": _of(StockHttp),
 }
 

@@ -51,7 +51,7 @@ def test_importing_the_package_and_asking_for_help_load_nothing_heavy(program: s
 
 def test_the_functions_of_the_package_load_what_every_job_needs_and_no_more() -> None:
     """What only some jobs need waits for them: polars for a condition, Pillow for pictures, the simulator, prices, charts."""
-    late = {"PIL", "altair", "bpe_openai", "genai_prices", "httptools", "polars", "uvloop", "vl_convert", SIMULATOR}
+    late = {"PIL", "altair", "bpe_openai", "genai_prices", "polars", "uvloop", "vl_convert", SIMULATOR}
     assert loaded("import pipeline.api") & (HEAVY | {SIMULATOR}) == HEAVY - late
 
 
