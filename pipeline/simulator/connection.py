@@ -150,9 +150,16 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self._known.add(self)
 
+    def eof_received(self) -> None:
+        """The client writes no more, which ends the connection; whoever waits for that goes on before others are answered."""
+        self._end()
+
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why it went makes no difference here
-        """The client has gone, also when it only stopped writing; whoever waits for that may go on."""
+        """The client has gone."""
         self._known.discard(self)
+        self._end()
+
+    def _end(self) -> None:
         if not self.closed.done():
             self.closed.set_result(None)
 
