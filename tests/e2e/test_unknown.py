@@ -34,10 +34,11 @@ def test_rows_in_flight_when_the_run_was_killed_end_as_unknown(
     bench: Callable[..., Bench], play: Callable[..., Provider], start: Callable[..., Process]
 ) -> None:
     """Nothing that the provider has seen is sent a second time, and every such row is named."""
-    provider = play({"latency_s": 0.05})
-    job = bench(provider, rows=200, retry=ONCE_ONLY, limits={"concurrency": 16})
+    provider = play({"latency_s": 0.05, "faults": [{"fault": "stall", "executed": True, "text": "slow"}]})
+    job = bench(provider, retry=ONCE_ONLY, limits={"concurrency": 16})
+    job.fill([{"id": f"r{number}", "text": "quick" if number else "slow"} for number in range(200)])
     with start("tell", str(job.job)) as run:
-        assert run.says("RowFinished", 60)
+        assert run.says("RowFinished", 60)  # and row 0 is still on its way
         run.signal(signal.SIGKILL)
         assert run.end() == -signal.SIGKILL
     closing = job.run()
