@@ -103,8 +103,8 @@ FURTHER: Sequence[Further] = (
         ),
         lambda sizes: {"rows": sizes.finished},
     ),
-    Further("requests", ()),
-    Further("replies", ()),
+    Further("requests", (), lambda sizes: {"texts": sizes.texts, "pictures": min(sizes.images, 500)}),
+    Further("replies", (), lambda sizes: {"times": min(sizes.texts, 2_000)}),
 )
 """A module that is not there is left out."""
 

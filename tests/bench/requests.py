@@ -76,7 +76,17 @@ class Drop:
         raise Dropped
 
 
-def measure(kind: str, rows: int, folder: Path, rounds: int = 5) -> Measured:
+def measure(texts: int, pictures: int) -> dict[str, float]:
+    """Return what a row of each kind takes, in microseconds of CPU."""
+    found = {}
+    with TemporaryDirectory() as folder:
+        for kind, rows in (("text", texts), ("picture", pictures)):
+            one = measured(kind, rows, Path(folder))
+            found |= {f"{kind}.built_us": one.built_us, f"{kind}.sent_us": one.sent_us}
+    return found
+
+
+def measured(kind: str, rows: int, folder: Path, rounds: int = 5) -> Measured:
     """Return what a row of a kind, ``text`` or ``picture``, takes."""
     column = _texts(rows) if kind == "text" else _pictures(rows, folder)
     pq.write_table(pa.table({kind: column}), folder / f"{kind}.parquet")
@@ -146,7 +156,7 @@ def main() -> None:
     asked = parser.parse_args()
     with TemporaryDirectory() as folder:
         for kind, rows in (("text", asked.texts), ("picture", asked.pictures)):
-            print(f"{kind:8}", measure(kind, rows, Path(folder)))
+            print(f"{kind:8}", measured(kind, rows, Path(folder)))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ BENCH: dict[str, Any] = runpy.run_path(str(Path(__file__).with_name("requests.py
 @pytest.mark.parametrize("kind", ["text", "picture"])
 def test_a_row_is_measured_up_to_its_bytes(kind: str, tmp_path: Path) -> None:
     """Both steps take some time."""
-    measured = BENCH["measure"](kind, 3, tmp_path, rounds=1)
+    measured = BENCH["measured"](kind, 3, tmp_path, rounds=1)
     assert measured.rows == 3
     assert measured.built_us > 0
     assert measured.sent_us > 0

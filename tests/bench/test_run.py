@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-CASES = (["start", "text"], ["images", "transport", "resume", "simulator"])
+CASES = (["start", "text"], ["images", "transport", "resume", "simulator"], ["journal", "requests", "replies"])
 
 
 @pytest.mark.parametrize("cases", CASES, ids="-".join)
