@@ -111,8 +111,8 @@ class Job(Settings):
     deadlines: Deadlines = Deadlines()
     """How long an attempt may take."""
     transport: Literal["auto", "direct", "httpx", "http2"] = "auto"
-    """What speaks HTTP: our own client (`direct`), `httpx`, which knows proxies, or `http2` (httpx, with the extra of that name).
-    `auto` is `direct`, and `httpx` where the environment names a proxy."""
+    """What sends requests: our own HTTP/1.1 client (`direct`), which uses no proxy; `httpx`; or `http2`: httpx with the extra of that name.
+    `auto` is `direct`, but `httpx` where the environment names a proxy."""
     media: MediaRules = MediaRules()
     """How pictures are found, told apart and sent."""
     prices: dict[str, Price] = {}
@@ -120,7 +120,7 @@ class Job(Settings):
     on_null: Literal["fail", "skip", "empty"] = "fail"
     """What becomes of a row with a null in its prompt: it fails, it is skipped, or the null is an empty text."""
     prompt_cache: bool = True
-    """Whether rows that begin alike, for at least 1,024 tokens, are sent near each other and one ahead, so that others cost less."""
+    """Whether rows that begin alike, for at least 1,024 tokens, are sent near each other and one ahead, so that the others cost less."""
     dedupe: bool = True
     """Ask identical rows once and share the answer. Rows that use a `conversation` are each asked, for each changes it."""
     samples: int = Field(1, ge=1, le=100)

@@ -17,7 +17,7 @@ class Limits(Settings):
     tokens_per_minute: float | None = Field(None, gt=0)
     """Input and output tokens in any minute."""
     concurrency: int | None = Field(None, gt=0, le=10_000)
-    """Requests in flight at once. What is learned ends at 512, which is 30,000 answers a minute if each takes a second."""
+    """Requests in flight at once, each with an open connection. What is learned ends at 512, so many a second if each takes one."""
 
 
 class Retry(Settings):
@@ -28,7 +28,7 @@ class Retry(Settings):
     ambiguous: bool = True
     """Ask again when a request left but no whole answer came, though it may have been paid. If false, such rows end as `unknown`."""
     hedge_after: float | None = Field(None, gt=0)
-    """Seconds after which an attempt gets a second one beside it; the first answer counts, and both may be paid. Off by default."""
+    """Seconds that an attempt may be out before it gets a second one beside it; the first answer counts, and both may be paid."""
     max_wait_s: float = Field(60.0, gt=0)
     """Longest back-off in seconds. A longer wait that the server asks for is obeyed."""
 

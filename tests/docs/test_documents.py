@@ -62,6 +62,13 @@ def test_generated_parts_are_fresh(document: str) -> None:
     assert reference.filled(document, text) == text
 
 
+def test_every_module_that_contributing_names_is_there() -> None:
+    """The reading tour, the rules and the commands name files of today: from the root, from the package, or from the bench."""
+    named = set(re.findall(r"[\w/]+\.py\b", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")))
+    places = (ROOT, ROOT / "pipeline", ROOT / "tests" / "bench")
+    assert [name for name in sorted(named) if not any((place / name).is_file() for place in places)] == []
+
+
 def test_ci_runs_the_readme_test_command() -> None:
     """CI is the test command that the README gives, and nothing a reader can't run."""
     command = next(text for _, text, mark in BLOCKS if mark == "test command").strip()
