@@ -34,6 +34,7 @@ from pipeline.client.send import conforming, journaled, sending
 from pipeline.client.stored import Stored
 from pipeline.client.tools import Toolbox
 from pipeline.client.transports import http_of
+from pipeline.engine.descriptors import allow_open
 from pipeline.engine.feed import Feed, questions
 from pipeline.engine.garbage import seldom_collected
 from pipeline.engine.order import in_order
@@ -210,6 +211,8 @@ async def ask_all(
     rows = Feed(batches, partial(without_known, journal, observe))
     with closing(Warming(rows)) as feed:
         stop = Stop(gate, feed, observe, in_background=job.delivery == "background")
+        if (short := allow_open(_held_at_once(prepared))) is not None:
+            observe(Notice(short))
         loop = asyncio.get_running_loop()
         brake.attach(partial(loop.call_soon_threadsafe, stop.interrupt, signal.SIGINT))
         async with http_of(job, prepared.endpoint.url) as http, Loader(job.media, dialect) as loader:
