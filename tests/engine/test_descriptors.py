@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+
 import pytest
 
 from pipeline.engine.descriptors import SPARE, allow_open
