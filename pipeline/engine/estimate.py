@@ -271,7 +271,8 @@ def _assumptions(survey: Survey, outputs: Outputs, wanted: Wanted) -> list[str]:
     caching = (
         f"caching: low takes the {survey.prefix:,.0f} tokens that all requests begin with from the cache; mid and high take none"
         if survey.prefix
-        else f"caching: none, for the requests have less than {CACHED_FROM:,} tokens in common at their beginning"
+        else f"caching: none, for all requests together have less than {CACHED_FROM:,} tokens in common at their beginning; "
+        "groups of rows that begin alike may cost less"
     )
     calls = survey.calls
     rounds = [f"rounds: {calls.mid:,.0f} calls an answer, up to {calls.high:,.0f} in high"] if calls.high > 1 else []

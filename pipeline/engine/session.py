@@ -339,7 +339,9 @@ def _closing_notes(totals: Totals, maybe_paid: list[int]) -> tuple[str, ...]:
     if maybe_paid:
         rows = ", ".join(map(str, maybe_paid[:10])) + (", …" if len(maybe_paid) > 10 else "")
         notes.append(
-            f"{totals.maybe_paid} attempts left and their end is not known; they may have been paid (rows {rows})"
+            f"1 attempt left and its end is not known; it may have been paid (row {rows})"
+            if totals.maybe_paid == 1
+            else f"{totals.maybe_paid:,} attempts left and their end is not known; they may have been paid (rows {rows})"
         )
     if totals.to_fetch == 1:
         notes.append("1 background response is still with the provider; the same command fetches it")

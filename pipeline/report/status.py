@@ -21,7 +21,6 @@ from pipeline.report.text import (
     counted,
     extent,
     labelled,
-    listed,
     pretty,
     share,
     tally_of,
@@ -29,6 +28,9 @@ from pipeline.report.text import (
     unit,
     visible,
 )
+
+_NAMED = 5
+"""Rows that are named of many."""
 
 _ENDINGS: Mapping[int, str] = {
     PILOT: "a pilot: some rows were asked, to estimate the others",
@@ -166,7 +168,8 @@ def _spending(totals: Totals, maybe_paid_rows: Sequence[int]) -> Iterator[str]:
         were = f"{counted(totals.cancelled, 'response')} at the provider"
         yield labelled("cancelled", f"{were}; what they cost is not known")
     if totals.maybe_paid:
-        named = f": {listed(maybe_paid_rows)}" if maybe_paid_rows else ""
+        first = ", ".join(map(str, maybe_paid_rows[:_NAMED])) + (", …" if len(maybe_paid_rows) > _NAMED else "")
+        named = f" (rows {first})" if maybe_paid_rows else ""
         yield labelled("unclear", f"{counted(totals.maybe_paid, 'attempt')} perhaps paid without an answer{named}")
 
 

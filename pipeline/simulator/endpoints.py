@@ -53,6 +53,7 @@ class Endpoints:
         self._prefixes = PrefixCache()
         self._store = Store(script.background.kept_s)
         self._repeats: Counter[bytes] = Counter()
+        self._draws: Counter[bytes] = Counter()
         """How often each body was executed, counted when the script asks for variation."""
         self.workers = ThreadPoolExecutor(2, "media")
         self.handlers: Mapping[str, Handler] = {
@@ -85,7 +86,7 @@ class Endpoints:
             said = fault.change(said)
         tier = script.tier(work.body.get("service_tier"))
         reply = Reply.make(said, asked, work.body, work.dialect, int(time.time()), tier)
-        wait = self._script.latency.draw(self._script.seed, work.digest)
+        wait = self._wait(work.digest)
         stream = bool(work.body.get("stream"))
         if not work.background:
             await pause(wait / 2 if stream else wait)
@@ -98,6 +99,12 @@ class Endpoints:
             await self._send.json(work, unfinished(reply, "queued"), fault, poll_hint(self._script.background))
         else:
             await self._send.answer(work, reply, fault, wait if work.background else wait / 2)
+
+    def _wait(self, digest: bytes) -> float:
+        latency = self._script.latency
+        if latency.p95 is not None:
+            self._draws[digest] += 1
+        return latency.draw(self._script.seed, digest, self._draws[digest] or 1)
 
     def _beginnings(self, work: Work, asked: Asked, items: list[dict[str, Any]], facts: Facts) -> tuple[Step, ...]:
         rules = rules_for(self._script.figures.rules, asked.model)

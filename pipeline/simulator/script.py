@@ -38,11 +38,13 @@ class Latency:
     median: float = 0.0
     p95: float | None = None
 
-    def draw(self, seed: int, digest: bytes) -> float:
-        """The same wait for the same request, in whatever order requests arrive."""
+    def draw(self, seed: int, digest: bytes, time: int = 1) -> float:
+        """The same wait for the same request the same time, in whatever order requests arrive: one asked anew may be faster."""
         if self.p95 is None or self.median <= 0:
             return self.median
-        source = random.Random(hashlib.sha256(b"%d/%b" % (seed, digest)).digest())
+        source = random.Random(
+            hashlib.sha256(b"%d/%b%b" % (seed, digest, b"" if time == 1 else b"/%d" % time)).digest()
+        )
         return self.median * math.exp(source.gauss(0.0, math.log(self.p95 / self.median) / Z95))
 
 

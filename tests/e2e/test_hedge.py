@@ -37,7 +37,7 @@ def test_a_slow_attempt_is_overtaken_by_a_second_one(
     closing = job.run()
     assert closing.by_status == {"ok": 6}
     assert (closing.attempts, closing.maybe_paid) == (7, 1)
-    assert any("rows 3" in note for note in closing.notes)
+    assert any("(row 3)" in note for note in closing.notes)
     assert job.said(AttemptFailed) == []
     told = [notice.message for notice in job.said(Notice)]
     assert any("second attempts sent: 1, answered first: 1" in message for message in told)

@@ -57,7 +57,7 @@ def test_a_finished_run_shows_its_end_and_what_was_spent_beside_it() -> None:
     assert "  rows       3 of 3 finished (all)\n" in screen
     assert screen.endswith(
         "  besides    10 in (cached unknown) + 5 out (reasoning unknown) = 15, for answers that no row uses any more\n"
-        "  unclear    2 attempts perhaps paid without an answer: rows 1 and 2"
+        "  unclear    2 attempts perhaps paid without an answer (rows 1, 2)"
     )
 
 
