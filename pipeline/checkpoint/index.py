@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from pipeline.checkpoint import schema
 from pipeline.checkpoint.fingerprints import Fingerprints
 from pipeline.checkpoint.requests import Requests
+from pipeline.checkpoint.ties import Ties
 from pipeline.checkpoint.writes import CARRY, TIE
 from pipeline.errors import AttemptError
 from pipeline.records import STATUS_FACTS, Attempt, Status
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Iterator
 
     from pipeline.checkpoint.store import Statement
     from pipeline.errors import RowError
@@ -61,6 +62,30 @@ class Index:
         if not self.standing or (row, request.sample) not in self.standing:
             statements.append((TIE, (row, request.sample, plan, number)))
         return number, statements
+
+    def tie_known(self, requests: Iterable[Request], plan: int) -> tuple[list[Status | None], Iterator[Statement]]:
+        """Tie the rows of all requests that need no asking; return the statuses of these, None for the others, and what is to be recorded.
+
+        Not where a retry lets answers stand.
+        """
+        ties, known, requests_ = Ties(plan), list[Status | None](), self.requests
+        for request in requests:
+            number = requests_.find(request.fingerprint)
+            status = None if number is None else requests_.status(number)
+            known.append(status)
+            if number is None or status is None:
+                continue
+            row, sample = request.row, request.sample
+            ties.tie(row, sample, number)
+            if requests_.carrier(number) is None:
+                requests_.carry(number, row)
+                ties.carry(row, sample, number)
+            if requests_.answering:
+                other = requests_.answering.get(number)
+                if other is not None and requests_.carrier(other) is None:
+                    requests_.carry(other, row)
+                    ties.carry_other(row, other)
+        return known, ties.statements()
 
     def number(self, request: Request) -> int:
         """Return the number of a request that is claimed."""

@@ -176,19 +176,18 @@ def test_nobody_else_may_read_the_journal(bench: Bench, dedupe: bool) -> None:
 
 
 def test_rows_that_are_known_are_tied_all_at_once(bench: Bench) -> None:
-    """In one commit, each to its answer; those that need asking are left to be claimed."""
+    """Each to its answer, without waiting for the disk; those that need asking are left to be claimed."""
     journal = bench.open()
     bench.ask(journal, 0, "a")
     bench.ask(journal, 1, "b", bench.failure())
     bench.close()
     journal = bench.open(table="another")
     asked = [bench.request(row, question) for row, question in enumerate("xaaby")]
-    commits = journal._writer.commits
     found = bench.wait(journal.tie_known(asked))
     assert found == [None, Status.OK, Status.OK, Status.FAILED, None]
-    assert journal._writer.commits == commits + 1
-    assert results(bench) == {1: ("ok", "A"), 2: ("ok", "A"), 3: ("failed", None)}
     bench.close()
+    assert journal._writer.commits <= 2
+    assert results(bench) == {1: ("ok", "A"), 2: ("ok", "A"), 3: ("failed", None)}
 
 
 @pytest.mark.parametrize("why", ["each row asks for itself", "a retry"])

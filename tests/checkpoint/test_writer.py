@@ -284,3 +284,20 @@ def test_an_answer_that_cannot_be_kept_is_not_known(bench: Bench) -> None:
         with disk_full_at(1), pytest.raises(DiskFailed):
             bench.wait(journal.settle(claim.request, attempt, Outcome(0.1, reply=bench.reply("A"))))
     assert not journal.knows(bench.request(0, "a"))
+
+
+def test_a_scan_over_known_rows_hears_of_a_full_disk(bench: Bench) -> None:
+    """It waits for the disk now and then, so that what it could not write is neither heaped up nor found out at the end only."""
+    bench.ask(bench.open(), 0, "a")
+    bench.close()
+    journal = bench.open(table="another")
+    asked = [bench.request(row, "a") for row in range(20_000)]
+
+    def scan() -> None:
+        for first in range(0, len(asked), 1_000):
+            bench.wait(journal.tie_known(asked[first : first + 1_000]))
+
+    with disk_full_at(1), pytest.raises(DiskFailed):
+        scan()
+    with pytest.raises(DiskFailed):
+        bench.close()
