@@ -51,7 +51,7 @@ class Asking:
             return [None] * len(requests)
         known, ties = index.tie_known(shared, self._plan)
         self._writer.post(*ties)
-        self._unwritten += len(requests)
+        self._unwritten += len(known) - known.count(None)
         if self._unwritten >= _UNWRITTEN:
             self._unwritten = 0
             await self._writer.write()

@@ -63,28 +63,28 @@ class Index:
             statements.append((TIE, (row, request.sample, plan, number)))
         return number, statements
 
-    def tie_known(self, requests: Iterable[Request], plan: int) -> tuple[list[Status | None], Iterator[Statement]]:
-        """Tie the rows of all requests that need no asking; return the statuses of these, None for the others, and what is to be recorded.
+    def tie_known(self, asked: Iterable[Request], plan: int) -> tuple[list[Status | None], Iterator[Statement]]:
+        """Tie the rows of all requests that need no asking, as ``tie`` does one.
 
-        Not where a retry lets answers stand.
+        Returns the statuses of these, None for the others, and what the journal has to record.
         """
-        ties, known, requests_ = Ties(plan), list[Status | None](), self.requests
-        for request in requests:
-            number = requests_.find(request.fingerprint)
-            status = None if number is None else requests_.status(number)
+        ties, known, requests = Ties(plan), list[Status | None](), self.requests
+        for request in asked:
+            number = requests.find(request.fingerprint)
+            status = None if number is None else requests.status(number)
             known.append(status)
             if number is None or status is None:
                 continue
             row, sample = request.row, request.sample
-            ties.tie(row, sample, number)
-            if requests_.carrier(number) is None:
-                requests_.carry(number, row)
+            if requests.carrier(number) is None:
+                requests.carry(number, row)
                 ties.carry(row, sample, number)
-            if requests_.answering:
-                other = requests_.answering.get(number)
-                if other is not None and requests_.carrier(other) is None:
-                    requests_.carry(other, row)
-                    ties.carry_other(row, other)
+            other = requests.answering.get(number) if requests.answering else None
+            if other is not None and requests.carrier(other) is None:
+                requests.carry(other, row)
+                ties.carry_other(row, other)
+            if not self.standing or (row, sample) not in self.standing:
+                ties.tie(row, sample, number)
         return known, ties.statements()
 
     def number(self, request: Request) -> int:

@@ -204,6 +204,22 @@ def test_rows_that_may_have_to_ask_are_not_tied_in_bulk(bench: Bench, why: str) 
     assert bench.wait(journal.tie_known([bench.request(0, "a"), bench.request(1, "a")])) == [None, None]
 
 
+def test_what_a_retry_did_not_reach_keeps_its_answer(bench: Bench) -> None:
+    """Also where it would now ask what was answered for an earlier state of the table."""
+    bench.ask(bench.open(), 0, "b")
+    bench.close()
+    bench.ask(bench.open(table="another"), 0, "a", bench.failure())
+    bench.close()
+    journal = bench.open(begun=False)
+    start = bench.start(job=None, table="another")
+    plan = journal.look(start)
+    journal.reopen({Status.FAILED})
+    journal.begin(start, plan, ambiguous=True)
+    journal.recall([bench.request(0, "b"), bench.request(1, "b")])
+    bench.close()
+    assert results(bench) == {0: ("failed", None), 1: ("ok", "B")}
+
+
 # -- ending ----------------------------------------------------------------------------------------------------------
 
 
