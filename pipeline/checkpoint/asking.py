@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint import schema
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pipeline.checkpoint.index import Index
-    from pipeline.checkpoint.store import Statement
     from pipeline.checkpoint.writer import Writer
     from pipeline.records import Request
+
+_UNWRITTEN = 8_192
+"""Rows that are tied in bulk before anybody waits for the disk: enough that reading and writing go on side by side."""
 
 
 class Asking:
@@ -29,6 +32,7 @@ class Asking:
         self._label = label
         self._plan = 0
         self._samples = 1
+        self._unwritten = 0  # rows, at most, whose ties may not be durable yet
         self._replaced: dict[int, list[int]] = {}  # request that is being asked → those its answer will stand for
 
     def knows(self, request: Request) -> bool:
@@ -38,18 +42,19 @@ class Asking:
     async def tie_known(self, requests: Sequence[Request]) -> list[Status | None]:
         """Tie the rows of requests that need no asking, all at once, and return the statuses of these; None for those to be claimed.
 
-        Where each row asks for itself, and where a retry replaces answers, all are to be claimed. Raises ``DiskFailed``.
+        Where each row asks for itself, and where a retry replaces answers, all are to be claimed. The ties are durable some batches later:
+        without them a row only comes by once more. Raises ``DiskFailed`` or ``Crashed``.
         """
         index = self._index
-        if index.standing:
+        shared = [request for request in requests if index.shares(request)]
+        if index.standing or len(shared) < len(requests):
             return [None] * len(requests)
-        known = [index.known(request.fingerprint) if index.shares(request) else None for request in requests]
-        statements: list[Statement] = []
-        for request, status in zip(requests, known, strict=True):
-            if status is not None:
-                statements += index.tie(request, self._plan)[1]
-        if statements:
-            await self._writer.write(*statements)
+        known, ties = index.tie_known(shared, self._plan)
+        self._writer.post(*ties)
+        self._unwritten += len(known) - known.count(None)
+        if self._unwritten >= _UNWRITTEN:
+            self._unwritten = 0
+            await self._writer.write()
         return known
 
     def claim(self, request: Request) -> AbstractContextManager[Claim]:
@@ -62,10 +67,9 @@ class Asking:
         if not index.requests.untied:
             return
         index.restart()
-        for request in requests:
-            asked = index.told_apart(request)
-            if index.known(asked.fingerprint) is not None:
-                self._writer.post(*index.tie(asked, self._plan)[1])
+        asked = map(index.told_apart, requests)
+        while batch := list(islice(asked, _UNWRITTEN)):
+            self._writer.post(*index.tie_known(batch, self._plan)[1])
 
     def note(self, row: int, status: Status, error: RowError) -> None:
         """Record a row that asks nothing: its prompt failed, or it is skipped. An answer that it has from before stands."""

@@ -7,6 +7,8 @@ that one that grows never holds up the run: with ten million fingerprints it has
 from __future__ import annotations
 
 from array import array
+from collections import Counter
+from struct import iter_unpack
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ WIDTH = 16
 
 _TABLES = 256
 _SMALLEST = 8  # slots of an empty table; always a power of two
+_KEY = f">{WIDTH - 8}xQ"  # the end of a fingerprint: seven bytes for its slot, and the last one for its table
 
 
 class Fingerprints:
@@ -60,10 +63,19 @@ class Fingerprints:
         """Number fingerprints that have no number yet. Raises ``ValueError`` where one is not ``WIDTH`` bytes long."""
         if {*map(len, fingerprints)} - {WIDTH}:
             raise ValueError(f"a fingerprint has {WIDTH} bytes")
-        first = len(self) + 1
-        self._stored += b"".join(fingerprints)
-        for number, fingerprint in enumerate(fingerprints, first):
-            self._place(number, fingerprint)
+        first, joined, tables = len(self) + 1, b"".join(fingerprints), self._tables
+        self._stored += joined
+        for part, more in Counter(joined[WIDTH - 1 :: WIDTH]).items():
+            self._used[part] += more
+            while self._used[part] * 4 > len(tables[part]) * 3:
+                self._grow(part)
+        for number, (key,) in enumerate(iter_unpack(_KEY, joined), first):  # `_put`, in half the time
+            table = tables[key & 0xFF]
+            mask = len(table) - 1
+            slot = key >> 8 & mask
+            while table[slot]:
+                slot = (slot + 1) & mask
+            table[slot] = number
 
     def _place(self, number: int, fingerprint: bytes) -> None:
         part = fingerprint[-1]

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from pipeline.checkpoint import schema
 from pipeline.checkpoint.fingerprints import Fingerprints
 from pipeline.checkpoint.requests import Requests
+from pipeline.checkpoint.ties import Ties
 from pipeline.checkpoint.writes import CARRY, TIE
 from pipeline.errors import AttemptError
 from pipeline.records import STATUS_FACTS, Attempt, Status
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Iterator
 
     from pipeline.checkpoint.store import Statement
     from pipeline.errors import RowError
@@ -61,6 +62,30 @@ class Index:
         if not self.standing or (row, request.sample) not in self.standing:
             statements.append((TIE, (row, request.sample, plan, number)))
         return number, statements
+
+    def tie_known(self, asked: Iterable[Request], plan: int) -> tuple[list[Status | None], Iterator[Statement]]:
+        """Tie the rows of all requests that need no asking, as ``tie`` does one.
+
+        Returns the statuses of these, None for the others, and what the journal has to record.
+        """
+        ties, known, requests = Ties(plan), list[Status | None](), self.requests
+        for request in asked:
+            number = requests.find(request.fingerprint)
+            status = None if number is None else requests.status(number)
+            known.append(status)
+            if number is None or status is None:
+                continue
+            row, sample = request.row, request.sample
+            if requests.carrier(number) is None:
+                requests.carry(number, row)
+                ties.carry(row, sample, number)
+            other = requests.answering.get(number) if requests.answering else None
+            if other is not None and requests.carrier(other) is None:
+                requests.carry(other, row)
+                ties.carry_other(row, other)
+            if not self.standing or (row, sample) not in self.standing:
+                ties.tie(row, sample, number)
+        return known, ties.statements()
 
     def number(self, request: Request) -> int:
         """Return the number of a request that is claimed."""

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+# No status where it needs asking, and -1 where nobody carries it: as it is kept here, so that no line needs a look of its own.
 _LOAD = """
-SELECT id, fingerprint, again, status, answered_by, CASE WHEN carrier_plan = (SELECT MAX(id) FROM plans) THEN carrier END
+SELECT id, fingerprint, CASE WHEN NOT again THEN status END, answered_by,
+  COALESCE(CASE WHEN carrier_plan = (SELECT MAX(id) FROM plans) THEN carrier END, -1)
 FROM requests ORDER BY id
 """
 _CHUNK = 4_096
@@ -46,17 +48,16 @@ class Requests:
         self,
         numbers: Sequence[int],
         fingerprints: Sequence[bytes],
-        again: Sequence[int],
-        statuses: Sequence[str],
+        statuses: Sequence[str | None],
         answering: Sequence[int | None],
-        carriers: Sequence[int | None],
+        carriers: Sequence[int],
     ) -> None:
         first = len(self._codes)
         if (numbers[0], numbers[-1]) != (first, first + len(numbers) - 1) or {*map(len, fingerprints)} != {WIDTH}:
             raise RunDirectoryError("requests are missing in the journal", hint="restore it from a copy")
         self._fingerprints.extend(fingerprints)
-        self._codes += bytes(0 if more else _CODES[status] for more, status in zip(again, statuses, strict=True))
-        self._carriers.extend(_NOBODY if row is None else row for row in carriers)
+        self._codes += bytes(map(_CODES.__getitem__, statuses))
+        self._carriers.extend(carriers)
         if any(answering):
             self.answering |= {one: other for one, other in zip(numbers, answering, strict=True) if other is not None}
 

@@ -2,7 +2,8 @@
 
 Statements queue up while a commit is being made durable; as soon as it is, all that queued goes into the next one. An idle journal thus
 adds one fsync to a request, a busy one shares each fsync among hundreds. After the first error nothing is acknowledged any more: a failed
-fsync may have dropped pages that a second try would report as written.
+fsync may have dropped pages that a second try would report as written. Whatever goes wrong in the thread, whoever waits for it is told: a
+thread that just ended would hold the run up for ever.
 
 Texts come from strangers, and one that is no Unicode would fail its neighbours' commit: what cannot be written becomes U+FFFD at this door.
 """
@@ -11,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint.store import connect
 from pipeline.checkpoint.writes import carry_out
-from pipeline.errors import DiskFailed
+from pipeline.errors import Crashed, DiskFailed
 from pipeline.wire.tolerant import clean
 
 if TYPE_CHECKING:
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.checkpoint.store import Statement
+    from pipeline.errors import RunError
 
-# Whoever waits must hear of what ends a commit, also of values that SQLite cannot hold, or that take more room than there is.
+# What the disk and the machine are to blame for, or values from outside that SQLite cannot hold. Anything else is a mistake of ours.
 _UNWRITABLE = (sqlite3.Error, ValueError, OverflowError, RecursionError, MemoryError)
+_MISUSED = (sqlite3.InterfaceError, sqlite3.ProgrammingError)
 
 
 def _null(_: None) -> None:
@@ -40,16 +44,24 @@ sqlite3.register_adapter(type(None), _null)
 
 
 class Writer:
-    """Owns the writing connection. What ``write`` returned for is durable; what ``post`` took is durable with the next commit."""
+    """Owns the writing connection. What ``write`` returned for is durable; what ``post`` took is durable with the next commit.
+
+    What keeps it from writing is raised by whatever waits for it: ``DiskFailed``, or ``Crashed`` for a mistake of ours.
+    """
 
     def __init__(self, path: Path) -> None:
+        """Start the thread. Raises ``DiskFailed`` where there can be none."""
         self._queue: SimpleQueue[tuple[Sequence[Statement], asyncio.Future[None] | None] | None] = SimpleQueue()
         self._path = path
-        self._failure: DiskFailed | None = None
+        self._failure: RunError | None = None
         self._deferred: list[Statement] = []
         self.commits = 0
         self._thread = Thread(target=self._run, name="journal", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            message = f"the journal {path} could not be written: {error}"
+            raise DiskFailed(message, hint="end other programs, or allow this one more threads (ulimit -u)") from error
 
     def defer(self, *statements: Statement) -> None:
         """Let statements come before whatever is posted or written next. They wait for it: alone they are worth no commit."""
@@ -61,7 +73,7 @@ class Writer:
             self._queue.put((self._after_deferred(statements), None))
 
     async def write(self, *statements: Statement) -> None:
-        """Return when the statements, and all that came before, are durable. Raises ``DiskFailed``."""
+        """Return when the statements, and all that came before, are durable. Raises ``DiskFailed`` or ``Crashed``."""
         if self._failure is not None:
             raise self._failure
         # An asyncio future, not an anyio primitive: it is the only one that a foreign thread can complete from outside the loop.
@@ -76,7 +88,7 @@ class Writer:
         return (*deferred, *statements)
 
     def close(self) -> None:
-        """Make everything durable, and end the thread. Raises ``DiskFailed`` when something could not be written."""
+        """Make everything durable, and end the thread. Raises ``DiskFailed`` or ``Crashed`` when something could not be written."""
         self._queue.put((self._after_deferred(()), None))
         self._queue.put(None)
         self._thread.join()
@@ -84,24 +96,23 @@ class Writer:
             raise self._failure
 
     def _run(self) -> None:
+        connection: sqlite3.Connection | None = None
         try:
             connection = connect(self._path)
-        except sqlite3.Error as error:
+        except BaseException as error:  # noqa: BLE001 - nobody above this thread could tell whoever waits
             self._fail(error)
-            connection = None
         open_ = True
         while open_:
             batch = [self._queue.get()]
-            while not self._queue.empty():
-                batch.append(self._queue.get())
+            try:
+                while not self._queue.empty():
+                    batch.append(self._queue.get())
+                if connection is not None and self._failure is None:
+                    self._commit(connection, [one for item in batch if item is not None for one in item[0]])
+            except BaseException as error:  # noqa: BLE001 - as above
+                self._fail(error)
+            self._acknowledge([item[1] for item in batch if item is not None and item[1] is not None])
             open_ = None not in batch
-            work = [item for item in batch if item is not None]
-            if connection is not None and self._failure is None:
-                try:
-                    self._commit(connection, [statement for statements, _ in work for statement in statements])
-                except _UNWRITABLE as error:
-                    self._fail(error)
-            self._acknowledge([done for _, done in work if done is not None])
         if connection is not None:
             connection.close()
 
@@ -118,25 +129,27 @@ class Writer:
         connection.execute("COMMIT")
         self.commits += 1
 
-    def _fail(self, error: Exception) -> None:
-        self._failure = DiskFailed(
-            f"the journal {self._path} could not be written: {error}",
-            hint="free space or mend the disk, then run the same command again: nothing finished is lost",
-        )
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, _UNWRITABLE) and not isinstance(error, _MISUSED):
+            self._failure = DiskFailed(
+                f"the journal {self._path} could not be written: {error}",
+                hint="free space or mend the disk, then run the same command again: nothing finished is lost",
+            )
+        else:
+            self._failure = Crashed(error)
+        self._failure.__cause__ = error
 
     def _acknowledge(self, waiting: Sequence[asyncio.Future[None]]) -> None:
-        if not waiting:
-            return
-        loop = waiting[0].get_loop()
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_complete, waiting, self._failure)
+        if waiting:
+            with suppress(RuntimeError):  # the loop is closed, and so nobody waits any more
+                waiting[0].get_loop().call_soon_threadsafe(_complete, waiting, self._failure)
 
 
 def _cleaned(values: Sequence[object]) -> Sequence[object]:
     return [clean(value) if isinstance(value, str) else value for value in values]
 
 
-def _complete(waiting: Sequence[asyncio.Future[None]], failure: DiskFailed | None) -> None:
+def _complete(waiting: Sequence[asyncio.Future[None]], failure: RunError | None) -> None:
     for done in waiting:
         if done.done():
             continue  # the attempt that waited was cancelled

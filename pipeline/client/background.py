@@ -14,7 +14,7 @@ import anyio
 
 from pipeline.client.backoff import between_polls
 from pipeline.client.stored import is_usable
-from pipeline.errors import AttemptError, DiskFailed, ProviderRefused, Sent, Unfetched
+from pipeline.errors import AttemptError, ProviderRefused, RunError, Sent, Unfetched
 from pipeline.records import Outcome, Status
 from pipeline.wire.signals import attempt_error
 
@@ -59,7 +59,7 @@ def fetching(
             with anyio.CancelScope(shield=True):  # it is paid: whatever ends the run now, the next one shall find it
                 try:
                     await journal.submitted(request.attempt, response_id)
-                except DiskFailed:  # nobody could find it again
+                except RunError:  # the journal is broken: nobody could find it again
                     await made.cancelled()
                     raise
         try:

@@ -6,10 +6,10 @@ At most two batches wait, so a table of any length takes the same memory.
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
@@ -20,6 +20,7 @@ from pipeline.errors import Crashed, PromptError, RowError, RunError
 from pipeline.prompt.build import sampled
 from pipeline.records import Row
 from pipeline.rows.columns import cells
+from pipeline.values import value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,8 +34,12 @@ AT_ONCE = 256
 """Rows of a batch at most. The loop waits while a batch is rendered, as one interpreter runs one thread: 2 ms for so many texts, and the
 waits of one row in twenty are half as long as with a thousand. Smaller batches cost more per row."""
 
+_ON_S = 0.008
+"""For how long batches are read as one after a batch of which nothing was left to ask: the next will be like that, too, and the way to the
+thread and back takes as long as ten rows. For longer would gain little, and let the rows that are out wait."""
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Question:
     """One of a row's requests, or why it has none: then ``answers`` says how many the row lacks for that reason.
 
@@ -132,6 +137,8 @@ class Feed:
         self._batches = batches
         self._sift = sift
         self._send, self._receive = anyio.create_memory_object_stream[list[Question]](1)
+        self._on_s = 0.0
+        self._unread: Exception | None = None  # what went wrong after the last batch
         self._ready: deque[Question] = deque()
         self._refill = anyio.Lock()
         self.broken: RunError | None = None
@@ -140,14 +147,31 @@ class Feed:
         """Read ahead until the input ends or nobody takes any more."""
         async with self._send:
             try:
-                while (batch := await anyio.to_thread.run_sync(next, self._batches, None)) is not None:
-                    await self._send.send(batch if self._sift is None else await self._sift(batch))
+                while (batch := await anyio.to_thread.run_sync(self._next)) is not None:
+                    left = batch if self._sift is None else await self._sift(batch)
+                    self._on_s = 0.0 if left else _ON_S
+                    if left:
+                        await self._send.send(left)
             except RunError as error:
                 self.broken = error  # what was read before is still asked; the run then ends with this error
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                 pass  # the run is ending
             except Exception as error:  # noqa: BLE001 - what was read before is still asked, as above
                 self.broken = Crashed(error)
+
+    def _next(self) -> list[Question] | None:
+        """Read a batch, or some as one. Blocking. What goes wrong after the first of them is raised by the next call."""
+        if self._unread is not None:
+            raise self._unread
+        until = time.monotonic() + self._on_s
+        read = batch = next(self._batches, None)
+        try:
+            while read is not None and batch is not None and time.monotonic() < until:
+                if (batch := next(self._batches, None)) is not None:
+                    read = [*read, *batch]
+        except Exception as error:  # noqa: BLE001 - as in `read`
+            self._unread = error
+        return read
 
     async def take(self) -> Question | None:
         """Return the next question, or None when there are no more."""

@@ -98,6 +98,23 @@ async def test_a_broken_input_hands_out_what_was_read_before(batches: int) -> No
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("broken", [True, False])
+@pytest.mark.parametrize("asked", [{0}, {49}, {13, 37, 38}, set()])
+async def test_of_a_stretch_that_needs_no_asking_no_row_is_lost(asked: set[int], broken: bool) -> None:
+    """Its batches are read together; the rows among them that are left to ask come in order, and what broke the input comes after them."""
+    seen: list[int] = []
+
+    async def sift(batch: list[Question]) -> list[Question]:
+        seen.extend(each.row for each in batch)
+        return [each for each in batch if each.row in asked]
+
+    feed = Feed(Batches(5, broken=broken), sift)
+    assert await drained(feed, 2) == sorted(asked)
+    assert seen == list(range(50))
+    assert isinstance(feed.broken, DataError) == broken
+
+
+@pytest.mark.anyio
 async def test_batches_without_rows_end_nothing() -> None:
     """Where none of a batch's rows is wanted, the next one comes."""
     feed = Feed(iter([[], [question(1)], [], [question(2)]]))
