@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 CACHED_FROM = 1024
 """Tokens that requests must have in common at their beginning before providers cache them."""
 
+REMEMBERED = 10_000
+"""Beginnings that are kept in mind: a row that comes back to one of them belongs to the others."""
 _STEP = 1024  # bytes of a text after which a beginning may end: finer than the end of a part, and cheap
 _LIGHT = CACHED_FROM // 2  # tokens by the rule of thumb, which may be half of the truth, for pictures above all
 # Of a body: what a model reads before what is said, and what else decides whose cache it finds.

@@ -268,12 +268,6 @@ def _bounds(calls: float, tokens: float, latency_s: float, limits: Mapping[str, 
 
 def _assumptions(survey: Survey, outputs: Outputs, wanted: Wanted) -> list[str]:
     """Return what the figures rest on, besides the rates."""
-    caching = (
-        f"caching: low takes the {survey.prefix:,.0f} tokens that all requests begin with from the cache; mid and high take none"
-        if survey.prefix
-        else f"caching: none, for all requests together have less than {CACHED_FROM:,} tokens in common at their beginning; "
-        "groups of rows that begin alike may cost less"
-    )
     calls = survey.calls
     rounds = [f"rounds: {calls.mid:,.0f} calls an answer, up to {calls.high:,.0f} in high"] if calls.high > 1 else []
     known = [
@@ -282,10 +276,19 @@ def _assumptions(survey: Survey, outputs: Outputs, wanted: Wanted) -> list[str]:
     return [
         *outputs.basis(),
         *rounds,
-        caching,
+        f"caching: {_caching(survey)}",
         *survey.notes,
         *(known if wanted.variants() and survey.counts.known else []),
     ]
+
+
+def _caching(survey: Survey) -> str:
+    if survey.alike:
+        alike = f"{survey.alike:,} of the requests looked at begin with like one before them"
+        return f"low takes from the cache what {alike}; mid and high take none"
+    if survey.prefix:
+        return f"low takes the {survey.prefix:,.0f} tokens that all requests begin with from the cache; mid and high take none"
+    return f"none, for no two of the requests looked at begin with the same {CACHED_FROM:,} tokens"
 
 
 def _not_counted(prepared: Prepared) -> list[str]:

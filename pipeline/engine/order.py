@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from pipeline.engine.beginnings import Opening, Openings
+from pipeline.engine.beginnings import REMEMBERED, Opening, Openings
 from pipeline.records import Request
 from pipeline.wire.content import Encoded, with_member
 
@@ -27,8 +27,6 @@ WINDOW = 2_048
 """Questions among which the order changes."""
 WINDOW_BYTES = 64 * 1024 * 1024
 """Bytes of them, about: whichever is reached first, at the end of what was read at once."""
-REMEMBERED = 10_000
-"""Beginnings that were shared in earlier windows: a row that comes back to one of them belongs to the others."""
 _KEY = "prompt_cache_key"
 _NOTHING = Opening()
 

@@ -13,7 +13,7 @@ from pipeline.cost.rates import Unpriced
 from pipeline.cost.tiers import tier_of
 from pipeline.cost.tokens import count_tokens
 from pipeline.cost.weigh import Scales, with_extents
-from pipeline.engine.beginnings import CACHED_FROM
+from pipeline.engine.beginnings import CACHED_FROM, REMEMBERED, Openings
 from pipeline.errors import RowError
 from pipeline.wire.shape import is_template
 
@@ -81,6 +81,10 @@ class Counts:
     shared: int = 0
 
 
+_OFF = 1.5
+"""The tokens of a beginning are counted by a rule of thumb: only so much more than all have in common is surely more."""
+
+
 class Survey:
     """Sums by ``Key`` of what came by so far. What is compared is priced in full; the job as it stands lacks what is known already."""
 
@@ -93,6 +97,9 @@ class Survey:
         self.notes: dict[str, None] = {}
         self.values: set[int] = set()  # hashes of all values of the column, to count those that are not listed
         self.prefix: float | None = None
+        self.alike = 0  # requests that begin like one before them with more than all have in common
+        self._openings = Openings(job.media, prepared.endpoint.dialect)
+        self._begun: dict[bytes, None] = {}
         self.calls = calls_of(prepared)
         self._prepared = prepared
         self._sort = sort
@@ -160,7 +167,21 @@ class Survey:
         if times := asked.new if variant == OWN else asked.first:
             self.notes.update(dict.fromkeys(weight.notes))
             output = self._outputs.expected(variant.model or request.model, self._body(request))
-            added.add(weight, output, self.calls, times, self.prefix or 0.0)
+            added.add(
+                weight, output, self.calls, times, self._cached(request) if variant == OWN else self.prefix or 0.0
+            )
+
+    def _cached(self, request: Request) -> float:
+        """Return the tokens that a provider may have in its cache: those with which all requests begin, or one that came by before."""
+        shared = self.prefix or 0.0
+        cached = shared
+        for beginning in self._openings.of(request).beginnings:
+            if beginning.digest in self._begun:
+                cached = beginning.tokens if beginning.tokens > _OFF * shared else cached
+            elif len(self._begun) < REMEMBERED:
+                self._begun[beginning.digest] = None
+        self.alike += cached > shared
+        return cached
 
     def _body(self, request: Request) -> Mapping[str, object]:
         return {**request.body, **self._verbatim} if self._verbatim else request.body

@@ -14,6 +14,7 @@ from pipeline import api
 from pipeline.cost.estimate import Estimate
 from pipeline.cost.interval import Interval
 from pipeline.cost.tokens import count_tokens
+from pipeline.engine.beginnings import CACHED_FROM
 from pipeline.engine.check import prepare
 from pipeline.engine.estimate import MOST_LISTED, Wanted, estimate
 from pipeline.errors import SpecError
@@ -173,6 +174,16 @@ def test_a_shared_beginning_may_come_from_the_cache(priced: Priced) -> None:
     assert cost.mid - cost.low >= 2 * shared * 1e-6
     assert f"caching: low takes the {shared:,} tokens" in "\n".join(made.assumptions)
     assert "caching: none" in "\n".join(priced({"text": ["a"]}).assumptions)
+
+
+def test_groups_that_begin_alike_may_take_that_from_the_cache(priced: Priced) -> None:
+    """All but the first of each: rows need not all share one beginning."""
+    shots = [f"{name} " * 2000 for name in ("red", "blue")]
+    made = priced({"text": [shot + str(row) for row in range(5) for shot in shots]}, prompt={"user": "{{ text }}"})
+    cost = made.total.cost
+    assert cost is not None
+    assert "caching: low takes from the cache what 8 of the requests" in "\n".join(made.assumptions)
+    assert cost.low < cost.mid - 8 * CACHED_FROM * 1e-6
 
 
 @pytest.mark.parametrize(
