@@ -122,6 +122,9 @@ class FilledBody(Mapping[str, object]):
         """Return a member, or the default where the body has none."""
         return self[name] if name in self._form.marked else default
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._form.marked
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._form.marked)
 
