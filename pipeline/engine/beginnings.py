@@ -6,21 +6,23 @@ come first, then the instructions, then the input (OpenAI, guide "Prompt caching
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from pipeline.cost.contents import contents_of
+from pipeline.cost.contents import Shown, contents_of
 from pipeline.cost.families import family_of
 from pipeline.cost.showing import Showing
 from pipeline.cost.tokens import BYTES_PER_TOKEN, OUTPUT_TOKENS
 from pipeline.errors import RowError
+from pipeline.media.extent import UNKNOWN
 from pipeline.records import Media
 
 if TYPE_CHECKING:
-    from pipeline.records import Request
+    from pipeline.records import MediaKind, Request
     from pipeline.spec.rules import MediaRules
     from pipeline.wire.dialect import Dialect
 
@@ -34,6 +36,9 @@ _LIGHT = CACHED_FROM // 2  # tokens by the rule of thumb, which may be half of t
 # Of a body: what a model reads before what is said, and what else decides whose cache it finds.
 _BEFORE = ("model", "tools", "text", "reasoning", "prompt", "conversation", "previous_response_id")
 _PLAIN = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_SORT_KEYS
+
+
+_Most = Callable[[Shown], float]
 
 
 class Beginning(NamedTuple):
@@ -53,12 +58,16 @@ class Opening(NamedTuple):
 _SHORT = Opening(size=_LIGHT * BYTES_PER_TOKEN)
 
 
+_KNOWN = 64  # costs that are remembered: a raw input may name any detail, and a row any model
+
+
 class Openings:
     """Finds the beginnings of one job's requests."""
 
     def __init__(self, rules: MediaRules, dialect: Dialect) -> None:
         self._rules = rules
         self._dialect = dialect
+        self._unmeasured: dict[tuple[str, MediaKind, str | None, bool], float] = {}  # what such media may cost
 
     def of(self, request: Request) -> Opening:
         """Return what a request begins with. One that is short as a whole is told by its weight, without a look at it."""
@@ -67,9 +76,20 @@ class Openings:
             return _SHORT
         showing = Showing(family_of(request.model), self._rules, self._dialect)
         try:
-            return _opening(_pieces(request.body, showing))
+            return _opening(_pieces(request.body, partial(self._most, showing)))
         except RowError:  # media that nobody can read: the row fails when it is sent
             return Opening()
+
+    def _most(self, showing: Showing, shown: Shown) -> float:
+        """Return the most tokens that a medium may cost. Those of unknown extent, which are nearly all, cost alike."""
+        if shown.extent is not UNKNOWN:
+            return showing.span(shown, shown.detail).high
+        key = (showing.family.name, shown.kind, shown.detail, showing.inline(shown))
+        if (most := self._unmeasured.get(key)) is None:
+            most = showing.span(shown, shown.detail).high
+            if len(self._unmeasured) < _KNOWN:
+                self._unmeasured[key] = most
+        return most
 
 
 class Piece(NamedTuple):
@@ -103,7 +123,7 @@ def _opening(pieces: Iterator[Piece]) -> Opening:
     return Opening(tuple(found), size)
 
 
-def _pieces(body: Mapping[str, object], showing: Showing) -> Iterator[Piece]:
+def _pieces(body: Mapping[str, object], most: _Most) -> Iterator[Piece]:
     """Yield a prompt piece by piece, in the order in which a model reads it. Parameters that no model reads are left out."""
     yield Piece(_spelled({name: body[name] for name in _BEFORE if name in body}))
     yield Piece(_spelled(body.get("instructions")))
@@ -115,16 +135,16 @@ def _pieces(body: Mapping[str, object], showing: Showing) -> Iterator[Piece]:
             continue
         yield Piece(_spelled({name: value for name, value in item.items() if name != "content"}))
         for part in content:
-            yield _part(part, showing)
+            yield _part(part, most)
 
 
-def _part(part: object, showing: Showing) -> Piece:
+def _part(part: object, most: _Most) -> Piece:
     """Return a part of a message. How large media are is mostly not known yet: they count as the most that they may cost."""
     spelled = _spelled(part)
     if not isinstance(part, Mapping) or part.get("type") in ("input_text", "output_text"):
         return Piece(spelled)
     held = contents_of({"input": [part]})
-    shown = sum(showing.span(each, each.detail).high for each in held.shown)
+    shown = sum(map(most, held.shown))
     loaded = sum(len(each.media.data or b"") for each in held.shown if each.media is not None)
     return Piece(spelled, shown + sum(map(len, held.texts)) / BYTES_PER_TOKEN, loaded)
 

@@ -89,6 +89,8 @@ class Arranger:
         """Return a window's questions in the order in which they leave."""
         counts = Counter(beginning.digest for opening in openings for beginning in opening.beginnings)
         counts.update(digest for digest in self._remembered if digest in counts)
+        if counts.total() == len(counts):  # pictures, most of all: each row has its own
+            return [*held]
         shared = [_shared(opening.beginnings, counts) for opening in openings]
         for digest in dict.fromkeys(beginning.digest for beginnings in shared for beginning in beginnings):
             self._remember(digest)

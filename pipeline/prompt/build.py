@@ -3,26 +3,25 @@
 ``RequestBuilder`` compiles a job once; ``build`` then does one row. What a row asks is put together in OpenAI's names; the dialect comes
 from ``wire/``. The fingerprint is taken here, over everything that can change the answer and nothing else.
 
-Where rows differ in nothing but rendered texts, which is most jobs, a row only fills a form (``form.py``).
+Where rows differ in nothing but rendered texts and what they show, which is most jobs, a row only fills a form (``form.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from pipeline.cost.tokens import request_weight
 from pipeline.errors import NullCell, Problem, PromptError, RowError, SpecError
 from pipeline.prompt.conversation import column_messages, raw_input
 from pipeline.prompt.form import Form
+from pipeline.prompt.given import Marks, OfRow
 from pipeline.prompt.identity import digest, identity, of_sample
 from pipeline.prompt.media import MediaFinder
-from pipeline.prompt.parts import Parts, text_part
+from pipeline.prompt.parts import ALIKE, MEDIA, Parts, referring, text_part
 from pipeline.prompt.slots import slots
-from pipeline.prompt.template import Context, Templates, is_template, sole_column
+from pipeline.prompt.template import Templates, is_template, sole_column
 from pipeline.records import Media, MediaKind, Request, Row
 from pipeline.spec.toolset import NO_TOOLS
 from pipeline.wire.content import content_of, written
@@ -33,14 +32,12 @@ from pipeline.wire.turns import first_round
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.prompt.given import Given
     from pipeline.prompt.parts import Content
     from pipeline.spec.job import Job
     from pipeline.spec.prompt import Part
     from pipeline.spec.toolset import Toolset
     from pipeline.wire.dialect import Endpoint
-
-Text = Callable[[str], str]
-"""Gives the text of the template at a place in the spec."""
 
 _DELIVERED: Mapping[str, Mapping[str, object]] = {
     "plain": {},
@@ -63,6 +60,7 @@ class RequestBuilder:
         roots = tuple(job.place(folder).resolve() for folder in job.media.roots)
         finder = MediaFinder(root.resolve(), roots, job.media.identity, null_is_empty=job.on_null == "empty")
         self._parts = Parts(finder, job.media.redrawing)
+        self._showing = {place: part for place, part in job.prompt.parts if part.kind in MEDIA}
         self._raw: dict[str, str] = {}  # place in the spec → the column whose value is used as it is
         self._slots = slots(job.request)
         rendered = [(place, slot.text) for place, slot in self._slots.items() if slot.column is None]
@@ -90,52 +88,60 @@ class RequestBuilder:
 
     def build(self, row: Row) -> Request:
         """Return the request of a row. Raises ``PromptError``, ``NullCell`` or ``MediaError`` when this row has none."""
-        text = partial(self._templates.render, context=Context(row.cells, self.columns))
-        if self._form is not None:
-            return self._form.filled(row.number, [text(place) for place in self._form.places])
-        return self._built(row, text)[0]
+        given = OfRow(row.cells, self.columns, self._templates, self._found)
+        if self._form is not None and (values := self._values(self._form.places, given)) is not None:
+            return self._form.filled(row.number, values)
+        return self._built(row.number, given)[0]
 
-    def _built(self, row: Row, text: Text) -> tuple[Request, bytes]:
-        """Return the request of a row and the spelling of its identity, with the texts that ``text`` gives for templates."""
-        body = self._asked(row, text)
+    def _values(self, places: Sequence[str], given: Given) -> list[str | Media] | None:
+        """Return what a form takes at these places, or None where a row shows none or several at one of them."""
+        values: list[str | Media] = []
+        for place in places:
+            if place not in self._showing:
+                values.append(given.text(place))
+            elif len(found := given.media(place)) == 1:
+                values.append(found[0])
+            else:
+                return None
+        return values
+
+    def _built(self, row: int, given: Given) -> tuple[Request, bytes]:
+        """Return the request of a row and the spelling of its identity."""
+        body = self._asked(given)
         spelling = identity(body, self._endpoint.identity, self._job.extra_body, self._toolset.sources)
         if self._job.takes_rounds:  # asks for what the next round needs, which changes no answer
             body = first_round(body, self._endpoint.dialect, self._job.extra_body)
         model, cap = str(body["model"]), body.get("max_output_tokens")
         sent = content_of(body, self._endpoint.dialect, self._job.extra_body)
         if sent is None:
-            return Request(row.number, model, body, digest(spelling), request_weight(*_measured(body), cap)), spelling
+            return Request(row, model, body, digest(spelling), request_weight(*_measured(body), cap)), spelling
         weight = request_weight(len(sent.content), [media.kind for _, media in sent.shown], cap)
-        request = Request(row.number, model, body, digest(spelling), weight, content=sent.content, shown=sent.shown)
+        request = Request(row, model, body, digest(spelling), weight, content=sent.content, shown=sent.shown)
         return request, spelling
 
     def _formed(self) -> Form | None:
-        """Return the form of the job's rows, or None where they differ in more than their texts: in parameters, media or whole inputs."""
-        parts = [part for _, part in self._job.prompt.parts if part.kind != "text"]
-        if parts or self._slots or self._raw or self._templates.columns["model"]:
+        """Return the form of the job's rows, or None where they differ in more than texts and media: in parameters or whole inputs."""
+        prompt = self._job.prompt
+        whole = prompt.input is not None or isinstance(prompt.messages, str)
+        alike = all(part.kind == "text" or part.kind in ALIKE for _, part in prompt.parts)
+        if whole or not alike or self._slots or self._templates.columns["model"]:
             return None
-        marks: dict[str, str] = {}  # in the order in which the texts are asked for, and so the first that fails
-
-        def marked(place: str) -> str:
-            if not self._templates.columns[place]:
-                return self._templates.render(place, Context({}, ()))
-            return marks.setdefault(place, token_hex(16))  # cannot occur in a job's text by design or by accident
-
+        marks = Marks(self._templates, {place: ALIKE[part.kind] for place, part in self._showing.items()})
         try:
-            request, spelling = self._built(Row(0, {}), marked)
+            request, spelling = self._built(0, marks)
         except RowError:
             return None  # the same goes wrong with every row, which then says so
-        return None if request.content is None or request.shown else Form(request, spelling, marks)
+        return None if request.content is None else Form(request, spelling, marks.places)
 
-    def _asked(self, row: Row, text: Text) -> dict[str, object]:
+    def _asked(self, given: Given) -> dict[str, object]:
         """Return what a row asks, in OpenAI's names."""
-        body = self._parameters(row, text)
-        body["model"] = model = text("model")
+        body = self._parameters(given)
+        body["model"] = model = given.text("model")
         if not model.strip():
             raise PromptError("the model's name is empty")
         if self._job.prompt.system is not None:
-            body["instructions"] = text("prompt.system")
-        body["input"] = self._input(row, text)
+            body["instructions"] = given.text("prompt.system")
+        body["input"] = self._input(given)
         if (fields := self._job.output.fields) is not None:
             format_of = body.get("text")
             body["text"] = {**(format_of if isinstance(format_of, Mapping) else {}), "format": fields.text_format()}
@@ -144,10 +150,10 @@ class RequestBuilder:
             body["tools"] = _joined(body.get("tools"), self._toolset.tools)
         return body
 
-    def _parameters(self, row: Row, text: Text) -> dict[str, object]:
+    def _parameters(self, given: Given) -> dict[str, object]:
         if not self._slots:
             return dict(self._job.request)
-        body = {name: self._rendered(("request", name), value, row, text) for name, value in self._job.request.items()}
+        body = {name: self._rendered(("request", name), value, given) for name, value in self._job.request.items()}
         if complaints := check_parameters(body):
             problems = [
                 Problem(".".join(map(str, each.path)), each.message, suggestion=each.suggestion) for each in complaints
@@ -155,18 +161,18 @@ class RequestBuilder:
             raise PromptError("; ".join(f"{each.where} {each.message}" for each in problems), problems=problems)
         return body
 
-    def _rendered(self, place: tuple[str, ...], value: object, row: Row, text: Text) -> object:
+    def _rendered(self, place: tuple[str, ...], value: object, given: Given) -> object:
         if isinstance(value, Mapping):
-            return {key: self._rendered((*place, str(key)), item, row, text) for key, item in value.items()}
+            return {key: self._rendered((*place, str(key)), item, given) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._rendered((*place, str(index)), item, row, text) for index, item in enumerate(value)]
+            return [self._rendered((*place, str(index)), item, given) for index, item in enumerate(value)]
         name = ".".join(place)
         slot = self._slots.get(name)
         if slot is None:
             return value
         if slot.column is None:
-            return slot.read(text(name))
-        if (cell := row.cells[slot.column]) is not None:
+            return slot.read(given.text(name))
+        if (cell := given.cells[slot.column]) is not None:
             if place[:2] == ("request", "tools") and _names_variable(cell):
                 raise PromptError(f"column {slot.column!r} names an environment variable; only the spec does")
             return slot.read(cell)
@@ -174,36 +180,45 @@ class RequestBuilder:
             return ""
         raise NullCell(slot.column)
 
-    def _input(self, row: Row, text: Text) -> object:
+    def _input(self, given: Given) -> object:
         prompt = self._job.prompt
         if prompt.input is not None:
-            return raw_input(row.cells[prompt.input], prompt.input)
+            return raw_input(given.cells[prompt.input], prompt.input)
         if isinstance(prompt.messages, str):
-            return column_messages(row.cells[prompt.messages], prompt.messages, self._parts)
+            return column_messages(given.cells[prompt.messages], prompt.messages, self._parts)
         turns: list[tuple[str, str, str | Sequence[Part]]] = []
         if prompt.user is not None:
             turns.append(("prompt.user", "user", prompt.user))
         for index, message in enumerate(prompt.messages or ()):
             turns.append((f"prompt.messages.{index}.content", message.role, message.content))
-        return [
-            {"role": role, "content": self._content(place, role, content, row, text)} for place, role, content in turns
-        ]
+        return [{"role": role, "content": self._content(place, role, content, given)} for place, role, content in turns]
 
-    def _content(self, place: str, role: str, content: str | Sequence[Part], row: Row, text: Text) -> object:
+    def _content(self, place: str, role: str, content: str | Sequence[Part], given: Given) -> object:
         if isinstance(content, str):
-            return text(place) if role == "assistant" else [text_part(text(place))]
+            return given.text(place) if role == "assistant" else [text_part(given.text(place))]
         return [
-            made for index, part in enumerate(content) for made in self._part(f"{place}.{index}", part, role, row, text)
+            made for index, part in enumerate(content) for made in self._part(f"{place}.{index}", part, role, given)
         ]
 
-    def _part(self, place: str, part: Part, role: str, row: Row, text: Text) -> list[Content]:
-        source = f"{place}.{part.kind}"
+    def _part(self, place: str, part: Part, role: str, given: Given) -> list[Content]:
         if part.kind == "text":
-            return [text_part(text(source), role)]
+            return [text_part(given.text(f"{place}.text"), role)]
+        if place in self._showing:
+            return [referring(part.kind, media, part.detail) for media in given.media(place)]
+        value, column = self._value(place, part, given)
+        return self._parts.ids(part.kind, value, column, detail=part.detail)
+
+    def _found(self, place: str, given: Given) -> list[Media]:
+        part = self._showing[place]
+        value, column = self._value(place, part, given)
+        filename = given.text(f"{place}.filename") if part.filename is not None else None
+        return self._parts.found(part.kind, value, column, filename)
+
+    def _value(self, place: str, part: Part, given: Given) -> tuple[object, str]:
+        """Return what a row says of a part's media or ids, and where it says it."""
+        source = f"{place}.{part.kind}"
         column = self._raw.get(source)
-        value = row.cells[column] if column is not None else text(source)
-        filename = text(f"{place}.filename") if part.filename is not None else None
-        return self._parts.made(part.kind, value, column or source, detail=part.detail, filename=filename)
+        return (given.text(source), source) if column is None else (given.cells[column], column)
 
 
 def _names_variable(value: object) -> bool:

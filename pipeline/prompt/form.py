@@ -1,6 +1,6 @@
-"""A job's form: all that its rows ask alike, written once, with holes for the texts in which they differ.
+"""A job's form: all that its rows ask alike, written once, with holes for the texts and the media in which they differ.
 
-Where rows differ in nothing but rendered texts, their requests are the same bytes around those texts: on the wire and in the fingerprint.
+Where rows differ in nothing else, their requests are the same bytes around those: on the wire and in the fingerprint.
 The form is what the general way makes of a row of marks, cut at the marks; so both ways give the same requests, by construction.
 """
 
@@ -9,36 +9,55 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import orjson
 
 from pipeline.cost.tokens import request_weight
-from pipeline.prompt.identity import digest
-from pipeline.records import Request
+from pipeline.prompt.identity import canonical, digest
+from pipeline.records import Media, Request
+
+Value = str | Media
+"""What goes into a hole: a text, or one picture or video."""
 
 
 class Form:
-    """A request with holes. ``places`` are those of the templates whose texts go into them, in the order in which ``filled`` takes them.
+    """A request with holes. ``places`` are those that give what goes into them, in the order in which ``filled`` takes it.
 
-    ``request`` was made of a row of ``marks``: the text of each place, found nowhere else. ``spelling`` is that request's identity.
+    ``request`` was made of a row of ``marks``: the text of each place or the identity of its medium, found nowhere else. ``spelling`` is
+    that request's identity.
     """
 
     def __init__(self, request: Request, spelling: bytes, marks: Mapping[str, str]) -> None:
         assert request.content is not None
+        values = tuple(marks.values())
         self.places = tuple(marks)
         self._model = request.model
         self._output = request.body.get("max_output_tokens")
-        self._body = _Body(request.body, tuple(marks.values()))
-        self._content = _Stencil.cut(request.content, tuple(marks.values()))
-        self._spelling = _Stencil.cut(spelling, tuple(marks.values()))
+        self._body = _Body(request.body, values)
+        self._shown = [values.index(media.identity) for _, media in request.shown]
+        self._kinds = [media.kind for _, media in request.shown]
+        ends = [*(place for place, _ in request.shown), len(request.content)]  # of the pieces between media
+        self._pieces = [
+            _Stencil.cut(request.content[start:end], values) for start, end in zip([0, *ends], ends, strict=False)
+        ]
+        self._spelling = _Stencil.cut(spelling, values)
 
-    def filled(self, row: int, texts: Sequence[str]) -> Request:
-        """Return the request with these texts in its holes."""
-        written = [orjson.dumps(text) for text in texts]
-        content = self._content.with_holes(written)
-        weight = request_weight(len(content), (), self._output)
-        body = FilledBody(self._body, texts)
-        return Request(row, self._model, body, digest(self._spelling.with_holes(written)), weight, content=content)
+    def filled(self, row: int, values: Sequence[Value]) -> Request:
+        """Return the request with these in its holes; raises ``PromptError`` for a file whose name JSON cannot carry."""
+        written = [orjson.dumps(value) if isinstance(value, str) else canonical(value) for value in values]
+        pieces = [piece.with_holes(written) for piece in self._pieces]
+        content = b"".join(pieces)
+        media = [value for value in map(values.__getitem__, self._shown) if isinstance(value, Media)]
+        return Request(
+            row,
+            self._model,
+            FilledBody(self._body, values),
+            digest(self._spelling.with_holes(written)),
+            request_weight(len(content), self._kinds, self._output),
+            content=content,
+            shown=tuple(zip(accumulate(map(len, pieces)), media, strict=False)),  # the last piece ends the body
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +69,7 @@ class _Stencil:
 
     @staticmethod
     def cut(spelling: bytes, marks: Sequence[str]) -> _Stencil:
-        """Return JSON with a hole for each mark."""
+        """Return JSON with a hole for each mark in it."""
         numbers = {f'"{mark}"'.encode(): number for number, mark in enumerate(marks)}
         if not numbers:
             return _Stencil(spelling.replace(b"%", b"%%"), ())
@@ -72,25 +91,27 @@ class _Body:
         blank = [""] * len(marks)
         self.fixed = {name: value for name, value in marked.items() if self.filled(value, blank) == value}
 
-    def filled(self, value: object, texts: Sequence[str]) -> object:
-        """Return the body, or a part of it, with texts in place of the marks."""
+    def filled(self, value: object, values: Sequence[Value]) -> object:
+        """Return the body, or a part of it, with texts and media in place of the marks."""
         if isinstance(value, str):
-            return texts[self._numbers[value]] if value in self._numbers else value
+            return values[self._numbers[value]] if value in self._numbers else value
+        if isinstance(value, Media):
+            return values[self._numbers[value.identity]]
         if isinstance(value, Mapping):
-            return {name: self.filled(member, texts) for name, member in value.items()}
+            return {name: self.filled(member, values) for name, member in value.items()}
         if isinstance(value, list | tuple):
-            return [self.filled(member, texts) for member in value]
+            return [self.filled(member, values) for member in value]
         return value
 
 
 class FilledBody(Mapping[str, object]):
-    """A form's body with a row's texts, put together when somebody looks into it: most requests need no more of it than its bytes."""
+    """A form's body with what a row gives, put together when somebody looks into it: most requests need no more of it than its bytes."""
 
-    __slots__ = ("_form", "_texts", "_whole")
+    __slots__ = ("_form", "_values", "_whole")
 
-    def __init__(self, form: _Body, texts: Sequence[str]) -> None:
+    def __init__(self, form: _Body, values: Sequence[Value]) -> None:
         self._form = form
-        self._texts = texts
+        self._values = values
         self._whole: Mapping[str, object] | None = None
 
     def __getitem__(self, name: str) -> object:
@@ -101,6 +122,9 @@ class FilledBody(Mapping[str, object]):
         """Return a member, or the default where the body has none."""
         return self[name] if name in self._form.marked else default
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._form.marked
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._form.marked)
 
@@ -109,7 +133,7 @@ class FilledBody(Mapping[str, object]):
 
     def _all(self) -> Mapping[str, object]:
         if self._whole is None:
-            whole = self._form.filled(self._form.marked, self._texts)
+            whole = self._form.filled(self._form.marked, self._values)
             assert isinstance(whole, Mapping)
             self._whole = whole
         return self._whole

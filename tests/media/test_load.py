@@ -47,6 +47,33 @@ def test_a_picture_is_refused_from_one_byte_above_the_limit(tmp_path: Path, size
             assert "media.max_side" in str(refused.value.hint)
 
 
+def test_a_file_that_comes_in_pieces_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may give less than was asked for; above the limit it stays refused."""
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda file, size: read(file, min(size, 300)))
+    media = in_file(tmp_path / "photo", jpeg().ljust(1000, b"\0"))
+    assert read_media(media, 1000) == jpeg().ljust(1000, b"\0")
+
+
+def test_a_file_that_grows_while_it_is_read_stays_within_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing beyond one byte above it is read."""
+    media = in_file(tmp_path / "photo", jpeg().ljust(900, b"\0"))
+    read, got = os.read, []
+
+    def grown(file: int, size: int) -> bytes:
+        with (tmp_path / "photo").open("ab") as more:
+            more.write(b"more" * 25)
+        got.append(read(file, size))
+        return got[-1]
+
+    monkeypatch.setattr(os, "read", grown)
+    with pytest.raises(MediaError, match="1,001 bytes; 1,000 are the limit"):
+        read_media(media, 1000)
+    assert sum(map(len, got)) == 1001
+
+
 def test_a_large_file_is_refused_without_being_read(tmp_path: Path) -> None:
     """A sparse file of a terabyte costs a look at its size."""
     path = tmp_path / "huge.png"
