@@ -119,14 +119,14 @@ class _Hold:
         if (rounds := index.rounds.get(number)) is not None:
             request = replace(request, rounds=tuple(map(unpack, rounds)))
         claim = index.asking[number] = Claim(request, ours=True)
-        self._number = number
+        self._number = index.numbers[request.fingerprint] = number
         return claim
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if (number := self._number) is None:
             return
         index = self._index
-        del index.asking[number]
+        del index.numbers[index.asking.pop(number).request.fingerprint]
         replaced = self._replaced.pop(number)
         if isinstance(error, RowError) and error.scope == "row":
             self._writer.post(*index.conclude(number, error, self._label))

@@ -32,6 +32,7 @@ class Index:
         self._dedupe = dedupe
         self.requests = Requests(connection)
         self.asking: dict[int, Claim] = {}
+        self.numbers: dict[bytes, int] = {}  # of those, by their fingerprints
         self.standing: dict[tuple[int, int], int] = {}  # row and sample → request whose answer stood before `--retry`
         self.rounds: dict[int, list[bytes]] = {}  # request cut off between two rounds → its packed replies so far
         for number, raw in connection.execute(schema.ROUNDS):
@@ -88,11 +89,8 @@ class Index:
         return known, ties.statements()
 
     def number(self, request: Request) -> int:
-        """Return the number of a request that is claimed."""
-        number = self.requests.find(request.fingerprint)
-        if number is None:
-            raise LookupError("a request is claimed before it is asked")
-        return number
+        """Return the number of a request that is claimed. Raises ``KeyError`` for any other."""
+        return self.numbers[request.fingerprint]
 
     def known(self, fingerprint: bytes) -> Status | None:
         """Return how the request with a fingerprint ended, None where it needs asking."""

@@ -106,8 +106,9 @@ def _unwrapped(body: object) -> Body:
     if reports_failure(body):
         raise refusal(body)
     inner = body.get("data")
-    wrapped = "code" in body or not body.keys() & {"output", "choices"}
-    return inner if isinstance(inner, dict) and wrapped else body
+    if not isinstance(inner, dict):
+        return body
+    return inner if "code" in body or not body.keys() & {"output", "choices"} else body
 
 
 def _reply(answer: Body, found: Found, headers: Mapping[str, str]) -> Reply:
@@ -116,8 +117,8 @@ def _reply(answer: Body, found: Found, headers: Mapping[str, str]) -> Reply:
         state, found, reason := found.reason or text_at(mapping_at(answer, "incomplete_details"), "reason")
     )
     # A finished answer may still show an error or a reason, as an example of OpenAI's does; they explain nothing then.
-    failed = status in (Status.FAILED, Status.CANCELLED) and bool(answer.get("error"))
-    words = said({"error": answer["error"]}) if failed else None
+    ended_badly = status in (Status.FAILED, Status.CANCELLED)
+    words = said({"error": answer["error"]}) if ended_badly and answer.get("error") else None
     whence = origin(headers)
     return Reply(
         status=status,
@@ -131,7 +132,7 @@ def _reply(answer: Body, found: Found, headers: Mapping[str, str]) -> Reply:
         confidence=found.confidence,
         phase=found.phase,
         reasoning_summary=found.reasoning_summary,
-        usage=_usage(answer, ended_badly=status in (Status.FAILED, Status.CANCELLED)),
+        usage=_usage(answer, ended_badly=ended_badly),
         model=text_at(answer, "model"),
         service_tier=text_at(answer, "service_tier"),
         response_id=text_at(answer, "id"),
@@ -196,6 +197,7 @@ class _Names(NamedTuple):
 
 _RESPONSES = _Names("input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details")
 _CHAT = _Names("prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details")
+_OF_CHAT = frozenset(_CHAT)
 
 
 _Figures = tuple[int | None, ...]
@@ -223,7 +225,7 @@ def _usage(answer: Body, *, ended_badly: bool) -> Usage:
 def _figures(usage: Body) -> _Figures:
     """Return each figure under the first of its names. A 0 gives way to another name: gateways that mix the shapes fill one with zeros."""
     found = _named(usage, _RESPONSES)
-    if not any(name in usage for name in _CHAT):
+    if _OF_CHAT.isdisjoint(usage):
         return found
     pairs = zip(found, _named(usage, _CHAT), strict=True)
     return tuple(one if one or other is None else other for one, other in pairs)

@@ -58,7 +58,7 @@ def poll_after_s(headers: Mapping[str, str]) -> float | None:
 
 def rate_headers(headers: Mapping[str, str]) -> RateHeaders:
     """Return what the ``x-ratelimit-*`` headers say."""
-    if not any(name in headers for name in _SAY_LIMITS):
+    if _SAY_LIMITS.isdisjoint(headers):
         return _UNKNOWN
     requests, tokens = _window(headers, _REQUESTS), _window(headers, _TOKENS)
     return RateHeaders(requests[0], tokens[0], requests[1], tokens[1], requests[2], tokens[2])
@@ -67,7 +67,7 @@ def rate_headers(headers: Mapping[str, str]) -> RateHeaders:
 _UNKNOWN = RateHeaders()
 _REQUESTS = ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests")
 _TOKENS = ("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens")
-_SAY_LIMITS = (*_REQUESTS, *_TOKENS)
+_SAY_LIMITS = frozenset((*_REQUESTS, *_TOKENS))
 
 
 def _window(headers: Mapping[str, str], names: tuple[str, str, str]) -> tuple[int | None, int | None, float | None]:

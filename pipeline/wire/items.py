@@ -41,6 +41,8 @@ class Found:
     @property
     def sources(self) -> tuple[Source, ...]:
         """What the text cites, in that order, then what searches have found beside it; each page and file once."""
+        if not self.annotations and not self.consulted:
+            return ()
         return distinct((*map(_cited, self.annotations), *self.consulted))
 
     @property
