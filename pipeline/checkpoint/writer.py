@@ -1,6 +1,6 @@
-"""The one thread that writes the journal: group commit.
+"""The one thread that writes the journal: group commit without a window.
 
-Statements queue up while a commit is being made durable; soon after it is, all that queued goes into the next one. An idle journal thus
+Statements queue up while a commit is being made durable; as soon as it is, all that queued goes into the next one. An idle journal thus
 adds one fsync to a request, a busy one shares each fsync among hundreds. After the first error nothing is acknowledged any more: a failed
 fsync may have dropped pages that a second try would report as written. Whatever goes wrong in the thread, whoever waits for it is told: a
 thread that just ended would hold the run up for ever.
@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Event, Thread
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from pipeline.checkpoint.store import connect
@@ -44,11 +43,6 @@ def _null(_: None) -> None:
 sqlite3.register_adapter(type(None), _null)
 
 
-REST_S = 0.003
-"""Seconds of the longest rest after a commit; no rest is longer than its commit took. A busy journal makes a third fewer commits for it,
-which saves one twentieth of all work of a row."""
-
-
 class Writer:
     """Owns the writing connection. What ``write`` returned for is durable; what ``post`` took is durable with the next commit.
 
@@ -61,7 +55,6 @@ class Writer:
         self._path = path
         self._failure: RunError | None = None
         self._deferred: list[Statement] = []
-        self._ending = Event()
         self.commits = 0
         self._thread = Thread(target=self._run, name="journal", daemon=True)
         try:
@@ -98,7 +91,6 @@ class Writer:
         """Make everything durable, and end the thread. Raises ``DiskFailed`` or ``Crashed`` when something could not be written."""
         self._queue.put((self._after_deferred(()), None))
         self._queue.put(None)
-        self._ending.set()
         self._thread.join()
         if self._failure is not None:
             raise self._failure
@@ -112,7 +104,6 @@ class Writer:
         open_ = True
         while open_:
             batch = [self._queue.get()]
-            start = time.monotonic()
             try:
                 while not self._queue.empty():
                     batch.append(self._queue.get())
@@ -122,8 +113,6 @@ class Writer:
                 self._fail(error)
             self._acknowledge([item[1] for item in batch if item is not None and item[1] is not None])
             open_ = None not in batch
-            if open_:  # who comes meanwhile shares the next commit
-                self._ending.wait(min(time.monotonic() - start, REST_S))
         if connection is not None:
             connection.close()
 
