@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.cost.tokens import request_weight
@@ -62,6 +63,7 @@ class RequestBuilder:
         self._parts = Parts(finder, job.media.redrawing)
         self._showing = {place: part for place, part in job.prompt.parts if part.kind in MEDIA}
         self._raw: dict[str, str] = {}  # place in the spec → the column whose value is used as it is
+        self._find = partial(_found, self._showing, self._raw, self._parts)
         self._slots = slots(job.request)
         rendered = [(place, slot.text) for place, slot in self._slots.items() if slot.column is None]
         self._compile([*_texts(job), *rendered])
@@ -88,22 +90,10 @@ class RequestBuilder:
 
     def build(self, row: Row) -> Request:
         """Return the request of a row. Raises ``PromptError``, ``NullCell`` or ``MediaError`` when this row has none."""
-        given = OfRow(row.cells, self.columns, self._templates, self._found)
-        if self._form is not None and (values := self._values(self._form.places, given)) is not None:
-            return self._form.filled(row.number, values)
+        given = OfRow(row.cells, self.columns, self._templates, self._find)
+        if self._form is not None and (request := self._form.filled(row.number, given)) is not None:
+            return request
         return self._built(row.number, given)[0]
-
-    def _values(self, places: Sequence[str], given: Given) -> list[str | Media] | None:
-        """Return what a form takes at these places, or None where a row shows none or several at one of them."""
-        values: list[str | Media] = []
-        for place in places:
-            if place not in self._showing:
-                values.append(given.text(place))
-            elif len(found := given.media(place)) == 1:
-                values.append(found[0])
-            else:
-                return None
-        return values
 
     def _built(self, row: int, given: Given) -> tuple[Request, bytes]:
         """Return the request of a row and the spelling of its identity."""
@@ -131,7 +121,7 @@ class RequestBuilder:
             request, spelling = self._built(0, marks)
         except RowError:
             return None  # the same goes wrong with every row, which then says so
-        return None if request.content is None else Form(request, spelling, marks.places)
+        return None if request.content is None else Form(request, spelling, marks.places, self._showing)
 
     def _asked(self, given: Given) -> dict[str, object]:
         """Return what a row asks, in OpenAI's names."""
@@ -205,20 +195,25 @@ class RequestBuilder:
             return [text_part(given.text(f"{place}.text"), role)]
         if place in self._showing:
             return [referring(part.kind, media, part.detail) for media in given.media(place)]
-        value, column = self._value(place, part, given)
+        value, column = _said(place, part, self._raw, given)
         return self._parts.ids(part.kind, value, column, detail=part.detail)
 
-    def _found(self, place: str, given: Given) -> list[Media]:
-        part = self._showing[place]
-        value, column = self._value(place, part, given)
-        filename = given.text(f"{place}.filename") if part.filename is not None else None
-        return self._parts.found(part.kind, value, column, filename)
 
-    def _value(self, place: str, part: Part, given: Given) -> tuple[object, str]:
-        """Return what a row says of a part's media or ids, and where it says it."""
-        source = f"{place}.{part.kind}"
-        column = self._raw.get(source)
-        return (given.text(source), source) if column is None else (given.cells[column], column)
+def _found(
+    showing: Mapping[str, Part], raw: Mapping[str, str], parts: Parts, place: str, given: Given
+) -> Sequence[Media]:
+    """Return what the part at a place shows of a row."""
+    part = showing[place]
+    value, column = _said(place, part, raw, given)
+    filename = given.text(f"{place}.filename") if part.filename is not None else None
+    return parts.found(part.kind, value, column, filename)
+
+
+def _said(place: str, part: Part, raw: Mapping[str, str], given: Given) -> tuple[object, str]:
+    """Return what a row says of a part's media or ids, and where it says it."""
+    source = f"{place}.{part.kind}"
+    column = raw.get(source)
+    return (given.text(source), source) if column is None else (given.cells[column], column)
 
 
 def _names_variable(value: object) -> bool:

@@ -7,9 +7,10 @@ The form is what the general way makes of a row of marks, cut at the marks; so b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -17,25 +18,29 @@ from pipeline.cost.tokens import request_weight
 from pipeline.prompt.identity import canonical, digest
 from pipeline.records import Media, Request
 
+if TYPE_CHECKING:
+    from pipeline.prompt.given import Given
+
 Value = str | Media
 """What goes into a hole: a text, or one picture or video."""
 
 
 class Form:
-    """A request with holes. ``places`` are those that give what goes into them, in the order in which ``filled`` takes it.
+    """A request with holes.
 
-    ``request`` was made of a row of ``marks``: the text of each place or the identity of its medium, found nowhere else. ``spelling`` is
-    that request's identity.
+    ``request`` was made of a row of ``marks``: the text of each place in the spec, or the identity of its medium if it is one of
+    ``showing``, found nowhere else. ``spelling`` is that request's identity.
     """
 
-    def __init__(self, request: Request, spelling: bytes, marks: Mapping[str, str]) -> None:
+    def __init__(self, request: Request, spelling: bytes, marks: Mapping[str, str], showing: Collection[str]) -> None:
         assert request.content is not None
         values = tuple(marks.values())
-        self.places = tuple(marks)
+        self._places = tuple(marks)  # in the order in which a row is asked: what fails first is its mistake
         self._model = request.model
         self._output = request.body.get("max_output_tokens")
         self._body = _Body(request.body, values)
         self._shown = [values.index(media.identity) for _, media in request.shown]
+        self._showing = showing
         self._kinds = [media.kind for _, media in request.shown]
         ends = [*(place for place, _ in request.shown), len(request.content)]  # of the pieces between media
         self._pieces = [
@@ -43,8 +48,19 @@ class Form:
         ]
         self._spelling = _Stencil.cut(spelling, values)
 
-    def filled(self, row: int, values: Sequence[Value]) -> Request:
-        """Return the request with these in its holes; raises ``PromptError`` for a file whose name JSON cannot carry."""
+    def filled(self, row: int, given: Given) -> Request | None:
+        """Return the request with what a row gives in its holes, or None where the row shows none or several in one of them.
+
+        Raises ``NullCell``, ``PromptError`` or ``MediaError``.
+        """
+        values: list[Value] = []
+        for place in self._places:
+            if place not in self._showing:
+                values.append(given.text(place))
+            elif len(found := given.media(place)) == 1:
+                values.append(found[0])
+            else:
+                return None
         written = [orjson.dumps(value) if isinstance(value, str) else canonical(value) for value in values]
         pieces = [piece.with_holes(written) for piece in self._pieces]
         content = b"".join(pieces)

@@ -67,7 +67,9 @@ SETTINGS = st.fixed_dictionaries(
                 "metadata": st.just({"k": "%"}),
             },
         ),
-        "extra_body": st.fixed_dictionaries({}, optional={"seed": st.integers(0, 9), "%s": TEXT}),
+        "extra_body": st.fixed_dictionaries(
+            {}, optional={"seed": st.integers(0, 9), "%s": TEXT, "input": st.just("hello")}
+        ),
     },
 )
 MEDIUM = st.sampled_from([b"bytes", b"others", "https://x/%b", "data:image/png;base64,eA=="])
