@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 import anyio
 
 from pipeline.client.connection import Connection
-from pipeline.client.dial import dial
+from pipeline.client.dial import dial, unsent
 from pipeline.errors import AttemptError, Sent
 
 if TYPE_CHECKING:
@@ -127,7 +127,10 @@ class DirectHttp(AbstractAsyncContextManager["DirectHttp"]):
                 server.idle.remove(connection)
 
         if server.scheme == "https" and self._tls is None:
-            self._tls = self._trust()
+            try:
+                self._tls = self._trust()
+            except OSError as error:
+                raise unsent(error) from error
             self._tls.set_alpn_protocols(["http/1.1"])
         tls = self._tls if server.scheme == "https" else None
         make = partial(Connection, self._loop, self._deadlines, gone)

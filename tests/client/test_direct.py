@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 
 import anyio
 import pytest
@@ -184,3 +185,15 @@ async def test_a_dribbling_head_is_bounded_like_the_first_byte(virtual_time: Clo
                 await http.post(server.url, {}, b"{}")
         assert virtual_time() - start == pytest.approx(20, abs=0.5)
         assert (failed.value.kind, failed.value.sent) == ("timeout", Sent.MAYBE)
+
+
+async def test_authorities_that_vanish_amid_a_run_cost_nothing() -> None:
+    """Nothing left for a server that cannot be trusted or not."""
+
+    def gone() -> ssl.SSLContext:
+        raise FileNotFoundError("authorities")
+
+    async with DirectHttp(Deadlines(), gone) as http:
+        with pytest.raises(AttemptError) as failed:
+            await http.post("https://127.0.0.1:1/v1", {}, b"{}")
+    assert (failed.value.kind, failed.value.sent, failed.value.transient) == ("connect", Sent.NEVER, False)
