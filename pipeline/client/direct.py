@@ -143,8 +143,11 @@ class DirectHttp(AbstractAsyncContextManager["DirectHttp"]):
         try:
             parts = urlsplit(url)
             host, port = _host(parts.hostname or ""), parts.port
-        except ValueError as error:
-            raise _unsendable("url", f"the address is no URL: {error}") from None
+            target = (quote(parts.path, safe=_KEPT) or "/") + (
+                f"?{quote(parts.query, safe=_KEPT)}" if parts.query else ""
+            )
+        except ValueError:  # what it says quotes the address, which may hold a password
+            raise _unsendable("url", "the address is no URL: its host, port or path cannot be read") from None
         if parts.scheme not in _PORTS:
             raise _unsendable("url", "the address is not http or https")
         if "@" in parts.netloc:
@@ -153,8 +156,7 @@ class DirectHttp(AbstractAsyncContextManager["DirectHttp"]):
         server = self._servers.get(key)
         if server is None:
             server = self._servers[key] = _Server(*key)
-        query = f"?{quote(parts.query, safe=_KEPT)}" if parts.query else ""
-        return server, (quote(parts.path, safe=_KEPT) or "/") + query
+        return server, target
 
 
 def _host(name: str) -> str:

@@ -313,9 +313,10 @@ def translated(error: Exception, *, left: bool = True) -> AttemptError:
         fault = _BY_H2
     if isinstance(cause, ssl.SSLCertVerificationError):
         return distrusted(cause)
-    detail = str(error) or type(error).__name__
+    # What will never do is not quoted: it may be a password amid an address, or a key in a header.
+    words = fault.words if fault.kind in _PERMANENT else f"{fault.words}: {str(error) or type(error).__name__}"
     sent = fault.sent if left else Sent.NEVER
-    return AttemptError(f"{fault.words}: {detail}", kind=fault.kind, sent=sent, transient=fault.kind not in _PERMANENT)
+    return AttemptError(words, kind=fault.kind, sent=sent, transient=fault.kind not in _PERMANENT)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -169,8 +169,8 @@ def _check_address(job: Job, endpoint: Endpoint) -> None:
     try:
         parts = urlsplit(endpoint.url)
         mistake = None if parts.hostname and parts.port != 0 else "names no host and port"
-    except ValueError as error:
-        mistake = f"is no address: {error}"
+    except ValueError:  # what it says may quote a password
+        mistake = "is no address: its host or port cannot be read"
     if mistake is not None:
         raise SpecError([job.problem("provider.base_url", mistake)], source=job.source)
 

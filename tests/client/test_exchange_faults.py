@@ -98,7 +98,14 @@ CASES = {
     "deflate without a wrapper": Case(
         sized(zlib.compress(b"{}" * 9)[2:-4], HEAD + b"content-encoding: deflate\r\n"), body=b"{}" * 9
     ),
-    "a coding that nobody asked for": Case(sized(b"{}", HEAD + b"content-encoding: br\r\n"), body=b"{}"),
+    # httpx takes the packed bytes for the body.
+    "a coding that nobody asked for": Case(
+        sized(b"{}", HEAD + b"content-encoding: br\r\n"), kind="bad_body", transient=False, stock=b"{}"
+    ),
+    "a refusal in a coding that nobody asked for": Case(
+        sized(b"{}", b"HTTP/1.1 429 No\r\ncontent-encoding: br\r\n"), body=b"{}"
+    ),
+    "gzip in gzip": Case(sized(gzip.compress(ZIPPED), HEAD + b"content-encoding: gzip, gzip\r\n"), body=b"{}" * 500),
     "interim answers": Case(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nlink: a\r\n\r\n" + OK, body=b"{}"),
     "chunks with extensions and trailers": Case(CHUNKED, body=b"{} "),
     "HTTP/1.0": Case(b"HTTP/1.0 200 OK\r\n\r\n{}", body=b"{}"),
@@ -183,12 +190,21 @@ async def test_an_answer_that_ends_at_any_byte_may_have_been_paid(said: bytes, t
 ENDINGS = {
     "length": (OK, True),
     "chunks": (CHUNKED, True),
-    "interim": (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, True),
+    "204 with a length": (b"HTTP/1.1 204 No\r\ncontent-length: 9\r\n\r\n", False),
+    "a length beside chunks": (
+        HEAD + b"content-length: 9\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        False,
+    ),
+    "interim": (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, False),
     "close": (sized(b"{}", HEAD + b"connection: close\r\n"), False),
     "1.0": (sized(b"{}", b"HTTP/1.0 200 OK\r\n"), False),
     "another answer": (OK + b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n", False),
     "garbage": (OK + b"\0garbage", False),
 }
+
+
+TRUSTED_BY_STOCK = ("204 with a length", "a length beside chunks", "interim")
+"""Where httpx uses the connection again. Ours does not: what can be read in two ways may have been, by a proxy on the way."""
 
 
 @pytest.mark.parametrize("name", ENDINGS)
@@ -199,9 +215,11 @@ async def test_a_connection_is_used_again_only_where_nothing_can_follow(
     said, again = ENDINGS[name]
     if name in ("another answer", "garbage"):
         stock_fails(transport, request, "it keeps what follows an answer, and reads it as the next one's")
+    if name in TRUSTED_BY_STOCK and transport == "httpx":
+        again = True
     async with serving(saying(said, then="again")) as server, http_with() as http:
         for _ in range(3):
-            assert (await http.post(server.url, HEADERS, b"{}")).status == 200
+            assert (await http.post(server.url, HEADERS, b"{}")).status in (200, 204)
     assert server.connections == (1 if again else 3)
 
 
@@ -267,6 +285,24 @@ async def test_an_answer_before_the_whole_request_is_an_answer(transport: str, r
         for _ in range(3):
             answer = await http.post(server.url, HEADERS, b" " * 2**23)
             assert (answer.status, answer.content) == (413, b"too large")
+
+
+async def test_a_good_answer_to_half_a_request_is_not_believed(transport: str) -> None:
+    """It can only be another's: it was made before the whole question was there."""
+    if transport == "httpx":
+        pytest.skip("it reads no answer before it has written all")
+
+    def of(server: Server) -> Handler:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(OK)
+            await asyncio.Event().wait()
+
+        return handle
+
+    async with serving(of) as server:
+        error = await failing(server.url, b" " * 2**24, HEADERS)
+    assert (error.kind, error.sent, error.transient) == ("disconnected", Sent.MAYBE, True)
 
 
 # -- being cancelled -------------------------------------------------------------------------------------------------
