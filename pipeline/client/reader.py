@@ -122,9 +122,8 @@ class Reader:
     def answer(self) -> Answer:
         """Return the whole answer, and forget it."""
         names = b"\n".join(self._headers)
-        values = b"\n".join(self._headers.values()).replace(
-            b"\0", b"?"
-        )  # a value goes where text ends with a zero byte
+        # A value may go where text ends with a zero byte.
+        values = b"\n".join(self._headers.values()).replace(b"\0", b"?")
         headers = dict(zip(_text(names).split("\n"), _text(values).split("\n"), strict=True)) if self._headers else {}
         answer = Answer(self.status, headers, self._first if self._rest is None else bytes(self._rest))
         self._headers, self._first, self._rest = {}, b"", None

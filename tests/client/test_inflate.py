@@ -65,6 +65,7 @@ def test_what_is_not_packed_is_left_as_it_is(coding: str) -> None:
         ("gzip, gzip", gzip.compress(gzip.compress(BODY))),
         ("deflate, x-gzip", gzip.compress(zlib.compress(BODY))),
     ],
+    ids=["gzip", "gzip twice", "deflate in gzip"],  # what gzip makes holds the time
 )
 def test_packings_in_one_another_are_unpacked(coding: str, packed: bytes, step: int) -> None:
     """The last one named comes off first, half of it is not whole, and no bomb goes off in it."""
