@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.spec.rules import Deadlines
 
 KEEP_S = 30.0  # that an idle connection is kept
+REFUSALS = 400  # from this status on, an answer may come before the whole request was read
 _JOINED_BYTES = 64 * 1024  # up to this size a body is copied behind its head, which costs less than a second call
 
 
@@ -89,6 +90,7 @@ class Connection(asyncio.Protocol):
         finally:
             if self._waiter is not None:  # cancelled
                 self._waiter = None
+                self._reader.begin()
                 transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -131,10 +133,16 @@ class Connection(asyncio.Protocol):
     def _succeed(self) -> None:
         transport, waiter = self._transport, self._waiter
         assert transport is not None
+        unwritten = transport.get_write_buffer_size()
+        if unwritten and self._reader.status < REFUSALS:
+            self._fail(NoAnswer("the server broke off: it answered before it had the whole request"))
+            return
         self._waiter = None
-        if waiter is not None and not waiter.done():  # or he was cancelled a moment ago
+        if waiter is not None and not waiter.done():
             waiter.set_result(self._reader.answer())
-        if self._reader.reusable and not transport.get_write_buffer_size():
+        else:  # he was cancelled a moment ago
+            self._reader.begin()
+        if self._reader.reusable and not unwritten:
             self._end = math.inf
             self._expect("", KEEP_S)
         else:
@@ -142,6 +150,7 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, fault: Exception) -> None:
         waiter, self._waiter = self._waiter, None
+        self._reader.begin()  # lets go of what it holds; the collector may come to it late
         if isinstance(fault, NoAnswer):
             sent = Sent.NEVER if self._free else Sent.MAYBE
             fault = AttemptError(str(fault), kind=fault.kind, sent=sent, transient=fault.transient)

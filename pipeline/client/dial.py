@@ -48,8 +48,10 @@ async def dial(
             if not connection.open:
                 raise ConnectionAbortedError("the server closed the connection before anything was sent")
             return connection
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
         raise refused(error) from None
+    except ValueError as error:
+        raise unsent(error) from None
     message = f"no connection within the deadline, after {step_s:g} s"
     raise AttemptError(message, kind="connect", sent=Sent.NEVER, transient=True)
 
@@ -58,8 +60,14 @@ def refused(error: Exception) -> AttemptError:
     """Return our error for a connection that could not be made."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return distrusted(error)
-    message = f"cannot connect: {error or type(error).__name__}"
+    message = f"cannot connect: {str(error) or type(error).__name__}"
     return AttemptError(message, kind="connect", sent=Sent.NEVER, transient=True)
+
+
+def unsent(error: Exception) -> AttemptError:
+    """Return our error for what nobody foresaw before anything left. It is not quoted: it may hold a part of an address."""
+    message = f"the connection could not be set up: {type(error).__name__}"
+    return AttemptError(message, kind="connect", sent=Sent.NEVER, transient=False)
 
 
 def distrusted(error: ssl.SSLCertVerificationError) -> AttemptError:

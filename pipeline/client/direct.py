@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 import anyio
 
 from pipeline.client.connection import Connection
-from pipeline.client.dial import dial
+from pipeline.client.dial import dial, unsent
 from pipeline.errors import AttemptError, Sent
 
 if TYPE_CHECKING:
@@ -127,7 +127,10 @@ class DirectHttp(AbstractAsyncContextManager["DirectHttp"]):
                 server.idle.remove(connection)
 
         if server.scheme == "https" and self._tls is None:
-            self._tls = self._trust()
+            try:
+                self._tls = self._trust()
+            except OSError as error:
+                raise unsent(error) from error
             self._tls.set_alpn_protocols(["http/1.1"])
         tls = self._tls if server.scheme == "https" else None
         make = partial(Connection, self._loop, self._deadlines, gone)
@@ -140,8 +143,11 @@ class DirectHttp(AbstractAsyncContextManager["DirectHttp"]):
         try:
             parts = urlsplit(url)
             host, port = _host(parts.hostname or ""), parts.port
-        except ValueError as error:
-            raise _unsendable("url", f"the address is no URL: {error}") from None
+            target = (quote(parts.path, safe=_KEPT) or "/") + (
+                f"?{quote(parts.query, safe=_KEPT)}" if parts.query else ""
+            )
+        except ValueError:  # what it says quotes the address, which may hold a password
+            raise _unsendable("url", "the address is no URL: its host, port or path cannot be read") from None
         if parts.scheme not in _PORTS:
             raise _unsendable("url", "the address is not http or https")
         if "@" in parts.netloc:
@@ -150,8 +156,7 @@ class DirectHttp(AbstractAsyncContextManager["DirectHttp"]):
         server = self._servers.get(key)
         if server is None:
             server = self._servers[key] = _Server(*key)
-        query = f"?{quote(parts.query, safe=_KEPT)}" if parts.query else ""
-        return server, (quote(parts.path, safe=_KEPT) or "/") + query
+        return server, target
 
 
 def _host(name: str) -> str:

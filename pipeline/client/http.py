@@ -20,7 +20,7 @@ import anyio
 import httpx
 
 from pipeline.client import exchange
-from pipeline.client.dial import distrusted
+from pipeline.client.dial import distrusted, unsent
 from pipeline.client.exchange import Answer
 from pipeline.errors import AttemptError, Sent
 
@@ -69,6 +69,9 @@ _BY_H2 = _Fault("disconnected", Sent.MAYBE, "the exchange broke")
 _HTTP2 = frozenset({"h2", "hyperframe", "hpack"})
 _FOREIGN = tuple(kind for kind, _ in _FAULTS)
 _PERMANENT = frozenset({"url", "protocol", "redirect"})
+UNUSABLE = (httpx.InvalidURL, ValueError, ImportError)
+"""What httpx raises when it meets a proxy that it cannot use; the text may hold a password."""
+_UNSENT = (*UNUSABLE, OSError)
 
 
 def authorities() -> ssl.SSLContext:
@@ -79,7 +82,8 @@ def authorities() -> ssl.SSLContext:
 class StockHttp(AbstractAsyncContextManager["StockHttp"]):
     """Clients of one connection each, lent to one request at a time. No key, cookie or redirect is ever carried to another host.
 
-    With ``http2`` they speak HTTP/2 where a server does; that needs the package h2.
+    With ``http2`` they speak HTTP/2 where a server does; that needs the package h2. The first client is made at once, so that authorities
+    and proxies which cannot be used are found before anything is sent: raises ``OSError`` for the former, ``UNUSABLE`` for the latter.
     """
 
     def __init__(self, deadlines: Deadlines, *, http2: bool = False) -> None:
@@ -89,8 +93,8 @@ class StockHttp(AbstractAsyncContextManager["StockHttp"]):
         # Its read timeout starts anew with every byte, so from there on `_Timer` counts.
         self._timeout = httpx.Timeout(None, connect=min(deadlines.connect_s, deadlines.total_s / 2))
         self._tls = authorities()
-        self._idle: list[httpx.AsyncClient] = []
         self._all: list[httpx.AsyncClient] = []
+        self._idle = [self._new_client()]
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -146,6 +150,10 @@ async def _exchanged(
                 response.stream = httpx.ByteStream(b"")
         except _FOREIGN as error:
             raise translated(error, left=timer.sent is Sent.MAYBE) from error
+        except _UNSENT as error:
+            if timer.sent is Sent.MAYBE:
+                raise
+            raise unsent(error) from error
     raise timer.late()
 
 
@@ -305,9 +313,10 @@ def translated(error: Exception, *, left: bool = True) -> AttemptError:
         fault = _BY_H2
     if isinstance(cause, ssl.SSLCertVerificationError):
         return distrusted(cause)
-    detail = str(error) or type(error).__name__
+    # What will never do is not quoted: it may be a password amid an address, or a key in a header.
+    words = fault.words if fault.kind in _PERMANENT else f"{fault.words}: {str(error) or type(error).__name__}"
     sent = fault.sent if left else Sent.NEVER
-    return AttemptError(f"{fault.words}: {detail}", kind=fault.kind, sent=sent, transient=fault.kind not in _PERMANENT)
+    return AttemptError(words, kind=fault.kind, sent=sent, transient=fault.kind not in _PERMANENT)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

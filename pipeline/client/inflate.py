@@ -9,6 +9,7 @@ import zlib
 from typing import Protocol
 
 _GZIP = 16 + zlib.MAX_WBITS
+MAX_CODINGS = 4  # one in the other; each costs memory
 _MAGIC = b"\x1f"  # how another member of a gzip file begins
 
 
@@ -74,7 +75,33 @@ class _Deflate:
 _KINDS: dict[str, type[_Gzip | _Deflate]] = {"gzip": _Gzip, "x-gzip": _Gzip, "deflate": _Deflate}
 
 
-def inflater(coding: str) -> Inflater | None:
-    """Return what unpacks a body of this ``Content-Encoding``; None for one that is not packed, or in a way that nobody asked for."""
-    kind = _KINDS.get(coding.strip().lower())
-    return None if kind is None else kind()
+class _Chain:
+    """Several packings, one in the other: the outermost first."""
+
+    def __init__(self, kinds: list[type[_Gzip | _Deflate]]) -> None:
+        self._stages = [kind() for kind in kinds]
+
+    def feed(self, piece: bytes, most: int) -> bytes:
+        for stage in self._stages:
+            piece = stage.feed(piece, most)
+            if len(piece) > most:
+                break
+        return piece
+
+    @property
+    def whole(self) -> bool:
+        return all(stage.whole for stage in self._stages)
+
+
+def inflater(codings: str) -> Inflater | None:
+    """Return what unpacks a body of this ``Content-Encoding``; None for one that is not packed.
+
+    Raises ``ValueError`` that names a coding nobody asked for, or says that there are too many.
+    """
+    named = [name for said in codings.lower().split(",") if (name := said.strip()) not in ("", "identity")]
+    if unknown := [name for name in named if name not in _KINDS]:
+        raise ValueError(f"its coding is {unknown[0][:40]!r}")
+    if len(named) > MAX_CODINGS:
+        raise ValueError(f"it is packed {len(named)} times")
+    kinds = [_KINDS[name] for name in reversed(named)]
+    return _Chain(kinds) if len(kinds) > 1 else kinds[0]() if kinds else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
 _SCHEMES = ("http", "https", "all")
+NAMELESS = "(not shown: its address is badly written)"
+_PLACE = re.compile(r"[\w.\[\]:-]+")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -50,17 +53,36 @@ def proxy_for(url: str) -> str | None:
     if "*" in exempt:
         return None
     rules = [_Rule("" if each == "all" else each, "", None, found[each]) for each in _SCHEMES if found.get(each)]
-    rules += [_exemption(host) for host in exempt if host]
+    if not rules:
+        return None
+    rules += [rule for rule in map(_exemption, filter(None, exempt)) if rule is not None]
     rule = next((rule for rule in sorted(rules, key=lambda rule: rule.rank) if rule.matches(address)), None)
     if rule is None or rule.proxy is None:
         return None
-    return (
-        rule.proxy.rpartition("://")[2].rpartition("@")[2].rstrip("/")
-    )  # whatever it takes to log in is nobody's business
+    return _shown(rule.proxy)
 
 
-def _exemption(said: str) -> _Rule:
-    """Return the rule for one entry of ``NO_PROXY``: a name, which stands for all below it, an address, or a whole URL."""
+def _shown(proxy: str) -> str:
+    """Return a proxy's host and port: whatever it takes to log in is nobody's business, also where it is not quoted as it should be."""
+    said = proxy.partition("://")[2] or proxy
+    place = said.rpartition("@")[2].rstrip("/")
+    login, at, _ = said.rpartition("@")
+    torn = at and any(mark in login for mark in "/?#")  # a password, or a path that holds an @
+    return NAMELESS if torn or not _PLACE.fullmatch(place) else place
+
+
+def _exemption(said: str) -> _Rule | None:
+    """Return the rule for one entry of ``NO_PROXY``: a name, which stands for all below it, an address, or a whole URL.
+
+    None for one that nobody can read: httpx refuses the whole environment for it, and says so once the proxy is to be used.
+    """
+    try:
+        return _read(said)
+    except ValueError:
+        return None
+
+
+def _read(said: str) -> _Rule:
     if "://" in said:
         parts = urlsplit(said)
         host = parts.hostname if parts.hostname != "*" else None

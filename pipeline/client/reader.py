@@ -14,6 +14,7 @@ import httptools
 
 from pipeline.client import exchange
 from pipeline.client.exchange import Answer
+from pipeline.client.heads import once, status_of
 from pipeline.client.inflate import inflater
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ MAX_HEAD_BYTES = (
     100 * 1024
 )  # of an answer's head, of all heads before it, and of whatever else brings no byte of a body
 
+_REFUSED = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 _BODYLESS = frozenset({204, 304})
 _LENIENT = {
     "lenient_headers": True,
@@ -49,9 +51,7 @@ class Reader:
     """
 
     def __init__(self) -> None:
-        # The two hold each other until the collector comes by: once a connection, not once a request.
-        self._parser = httptools.HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(**_LENIENT)
+        self._parser = _parsing(self)
         self.begin()
 
     def begin(self, hear: Hear | None = None) -> None:
@@ -62,10 +62,13 @@ class Reader:
         """Whether the connection can take another request, once the answer is whole."""
         self._hear = hear
         self._whole = False
-        self._status = 0
+        self.status = 0
+        """That of the answer, once its head is here."""
+        self._seen = b""  # all that came before the head was whole
         self._headers: dict[bytes, bytes] = {}
         self._inflater: Inflater | None = None
         self._until_close = False
+        self._odd = False  # it could be read in two ways: nobody knows what comes next on the connection
         self._first = b""
         self._rest: bytearray | None = (
             None  # no list: each object costs forty bytes, and a hostile server sends its bytes one by one
@@ -78,12 +81,15 @@ class Reader:
     def feed(self, data: bytes) -> bool:
         """Take what came, and return whether the answer is whole; raises ``NoAnswer``."""
         self._barren += len(data)
+        if not self.headed:
+            self._seen = self._seen + data if self._seen else data
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if not self._whole:
-                raise self._fault or NoAnswer(f"the server broke off: what it says is no HTTP ({error})") from None
-            self.reusable = False  # something follows the answer that nobody asked for
+        except _REFUSED as error:  # and again for whatever is fed after that
+            if self._whole:
+                self.reusable = False  # something follows the answer that nobody asked for
+            else:
+                self._mend(error)
         if self._barren > MAX_HEAD_BYTES and not self._whole:
             self._fault = self._fault or _too_long()
         if self._fault is not None:
@@ -93,6 +99,17 @@ class Reader:
             for piece in pieces:
                 self._hear(piece)
         return self._whole
+
+    def _mend(self, error: Exception) -> None:
+        """Read a refused head anew where it says its length several times, once it is whole; raises ``NoAnswer`` for any other."""
+        mended = self._seen if self.headed or self._fault is not None else once(self._seen)
+        if mended is None:
+            return
+        if mended == self._seen:
+            raise self._fault or _nonsense(error, self.status if self.headed else status_of(self._seen))
+        self._seen, self._headers, self._barren = b"", {}, 0
+        self._parser = _parsing(self)
+        self.feed(mended)
 
     def end(self) -> bool:
         """Take the end of the connection, and return whether the answer is whole now; raises ``NoAnswer``."""
@@ -105,9 +122,10 @@ class Reader:
     def answer(self) -> Answer:
         """Return the whole answer, and forget it."""
         names = b"\n".join(self._headers)
-        values = b"\n".join(self._headers.values())
+        # A value may go where text ends with a zero byte.
+        values = b"\n".join(self._headers.values()).replace(b"\0", b"?")
         headers = dict(zip(_text(names).split("\n"), _text(values).split("\n"), strict=True)) if self._headers else {}
-        answer = Answer(self._status, headers, self._first if self._rest is None else bytes(self._rest))
+        answer = Answer(self.status, headers, self._first if self._rest is None else bytes(self._rest))
         self._headers, self._first, self._rest = {}, b"", None
         return answer
 
@@ -128,18 +146,26 @@ class Reader:
             return
         status = self._parser.get_status_code()
         if status < 200:
-            self._headers = {}
+            self._headers, self._odd = {}, True
             return
         headers = self._headers
-        self._status, self.headed = status, True
+        self.status, self.headed, self._seen = status, True, b""
         if self._barren > MAX_HEAD_BYTES and sum(map(len, headers.values())) + sum(map(len, headers)) > MAX_HEAD_BYTES:
             self._fault = _too_long()
         coding = headers.get(b"transfer-encoding")
         if coding is not None and coding.lower() != b"chunked":
-            self._fault = NoAnswer("the server broke off: it sends its answer in a form that was not asked for")
-        self._until_close = coding is None and b"content-length" not in headers and status not in _BODYLESS
+            message = "the server broke off: it sends its answer in a form that was not asked for"
+            self._fault = NoAnswer(message, transient=not 200 <= status < 300)
+        length = headers.get(b"content-length")
+        if length is not None and (coding is not None or (status in _BODYLESS and length.strip(b" \t0"))):
+            self._odd = True
+        self._until_close = coding is None and length is None and status not in _BODYLESS
         if b"content-encoding" in headers:
-            self._inflater = inflater(_text(headers[b"content-encoding"]))
+            try:
+                self._inflater = inflater(_text(headers[b"content-encoding"]))
+            except ValueError as error:
+                if status < 400:  # a refusal counts by its status
+                    self._fault = NoAnswer(f"the answer cannot be unpacked: {error}", kind="bad_body", transient=False)
 
     def on_body(self, piece: bytes) -> None:
         if self._whole or self._fault is not None:
@@ -168,7 +194,7 @@ class Reader:
 
     def on_message_complete(self) -> None:
         if self.headed and not self._whole:
-            self.reusable = self._parser.should_keep_alive()
+            self.reusable = not self._odd and self._parser.should_keep_alive()
             self._finish()
 
     def _finish(self) -> None:
@@ -177,9 +203,22 @@ class Reader:
             self._fault = NoAnswer("the answer's compression is broken: it ends early", kind="bad_body")
 
 
+def _parsing(reader: Reader) -> httptools.HttpResponseParser:
+    # The two hold each other until the collector comes by: once a connection, not once a request.
+    parser = httptools.HttpResponseParser(reader)
+    parser.set_dangerous_leniencies(**_LENIENT)
+    return parser
+
+
 def _too_long() -> NoAnswer:
     message = f"the server broke off: more than {MAX_HEAD_BYTES // 1024} KiB came without a byte of an answer"
-    return NoAnswer(message)
+    return NoAnswer(message, transient=False)
+
+
+def _nonsense(error: Exception, status: int | None) -> NoAnswer:
+    """Return the fault of an answer that is no HTTP. One that began well has been paid, and the next one would look like it."""
+    message = f"the server broke off: what it says is no HTTP ({error})"
+    return NoAnswer(message, transient=status is None or not 200 <= status < 300)
 
 
 def _text(raw: bytes) -> str:

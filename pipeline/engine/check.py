@@ -116,7 +116,7 @@ def prepare(job: Job, base_url: str | None = None, *, allow_code: bool = False) 
     endpoint = job.provider.endpoint(base_url)
     _check_address(job, endpoint)
     _check_delivery(job, endpoint)
-    _check_transport(job)
+    _check_transport(job, endpoint)
     toolset = load_toolset(job, allow_code=allow_code)
     source = open_source(job.input, job.place("."))
     builder = RequestBuilder(job, endpoint, source.root, toolset)
@@ -169,8 +169,8 @@ def _check_address(job: Job, endpoint: Endpoint) -> None:
     try:
         parts = urlsplit(endpoint.url)
         mistake = None if parts.hostname and parts.port != 0 else "names no host and port"
-    except ValueError as error:
-        mistake = f"is no address: {error}"
+    except ValueError:  # what it says may quote a password
+        mistake = "is no address: its host or port cannot be read"
     if mistake is not None:
         raise SpecError([job.problem("provider.base_url", mistake)], source=job.source)
 
@@ -188,10 +188,11 @@ def _check_delivery(job: Job, endpoint: Endpoint) -> None:
             raise SpecError([job.problem(place, message)], source=job.source)
 
 
-def _check_transport(job: Job) -> None:
-    """Refuse a transport that is not installed. Raises ``SpecError``."""
+def _check_transport(job: Job, endpoint: Endpoint) -> None:
+    """Refuse a transport that is not installed, or that the environment spoils. Raises ``SpecError``."""
     if (message := transports.missing(job)) is not None:
         raise SpecError([job.problem("transport", message)], source=job.source)
+    transports.http_of(job, endpoint.url)
 
 
 def is_loopback(url: str) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import ssl
 
 import anyio
 import pytest
@@ -12,6 +14,7 @@ from raw_server import OK, Clock, Handler, Server, failing, saying, serving
 from pipeline.client.connection import KEEP_S
 from pipeline.client.direct import DirectHttp
 from pipeline.client.http import authorities
+from pipeline.client.reader import Reader
 from pipeline.errors import AttemptError, Sent
 from pipeline.spec.rules import Deadlines
 
@@ -112,12 +115,15 @@ async def test_an_address_may_be_a_literal_of_ipv6() -> None:
         "http://[::1/v1",
         "http://x:99999/v1",
         "http://é\0/v1",
+        "http://127.0.0.1/\ud800",
+        "http://127.0.0.1:S3KRET/v1",
     ],
 )
 async def test_an_address_that_leads_nowhere_is_refused(url: str) -> None:
     """Before a name is asked for."""
     error = await failing(url)
     assert (error.kind, error.sent, error.transient) == ("url", Sent.NEVER, False)
+    assert "S3KRET" not in str(error)
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
@@ -184,3 +190,31 @@ async def test_a_dribbling_head_is_bounded_like_the_first_byte(virtual_time: Clo
                 await http.post(server.url, {}, b"{}")
         assert virtual_time() - start == pytest.approx(20, abs=0.5)
         assert (failed.value.kind, failed.value.sent) == ("timeout", Sent.MAYBE)
+
+
+async def test_authorities_that_vanish_amid_a_run_cost_nothing() -> None:
+    """Nothing left for a server that cannot be trusted or not."""
+
+    def gone() -> ssl.SSLContext:
+        raise FileNotFoundError("authorities")
+
+    async with DirectHttp(Deadlines(), gone) as http:
+        with pytest.raises(AttemptError) as failed:
+            await http.post("https://127.0.0.1:1/v1", {}, b"{}")
+    assert (failed.value.kind, failed.value.sent, failed.value.transient) == ("connect", Sent.NEVER, False)
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["closed", "cancelled"])
+async def test_half_an_answer_is_let_go_with_its_exchange(cut: bool) -> None:
+    """Without the collector: a server that breaks off often must not fill the memory with what it had said."""
+    said = b"HTTP/1.1 200 OK\r\ncontent-length: 9000000\r\n\r\n" + b"x" * 2**20
+    gc.disable()
+    try:
+        async with serving(saying(said, then="stay" if cut else "close")) as server, direct() as http:
+            for _ in range(3):
+                with anyio.CancelScope() as scope, pytest.raises(AttemptError):
+                    await http.post(server.url, {}, b"{}", lambda _, scope=scope: scope.cancel() if cut else None)  # type: ignore[misc]
+            readers = [each for each in gc.get_objects() if isinstance(each, Reader)]
+            assert sum(len(reader._rest or reader._first) for reader in readers) == 0
+    finally:
+        gc.enable()

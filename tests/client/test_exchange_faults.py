@@ -71,16 +71,16 @@ class Case:
     kind: str | None = None
     transient: bool = True
     stock: bytes | str | None = None
-    """The body or the kind that stock httpx makes of it, where it differs."""
+    """The body or the kind that stock httpx makes of it, where it differs. It takes any nonsense for a connection that broke: transient."""
 
 
 CASES = {
     "a status line of nonsense": Case(b"HTTP/1.1 abc OK\r\n\r\n", kind="disconnected"),
     "another protocol": Case(b"220 mail.example ESMTP\r\n", kind="disconnected"),
     "an oversize header": Case(
-        HEAD + b"x-a: " + b"a" * 300_000 + b"\r\ncontent-length: 0\r\n\r\n", kind="disconnected"
+        HEAD + b"x-a: " + b"a" * 300_000 + b"\r\ncontent-length: 0\r\n\r\n", kind="disconnected", transient=False
     ),
-    "endless headers": Case(HEAD + b"x-a: 1\r\n" * 40_000, kind="disconnected"),
+    "endless headers": Case(HEAD + b"x-a: 1\r\n" * 40_000, kind="disconnected", transient=False),
     "an oversize body with its length": Case(sized(bytes(CAP + 1)), kind="bad_body", transient=False),
     "an oversize body in chunks": Case(
         HEAD + b"transfer-encoding: chunked\r\n\r\n" + (b"10000\r\n" + bytes(65536) + b"\r\n") * 17 + b"0\r\n\r\n",
@@ -98,7 +98,14 @@ CASES = {
     "deflate without a wrapper": Case(
         sized(zlib.compress(b"{}" * 9)[2:-4], HEAD + b"content-encoding: deflate\r\n"), body=b"{}" * 9
     ),
-    "a coding that nobody asked for": Case(sized(b"{}", HEAD + b"content-encoding: br\r\n"), body=b"{}"),
+    # httpx takes the packed bytes for the body.
+    "a coding that nobody asked for": Case(
+        sized(b"{}", HEAD + b"content-encoding: br\r\n"), kind="bad_body", transient=False, stock=b"{}"
+    ),
+    "a refusal in a coding that nobody asked for": Case(
+        sized(b"{}", b"HTTP/1.1 429 No\r\ncontent-encoding: br\r\n"), body=b"{}"
+    ),
+    "gzip in gzip": Case(sized(gzip.compress(ZIPPED), HEAD + b"content-encoding: gzip, gzip\r\n"), body=b"{}" * 500),
     "interim answers": Case(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nlink: a\r\n\r\n" + OK, body=b"{}"),
     "chunks with extensions and trailers": Case(CHUNKED, body=b"{} "),
     "HTTP/1.0": Case(b"HTTP/1.0 200 OK\r\n\r\n{}", body=b"{}"),
@@ -110,13 +117,22 @@ CASES = {
     ),
     "a folded header": Case(HEAD + b"x-a: 1\r\n 2\r\ncontent-length: 2\r\n\r\n{}", body=b"{}"),
     "spaces behind a chunk's size": Case(HEAD + b"transfer-encoding: chunked\r\n\r\n2 \r\n{}\r\n0\r\n\r\n", body=b"{}"),
-    # Our parser refuses two lengths even where they agree; nobody could tell us of a server that sends them.
-    "one length twice": Case(
-        HEAD + b"content-length: 2\r\ncontent-length: 2\r\n\r\n{}", kind="disconnected", stock=b"{}"
+    "one length twice": Case(HEAD + b"content-length: 2\r\nContent-Length: 2\r\n\r\n{}", body=b"{}"),
+    "one length twice in a line": Case(HEAD + b"content-length: 2, 2\r\n\r\n{}", body=b"{}"),
+    "one length twice after an interim answer": Case(
+        b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"content-length: 2\r\ncontent-length: 2\r\n\r\n{}", body=b"{}"
     ),
-    "two lengths": Case(HEAD + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}", kind="disconnected"),
+    "two lengths": Case(
+        HEAD + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}", kind="disconnected", transient=False
+    ),
+    "two lengths of an error": Case(
+        b"HTTP/1.1 502 No\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}", kind="disconnected"
+    ),
+    "a chunk of nonsense": Case(
+        HEAD + b"transfer-encoding: chunked\r\n\r\nxyz\r\n", kind="disconnected", transient=False
+    ),
     "an unknown transfer coding": Case(
-        HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", kind="disconnected"
+        HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", kind="disconnected", transient=False
     ),
     "another protocol from here on": Case(
         b"HTTP/1.1 101 Go\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nabc", kind="disconnected"
@@ -138,7 +154,8 @@ async def test_each_fault_has_its_outcome(name: str, sliced: bool, transport: st
     async with serving(saying(*pieces, then="close")) as server:
         if isinstance(expected, str):
             error = await failing(server.url, headers=HEADERS)
-            assert (error.kind, error.sent, error.transient) == (expected, Sent.MAYBE, case.transient)
+            transient = case.transient or (transport == "httpx" and expected == "disconnected")
+            assert (error.kind, error.sent, error.transient) == (expected, Sent.MAYBE, transient)
             assert KEY not in "".join(traceback.format_exception(error)) + repr(vars(error))
         else:
             assert (await post(server.url, headers=HEADERS)).content == expected
@@ -173,12 +190,21 @@ async def test_an_answer_that_ends_at_any_byte_may_have_been_paid(said: bytes, t
 ENDINGS = {
     "length": (OK, True),
     "chunks": (CHUNKED, True),
-    "interim": (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, True),
+    "204 with a length": (b"HTTP/1.1 204 No\r\ncontent-length: 9\r\n\r\n", False),
+    "a length beside chunks": (
+        HEAD + b"content-length: 9\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        False,
+    ),
+    "interim": (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, False),
     "close": (sized(b"{}", HEAD + b"connection: close\r\n"), False),
     "1.0": (sized(b"{}", b"HTTP/1.0 200 OK\r\n"), False),
     "another answer": (OK + b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n", False),
     "garbage": (OK + b"\0garbage", False),
 }
+
+
+TRUSTED_BY_STOCK = ("204 with a length", "a length beside chunks", "interim")
+"""Where httpx uses the connection again. Ours does not: what can be read in two ways may have been, by a proxy on the way."""
 
 
 @pytest.mark.parametrize("name", ENDINGS)
@@ -189,9 +215,11 @@ async def test_a_connection_is_used_again_only_where_nothing_can_follow(
     said, again = ENDINGS[name]
     if name in ("another answer", "garbage"):
         stock_fails(transport, request, "it keeps what follows an answer, and reads it as the next one's")
+    if name in TRUSTED_BY_STOCK and transport == "httpx":
+        again = True
     async with serving(saying(said, then="again")) as server, http_with() as http:
         for _ in range(3):
-            assert (await http.post(server.url, HEADERS, b"{}")).status == 200
+            assert (await http.post(server.url, HEADERS, b"{}")).status in (200, 204)
     assert server.connections == (1 if again else 3)
 
 
@@ -257,6 +285,24 @@ async def test_an_answer_before_the_whole_request_is_an_answer(transport: str, r
         for _ in range(3):
             answer = await http.post(server.url, HEADERS, b" " * 2**23)
             assert (answer.status, answer.content) == (413, b"too large")
+
+
+async def test_a_good_answer_to_half_a_request_is_not_believed(transport: str) -> None:
+    """It can only be another's: it was made before the whole question was there."""
+    if transport == "httpx":
+        pytest.skip("it reads no answer before it has written all")
+
+    def of(server: Server) -> Handler:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(OK)
+            await asyncio.Event().wait()
+
+        return handle
+
+    async with serving(of) as server:
+        error = await failing(server.url, b" " * 2**24, HEADERS)
+    assert (error.kind, error.sent, error.transient) == ("disconnected", Sent.MAYBE, True)
 
 
 # -- being cancelled -------------------------------------------------------------------------------------------------

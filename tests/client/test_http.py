@@ -135,7 +135,7 @@ def test_every_error_of_httpx_is_translated(kind: type[Exception]) -> None:
     error = kind.__new__(kind)
     Exception.__init__(error, "words")
     ours = translated(error)
-    assert "words" in ours.message
+    assert ("words" in ours.message) is (ours.kind not in ("url", "protocol", "redirect"))  # those may quote a password
     never = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
     never = (*never, httpx.LocalProtocolError, httpx.InvalidURL, httpx.TooManyRedirects)
     assert (ours.sent is Sent.NEVER) == issubclass(kind, never)

@@ -51,10 +51,38 @@ def test_a_bomb_does_not_go_off(coding: str) -> None:
     assert unpacking.feed(PACKED[coding], 400) == BODY[:401]
 
 
-@pytest.mark.parametrize("coding", ["identity", "br", "gzip, gzip", ""])
-def test_what_we_do_not_know_is_left_as_it_is(coding: str) -> None:
-    """Nobody asked for it; the answer's JSON will tell."""
+@pytest.mark.parametrize("coding", ["identity", "", " , Identity"])
+def test_what_is_not_packed_is_left_as_it_is(coding: str) -> None:
+    """It needs no unpacking."""
     assert inflater(coding) is None
+
+
+@pytest.mark.parametrize("step", [1, 10_000])
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [
+        ("identity, gzip", gzip.compress(BODY)),
+        ("gzip, gzip", gzip.compress(gzip.compress(BODY))),
+        ("deflate, x-gzip", gzip.compress(zlib.compress(BODY))),
+    ],
+    ids=["gzip", "gzip twice", "deflate in gzip"],  # what gzip makes holds the time
+)
+def test_packings_in_one_another_are_unpacked(coding: str, packed: bytes, step: int) -> None:
+    """The last one named comes off first, half of it is not whole, and no bomb goes off in it."""
+    unpacking, half, bomb = inflater(coding), inflater(coding), inflater(coding)
+    assert unpacking is not None and half is not None and bomb is not None  # noqa: PT018
+    assert b"".join(unpacking.feed(packed[at : at + step], 10_000) for at in range(0, len(packed), step)) == BODY
+    assert unpacking.whole
+    half.feed(packed[:-9], 10_000)
+    assert not half.whole
+    assert len(bomb.feed(packed, 30)) == 31
+
+
+@pytest.mark.parametrize(("coding", "words"), [("br", "'br'"), ("gzip, zstd", "'zstd'"), ("gzip," * 5, "5 times")])
+def test_what_nobody_asked_for_is_refused_by_name(coding: str, words: str) -> None:
+    """Packed bytes are no answer."""
+    with pytest.raises(ValueError, match=words):
+        inflater(coding)
 
 
 def test_nonsense_is_refused() -> None:

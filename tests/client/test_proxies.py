@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from pipeline.client.proxies import proxy_for
+from pipeline.client.proxies import NAMELESS, proxy_for
 
 PROXY = "http://user:word@proxy.example:3128"
 URLS = (
@@ -21,7 +21,7 @@ ENVIRONMENTS: tuple[dict[str, str], ...] = (
         {"ALL_PROXY": PROXY, "NO_PROXY": said}
         for said in (
             "*", "example.com", ".example.com", "*.example.com", "api.example.com, localhost", "127.0.0.1", "::1", "192.168.0.0/16",
-            "example.com:8080", "https://example.com", "http://example.com:8080", "all://api.example.com", "LOCALHOST", "example.com:443",
+            "example.com:8080", "https://example.com", "http://example.com:8080", "all://api.example.com", "LOCALHOST", "example.com:443", "https://",
         )
     ),
     {"HTTPS_PROXY": PROXY, "HTTP_PROXY": PROXY, "NO_PROXY": "a.example, *, b.example"},
@@ -42,3 +42,27 @@ def test_a_proxy_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) 
     """It stands on screens."""
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     assert proxy_for("https://api.example.com/v1") == "proxy.example:3128"
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://user:pw/ord@proxy.example:1",
+        "user:pw?ord@proxy.example:1",
+        "http://u:pw#ord@p:1",
+        "http://p:1/pw@pw ord",
+    ],
+)
+def test_a_password_that_is_not_quoted_is_not_shown(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a part of it."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    assert proxy_for("https://api.example.com/v1") == NAMELESS
+
+
+def test_an_exception_that_nobody_can_read_exempts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And without a proxy it does not matter."""
+    monkeypatch.setenv("NO_PROXY", "host:notaport, [::1, other.example")
+    assert proxy_for("https://host/v1") is None
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    assert proxy_for("https://host/v1") == "proxy.example:3128"
+    assert proxy_for("https://other.example/v1") is None

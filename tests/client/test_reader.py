@@ -145,3 +145,8 @@ def test_who_listens_may_fail() -> None:
     reader.begin(lambda piece: {}[piece])
     with pytest.raises(KeyError):
         reader.feed(OK)
+
+
+def test_a_zero_byte_in_a_header_goes_no_further() -> None:
+    """Text with one cannot be stored everywhere; the answer is paid and is kept."""
+    assert read([b"HTTP/1.1 200 OK\r\nx-a: b\0c\r\ncontent-length: 2\r\n\r\n{}"]).headers["x-a"] == "b?c"

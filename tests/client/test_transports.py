@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from pipeline.client import transports
 from pipeline.client.direct import DirectHttp
 from pipeline.client.http import StockHttp
+from pipeline.errors import SpecError
 from pipeline.spec.job import Job
 
 URL = "https://api.example.com/v1/responses"
@@ -49,6 +52,42 @@ def test_each_transport_is_made() -> None:
     assert isinstance(transports.http_of(job(), URL), DirectHttp)
     stock = [transports.http_of(job(transport=name), URL) for name in ("httpx", "http2")]
     assert [isinstance(each, StockHttp) and each._http2 for each in stock] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"SSL_CERT_FILE": "/nope.pem"}, "SSL_CERT_FILE"),
+        ({"SSL_CERT_FILE": __file__}, "SSL_CERT_FILE"),
+        ({"HTTPS_PROXY": "http://user:S3KRET@proxy.example:99x"}, "HTTPS_PROXY"),
+        ({"HTTPS_PROXY": "http://user:S3KRET/@proxy.example:99"}, "HTTPS_PROXY"),
+        ({"HTTPS_PROXY": "socks4://user:S3KRET@proxy.example:99"}, "HTTPS_PROXY"),
+        ({**PROXY, "NO_PROXY": "[::1]"}, "NO_PROXY"),
+        ({**PROXY, "NO_PROXY": "::1/128"}, "NO_PROXY"),
+        ({**PROXY, "NO_PROXY": "host:notaport"}, "NO_PROXY"),
+    ],
+)
+def test_an_environment_that_cannot_be_used_is_found_before_anything_is_sent(
+    environment: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name of its variable, and without a word of a password."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SpecError) as failed:
+        transports.http_of(job(), URL)
+    assert words in str(failed.value.hint)
+    assert "S3KRET" not in "".join(traceback.format_exception(failed.value))
+    assert failed.value.exit_code == 2
+
+
+def test_a_proxy_over_socks_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where that is not installed."""
+    if find_spec("socksio") is not None:
+        pytest.skip("socksio is installed")
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example:1080")
+    with pytest.raises(SpecError) as failed:
+        transports.http_of(job(), URL)
+    assert "socksio" in str(failed.value.hint)
 
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,24 @@ def test_a_run_says_by_its_exit_code_how_it_ended(
         assert "Wrote" not in run.errors
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"), [("SSL_CERT_FILE", "/nope.pem"), ("HTTPS_PROXY", "http://user:S3KRET@proxy.example:99x")]
+)
+def test_an_environment_that_cannot_be_used_ends_a_run_before_it_begins(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """With exit code 2 and its variable's name; nothing is booked as perhaps paid, for nothing is booked at all."""
+    monkeypatch.setenv(variable, value)
+    job = bench(rows=3, provider={"base_url": "https://127.0.0.1:1/v1", "dialect": "openai"})
+    command = [sys.executable, "-m", "pipeline.cli", "run", str(job.job), "--yes"]
+    done = subprocess.run(command, cwd=Path(pipeline.__file__).parents[1], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert variable in done.stderr
+    assert "S3KRET" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(job.job.parent.rglob("journal*"))
+
+
 def test_a_paid_run_without_a_terminal_needs_a_yes(
     bench: Callable[..., Bench], provider: Provider, start: Callable[..., Process]
 ) -> None:
