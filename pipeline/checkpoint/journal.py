@@ -35,7 +35,7 @@ from pipeline.checkpoint.values import answer_values, asked_values, attempt_valu
 from pipeline.checkpoint.writer import Writer
 from pipeline.checkpoint.writes import ADD_USAGE, ANSWER, INTEND, SETTLE
 from pipeline.cost.untold import STATES
-from pipeline.errors import Sent
+from pipeline.errors import AttemptError, Sent
 from pipeline.records import Attempt, Outcome, Request, Status
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ class Journal(Asking):
     async def intend(self, request: Request) -> Attempt:
         """Make it durable that an attempt is about to leave, and return it. Raises ``DiskFailed``.
 
+        Who is cancelled meanwhile has not sent it, and the journal says so.
         Where the provider works on an attempt of an earlier process, that one is returned, once: its answer is there to be fetched.
         """
         number = self._index.number(request)
@@ -143,7 +144,12 @@ class Journal(Asking):
         self._attempts += 1
         place = (self._attempts, number, request.row, self._session, time.time(), request.waited_s)
         attempt = Attempt(self._attempts)
-        await self._writer.write((INTEND, (*place, *asked_values(request, self._tier))))
+        try:
+            await self._writer.write((INTEND, (*place, *asked_values(request, self._tier))))
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):  # it is queued, and would count as perhaps paid
+                await self.settle(request, attempt, Outcome(None, error=_unsent()))
+            raise
         return attempt
 
     async def submitted(self, attempt: Attempt, response_id: str) -> None:
@@ -191,6 +197,10 @@ class Journal(Asking):
             self._index.requests.end((number,), status)
         elif state == "round":
             self._index.rounds.setdefault(number, [])  # this process goes on with it and does not claim it again
+
+
+def _unsent() -> AttemptError:
+    return AttemptError("it was called off before it left", kind="cancelled", sent=Sent.NEVER, transient=True)
 
 
 def _state(outcome: Outcome) -> str:

@@ -267,9 +267,11 @@ def client_of(
     post = illustrated(post, gallery(job.output_path))
     post = hedging.marked(post) if hedging else post
     post = journaled(post, journal)
+    post = hedging.yielding(post) if hedging else post
     post = stop.gate.gated(post)
     post = fitting(post, Room(), loader)
     post = throttled(post, throttles.of)
+    post = hedging.yielding(post) if hedging else post
     post = held(post, till.book, till.keeper(observe, stop.request), observe)
     breaker = Breaker(job.stop_after)
     post = watched(post, breaker, job.retry.attempts)

@@ -10,9 +10,12 @@ import pytest
 
 from pipeline.client.gate import Gate
 from pipeline.client.hedge import HEDGED, Hedging
+from pipeline.client.retry import throttled
 from pipeline.client.send import journaled
+from pipeline.client.throttle import Throttle
 from pipeline.errors import AttemptError, DiskFailed, Sent
 from pipeline.records import Attempt, Outcome, Post, Reply, Request, Status
+from pipeline.spec.rules import Limits
 
 pytestmark = pytest.mark.anyio
 Clock = Callable[[], float]
@@ -58,7 +61,8 @@ class Race:
         """Return the layers, with what else holds attempts up before they leave."""
         gate = Gate()
         hedging = Hedging(AFTER_S, gate)
-        return hedging.racing(wait(gate.gated(journaled(hedging.marked(self.wire), self)))), hedging, gate  # type: ignore[arg-type]
+        post = hedging.yielding(journaled(hedging.marked(self.wire), self))  # type: ignore[arg-type]
+        return hedging.racing(hedging.yielding(wait(gate.gated(post)))), hedging, gate
 
     def told(self) -> dict[int, str | None]:
         """Return each attempt's text, or the kind of its failure."""
@@ -190,3 +194,49 @@ async def test_a_run_that_is_cancelled_leaves_both_attempts_open(virtual_time: C
     with anyio.move_on_after(50):
         await post(REQUEST)
     assert (race.intended, race.outcomes, gate.in_flight) == (2, {}, 0)
+
+
+@pytest.mark.parametrize("limits", [Limits(concurrency=1), Limits(requests_per_minute=1)])
+async def test_a_second_attempt_that_waits_when_the_first_is_answered_was_never_sent(
+    virtual_time: Clock, limits: Limits
+) -> None:
+    """It ends at no cost, whatever it waited for: not journaled, not counted, and without a permit."""
+    ends: list[AttemptError] = []
+    throttle = Throttle(limits)
+
+    def waiting(post: Post) -> Post:
+        return throttled(post, lambda _request: throttle)
+
+    race = Race([(12, "a"), (5, "b")])
+    gate = Gate()
+    hedging = Hedging(AFTER_S, gate)
+    post = hedging.yielding(waiting(hedging.yielding(gate.gated(journaled(hedging.marked(race.wire), race)))))  # type: ignore[arg-type]
+
+    async def noting(request: Request) -> Reply:
+        try:
+            return await post(request)
+        except AttemptError as error:
+            ends.append(error)
+            raise
+
+    assert (await hedging.racing(noting)(REQUEST)).text == "a"
+    assert [(error.kind, error.sent) for error in ends] == [(HEDGED, Sent.NEVER)]
+    assert (race.intended, race.told(), hedging.sent, hedging.told()) == (1, {1: "a"}, 0, None)
+    assert (throttle.statistics().in_flight, throttle.statistics().waiting) == (0, 0)
+
+
+async def test_a_second_attempt_whose_intent_was_being_written_was_never_sent(virtual_time: Clock) -> None:
+    """Nor does it leave when it becomes durable in the moment in which the first is answered."""
+
+    class Slow(Race):
+        async def intend(self, request: Request) -> Attempt:
+            if self.intended:
+                await anyio.sleep(2)
+            return await super().intend(request)
+
+    for seconds in (11.0, 12.0):
+        race = Slow([(seconds, "a"), (99, "b")])
+        post, hedging, gate = race.composed()
+        assert (await post(REQUEST)).text == "a"
+        assert (race.sent[1:], hedging.sent, gate.in_flight) == ([], 0, 0)
+        assert {outcome.error.sent for outcome in race.outcomes.values() if outcome.error} <= {Sent.NEVER}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import SpecError
-from pipeline.events import AttemptFailed, Notice
+from pipeline.events import AttemptFailed, Notice, Spent
 
 if TYPE_CHECKING:
     from tests.e2e.bench import Bench, Provider
@@ -60,6 +60,28 @@ def test_a_budget_keeps_the_worst_case_of_what_lost(bench: Callable[..., Bench],
     closing = job.run()
     assert closing.money is not None
     assert (closing.by_status, closing.money.maybe_paid) == ({"ok": 6}, 1)
+
+
+def test_second_attempts_that_never_left_are_neither_counted_nor_paid(
+    bench: Callable[..., Bench], play: Callable[..., Provider]
+) -> None:
+    """Where all are as slow and the line is full: the ledger and the closing figures agree, and no budget is used up by them."""
+    provider = play({"latency_s": {"median": 0.05}})
+    job = bench(
+        provider,
+        rows=16,
+        retry={"hedge_after": 0.02},
+        limits={"concurrency": 2},
+        budget={"usd": 0.004},
+        prices={"*": {"input": 1, "output": 1}},
+        request={"max_output_tokens": 200},
+    )
+    closing = job.run()
+    asked = sum(provider.ledger.asked().values())
+    assert closing.by_status == {"ok": 16}
+    assert closing.attempts == asked
+    assert closing.maybe_paid == asked - 16
+    assert job.said(Spent)[-1].purse.held.picos <= closing.maybe_paid * 400_000_000
 
 
 @pytest.mark.parametrize(
