@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
 DRAIN_S = 30.0  # how long answers on their way are waited for when a run is told to stop
 WATCH_S = 15.0  # how often the watchdog looks
+TEND_S = 1.0  # how often it is looked whether a worker is lacking, beside each time that a row is taken
 WORKERS = 512  # rows held at most where the concurrency is learned; the throttle lets out as many as the endpoint bears
 
 
@@ -229,7 +230,9 @@ async def ask_all(
                 with seldom_collected():
                     async with anyio.create_task_group() as group:
                         helpers.start_soon(stop.carry_out, group.cancel_scope)
-                        Crew(group, feed, run, stop, throttles, _held_at_once(prepared)).grow()
+                        crew = Crew(group, feed, run, stop, throttles, _held_at_once(prepared))
+                        crew.grow()
+                        helpers.start_soon(crew.tend)
                 helpers.cancel_scope.cancel()
     if hedging is not None and (told := hedging.told()) is not None:
         observe(Notice(told))
@@ -294,7 +297,7 @@ class Crew:
     """The workers that share the feed: one for each row that is on its way or waits, never more than ``most``.
 
     They become more while all are busy and nobody waits in line, which is when another row could start. So their number follows what the
-    throttle learns.
+    throttle learns. Who takes a row looks whether that is so; ``tend`` looks, too, for a line may clear while nobody takes any.
     """
 
     def __init__(self, group: TaskGroup, feed: Warming, run: Run, stop: Stop, throttles: Throttles, most: int) -> None:
@@ -305,6 +308,7 @@ class Crew:
         self._throttles = throttles
         self._most = most
         self._idle = 0
+        self._ending = False
         self.size = 0
 
     def grow(self) -> None:
@@ -317,9 +321,22 @@ class Crew:
         self._idle += 1
         question = await self._feed.take()
         self._idle -= 1
-        if question is not None and not self._idle and self.size < self._most and self._throttles.hungry:
-            self.grow()
+        if question is None:
+            self._ending = True
+        else:
+            self._grow_where_short()
         return question
+
+    def _grow_where_short(self) -> None:
+        if self.size < self._most and (not self._idle or self._feed.ready) and self._throttles.hungry:
+            self.grow()
+
+    async def tend(self) -> None:
+        """Look now and then whether somebody is lacking, until the rows come to their end."""
+        while not self._ending:
+            await anyio.sleep(TEND_S)
+            if not self._ending:
+                self._grow_where_short()
 
     async def _work(self) -> None:
         """Answer question after question. Whatever goes wrong beyond the row ends the run in order: what is out comes home first."""
@@ -328,11 +345,15 @@ class Crew:
                 self._stop.observe(RowFinished(await answer(question, self._run)))
                 self._feed.answered(question)
             except RunError as error:
-                self._stop.request(error)
+                self._end(error)
                 return
             except Exception as error:  # noqa: BLE001 - a mistake of ours must not throw away what others have paid for
-                self._stop.request(Crashed(error))
+                self._end(Crashed(error))
                 return
+
+    def _end(self, reason: RunError) -> None:
+        self._ending = True
+        self._stop.request(reason)
 
 
 def longest_s(job: Job) -> float:

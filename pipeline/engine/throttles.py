@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.client.throttle import Throttle
 from pipeline.events import Paused
+from pipeline.prompt.template import is_template
 
 if TYPE_CHECKING:
     from pipeline.events import Observer
@@ -19,6 +20,7 @@ class Throttles:
 
     def __init__(self, job: Job, observe: Observer) -> None:
         self._job = job
+        self._models_open = is_template(job.model)
         self._observe = observe
         self._by_model: dict[str, Throttle] = {}
 
@@ -32,8 +34,12 @@ class Throttles:
 
     @property
     def hungry(self) -> bool:
-        """Whether there is one in front of which nobody waits; there may be one as long as there is none."""
-        return not self._by_model or not all(throttle.line.waiting for throttle in self._by_model.values())
+        """Whether a further row could start: where nobody waits in front of one, or where the row may name a model not known yet."""
+        return (
+            self._models_open
+            or not self._by_model
+            or not all(throttle.line.waiting for throttle in self._by_model.values())
+        )
 
     def _of_model(self, model: str) -> Throttle:
         if model not in self._by_model:

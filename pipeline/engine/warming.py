@@ -46,6 +46,11 @@ class Warming:
         self._ended = False
         self._changed = anyio.Event()
 
+    @property
+    def ready(self) -> bool:
+        """Whether a question may leave that waited: who waits for the feed meanwhile does not hear of it."""
+        return bool(self._free)
+
     async def take(self) -> Question | None:
         """Return the next question that may leave, or None when there are no more. Say ``answered`` when it is."""
         while True:

@@ -294,3 +294,83 @@ async def test_a_crew_stays_within_its_size_and_its_rows(virtual_time: Clock) ->
     """Nobody is started for rows that are not there."""
     assert (await crewed(50, 7, Limits(concurrency=100)))[:2] == (7, 7)
     assert (await crewed(3, 100, Limits(concurrency=100)))[0] <= 5
+
+
+async def test_a_model_that_waits_does_not_hold_up_the_rows_of_others(virtual_time: Clock) -> None:
+    """Where each row names its model, the next may name one that nobody has asked for yet."""
+    asked: list[str] = []
+    job = Job.model_validate({**SPEC, "model": "{{ m }}", "limits": {"concurrency": 1}})
+    throttles = Throttles(job, lambda _event: None)
+
+    async def ask(request: Request) -> Reply:
+        asked.append(request.model)
+        await anyio.sleep(60 if request.model == "slow" else 1)
+        return OK
+
+    models = ["slow"] * 4 + ["fast"] * 4
+    batch = [question(row, Request(row, model, {}, bytes(16), 1)) for row, model in enumerate(models)]
+    rows = Feed(iter([batch]))
+    with closing(Warming(rows)) as feed:
+        stop = Stop(Gate(), feed, lambda _event: None)
+        run = Run(Unkept(), throttled(ask, throttles.of), "fail")  # type: ignore[arg-type]
+        with anyio.move_on_after(30):
+            async with anyio.create_task_group() as group:
+                group.start_soon(rows.read)
+                Crew(group, feed, run, stop, throttles, 512).grow()
+    assert asked == ["slow", *["fast"] * 4]
+
+
+class Tardy(Feed):
+    """A feed whose next batch is long in coming."""
+
+    def __init__(self, questions: list[Question]) -> None:
+        super().__init__(iter([]))
+        self._rest = iter(questions)
+
+    async def take(self) -> Question | None:
+        """Hand out what there is, then have everybody wait."""
+        if (taken := next(self._rest, None)) is None:
+            await anyio.sleep(60)
+        return taken
+
+
+async def tardy(led_s: float, back_s: float) -> list[float]:
+    """Let a crew answer rows that begin alike while the input pauses; ``back_s`` is what the first still does after its attempt."""
+    left: list[float] = []
+    job = Job.model_validate(SPEC)
+    throttles = Throttles(job, lambda _event: None)
+
+    async def ask(_request: Request) -> Reply:
+        left.append(anyio.current_time())
+        await anyio.sleep(led_s)
+        return OK
+
+    rows = [
+        Question(row, Request(row, "m", {}, row.to_bytes(16, "big"), 1), begins=(b"x",), size=1) for row in range(6)
+    ]
+    with closing(Warming(Tardy(rows))) as feed:
+        led = feed.leading(ask)
+
+        async def post(request: Request) -> Reply:
+            reply = await led(request)
+            await anyio.sleep(back_s)
+            return reply
+
+        stop = Stop(Gate(), feed, lambda _event: None)
+        async with anyio.create_task_group() as helpers:
+            async with anyio.create_task_group() as group:
+                crew = Crew(group, feed, Run(Unkept(), post, "fail"), stop, throttles, 512)  # type: ignore[arg-type]
+                crew.grow()
+                helpers.start_soon(crew.tend)
+            helpers.cancel_scope.cancel()
+    return [at - left[0] for at in left]
+
+
+@pytest.mark.parametrize(("back_s", "by_s"), [(0.0, 1.1), (50.0, 3.1)], ids=["at once", "while the first goes on"])
+async def test_rows_that_are_let_go_leave_together_while_the_input_pauses(
+    virtual_time: Clock, back_s: float, by_s: float
+) -> None:
+    """Though a worker waits for the input, who does not hear of them."""
+    moments = await tardy(1.0, back_s)
+    assert len(moments) == 6
+    assert max(moments) <= by_s
