@@ -32,7 +32,9 @@ class Index:
         self._dedupe = dedupe
         self.requests = Requests(connection)
         self.asking: dict[int, Claim] = {}
-        self.numbers: dict[bytes, int] = {}  # of those that are being asked, by their fingerprints: each is looked for at every step
+        self.numbers: dict[
+            bytes, int
+        ] = {}  # of those that are being asked, by their fingerprints: each is looked for at every step
         self.standing: dict[tuple[int, int], int] = {}  # row and sample → request whose answer stood before `--retry`
         self.rounds: dict[int, list[bytes]] = {}  # request cut off between two rounds → its packed replies so far
         for number, raw in connection.execute(schema.ROUNDS):

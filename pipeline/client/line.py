@@ -42,11 +42,15 @@ class Line:
     """Lets requests start, in order, when there is no obstacle and the ``pace``, if there is one, has a start for them.
 
     ``obstacle`` says for how many seconds a request of a weight has to wait at a moment, and for what; ``start`` lets it out, with the
-    moment since which it waited. ``waited_s`` says how long each cause held up the head.
+    moment since which it waited. ``waited_s`` says how long each cause held up the head. ``cleared`` is called when the last one that
+    waited has left the line.
     """
 
     def __init__(
-        self, obstacle: Callable[[int, float], tuple[float, Cause]], start: Callable[[int, float, float], Permit]
+        self,
+        obstacle: Callable[[int, float], tuple[float, Cause]],
+        start: Callable[[int, float, float], Permit],
+        cleared: Callable[[], None],
     ) -> None:
         self.pace: Pace | None = None
         self.waiting = 0
@@ -55,6 +59,7 @@ class Line:
         self._held_since = 0.0
         self._obstacle = obstacle
         self._start = start
+        self._cleared = cleared
         self._waiters: deque[_Waiter] = deque()  # who was cancelled is passed over
         self._drawer: _Waiter | None = None
         self._clock = asyncio.get_running_loop().time
@@ -86,6 +91,8 @@ class Line:
             raise
         finally:
             self.waiting -= 1
+            if not self.waiting:
+                self._cleared()
         return permit
 
     def serve(self) -> None:

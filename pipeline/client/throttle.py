@@ -96,7 +96,8 @@ class Throttle:
     """The line in front of one endpoint and model.
 
     What ``limits`` leaves open is learned: rates from the provider's headers, concurrency from how it bears up.
-    ``on_pause`` is told the seconds and the reason of each pause. ``max_wait_s`` bounds those that nobody asked for.
+    ``on_pause`` is told the seconds and the reason of each pause, ``on_clear`` is called whenever nobody waits in the line any more.
+    ``max_wait_s`` bounds the pauses that nobody asked for.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Throttle:
         limits: Limits,
         *,
         on_pause: Callable[[float, str], None] = lambda _seconds, _reason: None,
+        on_clear: Callable[[], None] = lambda: None,
         rng: random.Random | None = None,
         max_wait_s: float = MINUTE_S,
     ) -> None:
@@ -113,7 +115,7 @@ class Throttle:
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._max_wait_s = max_wait_s
 
-        self.line = Line(self._obstacle, self._start)
+        self.line = Line(self._obstacle, self._start, on_clear)
         if limits.requests_per_minute:
             self.line.pace = Pace(limits.requests_per_minute)
         self._tokens = TokenWindow(limits.tokens_per_minute, self._clock()) if limits.tokens_per_minute else None

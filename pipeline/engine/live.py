@@ -297,7 +297,8 @@ class Crew:
     """The workers that share the feed: one for each row that is on its way or waits, never more than ``most``.
 
     They become more while all are busy and nobody waits in line, which is when another row could start. So their number follows what the
-    throttle learns. Who takes a row looks whether that is so; ``tend`` looks, too, for a line may clear while nobody takes any.
+    throttle learns. It is looked whether that is so where somebody takes a row, where a line clears (with a rate that always holds somebody
+    up for a moment that is the only time), and by ``tend``, for rows that are let go while nobody takes any.
     """
 
     def __init__(self, group: TaskGroup, feed: Warming, run: Run, stop: Stop, throttles: Throttles, most: int) -> None:
@@ -310,6 +311,7 @@ class Crew:
         self._idle = 0
         self._ending = False
         self.size = 0
+        throttles.on_clear = self._grow_where_short
 
     def grow(self) -> None:
         """Start one more worker."""
@@ -328,15 +330,19 @@ class Crew:
         return question
 
     def _grow_where_short(self) -> None:
-        if self.size < self._most and (not self._idle or self._feed.ready) and self._throttles.hungry:
+        if (
+            not self._ending
+            and self.size < self._most
+            and (not self._idle or self._feed.ready)
+            and self._throttles.hungry
+        ):
             self.grow()
 
     async def tend(self) -> None:
         """Look now and then whether somebody is lacking, until the rows come to their end."""
         while not self._ending:
             await anyio.sleep(TEND_S)
-            if not self._ending:
-                self._grow_where_short()
+            self._grow_where_short()
 
     async def _work(self) -> None:
         """Answer question after question. Whatever goes wrong beyond the row ends the run in order: what is out comes home first."""

@@ -9,6 +9,8 @@ from pipeline.events import Paused
 from pipeline.prompt.template import is_template
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.events import Observer
     from pipeline.records import Request
     from pipeline.spec.job import Job
@@ -22,6 +24,8 @@ class Throttles:
         self._job = job
         self._models_open = is_template(job.model)
         self._observe = observe
+        self.on_clear: Callable[[], None] = lambda: None
+        """Is called when nobody waits in one of their lines any more."""
         self._by_model: dict[str, Throttle] = {}
 
     def of(self, request: Request) -> Throttle:
@@ -45,6 +49,7 @@ class Throttles:
         if model not in self._by_model:
             self._by_model[model] = Throttle(
                 self._job.limits,
+                on_clear=lambda: self.on_clear(),
                 on_pause=lambda seconds, reason: self._observe(Paused(seconds, reason)),
                 max_wait_s=self._job.retry.max_wait_s,
             )

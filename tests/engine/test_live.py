@@ -290,6 +290,26 @@ async def test_a_crew_grows_with_what_the_throttle_learns(virtual_time: Clock) -
     assert START < peak <= size <= 512
 
 
+@pytest.mark.parametrize(
+    ("limits", "rows"),
+    [
+        (Limits(requests_per_minute=3_000, concurrency=2_000), 750),
+        (Limits(requests_per_minute=30_000, concurrency=4_000), 7_500),
+        (Limits(requests_per_minute=3_000, tokens_per_minute=12_000, concurrency=2_000), 750),
+    ],
+    ids=["50 a second", "500 a second", "tokens, too"],
+)
+async def test_a_crew_fills_a_long_round_trip_at_the_rate_that_is_allowed(
+    virtual_time: Clock, limits: Limits, rows: int
+) -> None:
+    """Somebody always waits a moment for the pace; that must not keep others from coming. Answers take 5 s, rows are sent for 15 s."""
+    began = virtual_time()
+    _, peak, done = await crewed(rows, 4_000, limits, seconds=5.0)
+    assert len(done) == rows
+    assert peak >= 0.9 * rows / 3
+    assert virtual_time() - began == pytest.approx(15 + 5, rel=0.05)
+
+
 async def test_a_crew_stays_within_its_size_and_its_rows(virtual_time: Clock) -> None:
     """Nobody is started for rows that are not there."""
     assert (await crewed(50, 7, Limits(concurrency=100)))[:2] == (7, 7)
