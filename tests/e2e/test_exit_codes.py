@@ -56,13 +56,14 @@ def test_an_environment_that_cannot_be_used_ends_a_run_before_it_begins(
     """With exit code 2 and its variable's name; nothing is booked as perhaps paid, for nothing is booked at all."""
     monkeypatch.setenv(variable, value)
     job = bench(rows=3, provider={"base_url": "https://127.0.0.1:1/v1", "dialect": "openai"})
+    before = set(job.job.parent.rglob("*"))
     command = [sys.executable, "-m", "pipeline.cli", "run", str(job.job), "--yes"]
     done = subprocess.run(command, cwd=Path(pipeline.__file__).parents[1], capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert variable in done.stderr
     assert "S3KRET" not in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list(job.job.parent.rglob("journal*"))
+    assert set(job.job.parent.rglob("*")) == before
 
 
 def test_a_paid_run_without_a_terminal_needs_a_yes(
