@@ -124,6 +124,7 @@ class Throttle:
         self._in_flight = 0
         self._last_start, self._last_weight = -math.inf, 0
         self._paused_until = self._allowed_at = -math.inf
+        self._rate_holds_until = -math.inf
         self._ramp_s = 0.0
         self._refusals = 0
 
@@ -151,9 +152,8 @@ class Throttle:
         """Learn the rates that the job leaves open, and slow down before the provider has to refuse."""
         now = self._clock()
         requests, tokens = headers.limit_requests or 0, headers.limit_tokens or 0
-        present = self.line.pace.per_minute if self.line.pace else None
-        if self._limits.requests_per_minute is None and requests > 0 and requests != present:
-            self.line.pace = Pace(requests, full=True)
+        if self._limits.requests_per_minute is None and requests > 0:
+            self._told_rate(requests, now)
         if self._limits.tokens_per_minute is None and tokens > 0:
             self._tokens = self._tokens or TokenWindow(tokens, now)
             self._tokens.change(tokens, now)
@@ -169,6 +169,19 @@ class Throttle:
                 self._on_pause(max(known), "its rate-limit headers say that nothing is left")
             self._allowed_at = until
             self.line.serve()
+
+    def _told_rate(self, per_minute: float, now: float) -> None:
+        """Keep the lowest rate that was told within a minute: servers with several accounts behind them tell each answer's own.
+
+        A pace begins empty, so one that followed every answer would let nothing through.
+        """
+        present = self.line.pace.per_minute if self.line.pace else math.inf
+        if per_minute <= present:
+            self._rate_holds_until = now + MINUTE_S
+        elif now < self._rate_holds_until:
+            return
+        if per_minute != present:
+            self.line.pace = Pace(per_minute, full=True)
 
     def throttled(self, reason: str, retry_after_s: float | None = None) -> None:
         """Pause everyone after a refusal: as long as the server says, else longer each time it refuses again."""

@@ -335,6 +335,31 @@ async def test_headers_that_repeat_or_alternate_do_not_let_extra_requests_throug
     assert 15 <= times[-1] - times[0] <= 45
 
 
+@pytest.mark.parametrize("limits", [(600, 601), (6_000, 12_000)])
+async def test_servers_with_several_limits_behind_them_are_asked_at_the_lowest(
+    virtual_time: Clock, limits: tuple[int, int]
+) -> None:
+    """Each answer tells another one; the pace is kept and not begun anew each time."""
+    throttle = Throttle(Limits(concurrency=1_000))
+    throttle.feedback(RateHeaders(limit_requests=limits[0]))
+    began, count = virtual_time(), limits[0]
+    for n in range(count):
+        with await throttle.permit(1):
+            throttle.feedback(RateHeaders(limit_requests=limits[n % 2]))
+    assert virtual_time() - began == pytest.approx(60, rel=0.02)
+
+
+async def test_a_rate_that_rises_is_followed_after_a_minute(virtual_time: Clock) -> None:
+    """So a single odd answer does not slow a run down for good."""
+    throttle = Throttle(Limits(concurrency=1_000))
+    throttle.feedback(RateHeaders(limit_requests=1))
+    throttle.feedback(RateHeaders(limit_requests=600))
+    assert throttle.statistics().requests_per_minute == 1
+    await anyio.sleep(61)
+    throttle.feedback(RateHeaders(limit_requests=600))
+    assert throttle.statistics().requests_per_minute == 600
+
+
 async def test_an_allowance_that_is_used_up_holds_the_line_until_it_resets() -> None:
     """The provider need not refuse to be understood."""
     throttle = Throttle(Limits())
