@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from pipeline.client.backoff import equal_jitter
 from pipeline.client.concurrency import Concurrency
 from pipeline.client.line import Cause, Line
-from pipeline.client.pace import MINUTE_S, Pace
+from pipeline.client.pace import MINUTE_S, Pace, ToldRate
 from pipeline.client.token_window import Reservation, TokenWindow
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Throttle:
         self._in_flight = 0
         self._last_start, self._last_weight = -math.inf, 0
         self._paused_until = self._allowed_at = -math.inf
-        self._rate_holds_until = -math.inf
+        self._told = ToldRate()
         self._ramp_s = 0.0
         self._refusals = 0
 
@@ -153,7 +153,9 @@ class Throttle:
         now = self._clock()
         requests, tokens = headers.limit_requests or 0, headers.limit_tokens or 0
         if self._limits.requests_per_minute is None and requests > 0:
-            self._told_rate(requests, now)
+            lowest = self._told.lowest(requests, now)
+            if self.line.pace is None or self.line.pace.per_minute != lowest:
+                self.line.pace = Pace(lowest, full=True)
         if self._limits.tokens_per_minute is None and tokens > 0:
             self._tokens = self._tokens or TokenWindow(tokens, now)
             self._tokens.change(tokens, now)
@@ -169,19 +171,6 @@ class Throttle:
                 self._on_pause(max(known), "its rate-limit headers say that nothing is left")
             self._allowed_at = until
             self.line.serve()
-
-    def _told_rate(self, per_minute: float, now: float) -> None:
-        """Keep the lowest rate that was told within a minute: servers with several accounts behind them tell each answer's own.
-
-        A pace begins empty, so one that followed every answer would let nothing through.
-        """
-        present = self.line.pace.per_minute if self.line.pace else math.inf
-        if per_minute <= present:
-            self._rate_holds_until = now + MINUTE_S
-        elif now < self._rate_holds_until:
-            return
-        if per_minute != present:
-            self.line.pace = Pace(per_minute, full=True)
 
     def throttled(self, reason: str, retry_after_s: float | None = None) -> None:
         """Pause everyone after a refusal: as long as the server says, else longer each time it refuses again."""
