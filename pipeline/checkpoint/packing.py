@@ -1,7 +1,7 @@
 """Bodies of replies, as small as they can quickly be made: JSON in zstd, with a dictionary of what such bodies have in common.
 
-A body of 1.2 KB is mostly names and defaults that are the same in all of them. With the dictionary it takes a quarter of the bytes and a
-sixth of the time that zstd takes alone, and less time in all than to write the whole body to disk.
+A body of 1.2 KB is mostly names and defaults that are the same in all of them. With the dictionary it takes half of the bytes that
+zstd alone takes, and a fraction of the time: less in all than to write the whole body to disk.
 """
 
 from __future__ import annotations
