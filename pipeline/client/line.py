@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from pipeline.client.pace import Pace
-    from pipeline.client.throttle import Permit
+    from pipeline.client.permit import Permit
 
 Cause = Literal["pause", "allowance", "concurrency", "tokens", "pace"]
 

@@ -21,7 +21,8 @@ from pipeline.events import AttemptFailed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.client.throttle import Permit, Throttle
+    from pipeline.client.permit import Permit
+    from pipeline.client.throttle import Throttle
     from pipeline.records import Post, Reply, Request
     from pipeline.spec.rules import Retry
 

@@ -29,11 +29,11 @@ from pipeline.client.backoff import equal_jitter
 from pipeline.client.concurrency import Concurrency
 from pipeline.client.line import Cause, Line
 from pipeline.client.pace import MINUTE_S, Pace, ToldRate
+from pipeline.client.permit import Permit
 from pipeline.client.token_window import Reservation, TokenWindow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from pipeline.spec.rules import Limits
     from pipeline.wire.signals import RateHeaders
@@ -57,39 +57,6 @@ class ThrottleStatistics:
     tokens_available: float | None
     paused_for_s: float
     waited_s: Mapping[Cause, float]
-
-
-class Permit:
-    """The right to one attempt, after a wait of ``waited_s``, as a context: leaving it makes room for the next."""
-
-    __slots__ = ("_reservation", "_since", "_throttle", "waited_s")
-
-    def __init__(self, throttle: Throttle, since: float, waited_s: float, reservation: Reservation | None) -> None:
-        self._throttle = throttle
-        self._since = since
-        self._reservation = reservation
-        self.waited_s = waited_s
-
-    def __enter__(self) -> Permit:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._throttle._leave()
-
-    def succeeded(self) -> None:
-        """Let the throttle learn from an answer that is here now."""
-        self._throttle._succeeded(self._since)
-
-    def settle(self, tokens: int | None) -> None:
-        """Put the real usage in the place of the estimate; None keeps the estimate."""
-        if tokens is not None and self._reservation is not None:
-            self._throttle._settle(self._reservation, tokens)
-
-    def void(self) -> None:
-        """Give the tokens back, for nothing was sent. The start stays taken: a dead server is not to be hammered."""
-        self.settle(0)
 
 
 class Throttle:
@@ -187,6 +154,25 @@ class Throttle:
         """Learn from a sign that calls for fewer requests at once but not for a pause, such as a timeout."""
         self._concurrency.refused(self._clock())
 
+    def left(self) -> None:
+        """Make room for the next, for a permit."""
+        self._in_flight -= 1
+        if self.line.held_by == "concurrency":
+            self.line.serve()
+
+    def answered(self, since: float) -> None:
+        """Learn from a good answer, for a permit of an attempt that began at ``since``."""
+        self._refusals = 0
+        now = self._clock()
+        self._concurrency.answered(now - since, self._in_flight, now)
+
+    def settle(self, reservation: Reservation, tokens: int) -> None:
+        """Put the real usage in the place of the estimate, for a permit."""
+        assert self._tokens is not None  # there is a reservation
+        self._tokens.settle(reservation, tokens, self._clock())
+        if self.line.held_by == "tokens":
+            self.line.serve()
+
     def statistics(self) -> ThrottleStatistics:
         """Return the present state."""
         now = self._clock()
@@ -221,22 +207,6 @@ class Throttle:
         if self._tokens is not None:
             obstacle = max(obstacle, (self._tokens.delay(weight, now), "tokens"))
         return obstacle
-
-    def _leave(self) -> None:
-        self._in_flight -= 1
-        if self.line.held_by == "concurrency":
-            self.line.serve()
-
-    def _succeeded(self, since: float) -> None:
-        self._refusals = 0
-        now = self._clock()
-        self._concurrency.answered(now - since, self._in_flight, now)
-
-    def _settle(self, reservation: Reservation, tokens: int) -> None:
-        assert self._tokens is not None  # there is a reservation
-        self._tokens.settle(reservation, tokens, self._clock())
-        if self.line.held_by == "tokens":
-            self.line.serve()
 
 
 def seconds_until_room(
