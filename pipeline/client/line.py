@@ -110,7 +110,8 @@ class Line:
                 if self.pace is not None:
                     self.pace.lapse()
                 return
-            if self.pace is not None and not self.pace.ready:
+            # Whoever draws may do so from a pace that was replaced or is gone: the line goes on when that is over.
+            if self._drawer is not None or (self.pace is not None and not self.pace.ready):
                 self._hold(math.inf, "pace")
                 if self._drawer is None:
                     self._drawer = head

@@ -7,8 +7,6 @@ slower than the limit in turn: with a bucket of ``b`` from which ``d`` are drawn
 
 from __future__ import annotations
 
-import math
-
 from aiolimiter import AsyncLimiter
 
 MINUTE_S = 60.0
@@ -53,20 +51,3 @@ class Pace:
         Otherwise it and a later one could meet, and a minute see one start too many.
         """
         self._drawn = min(self._drawn, self._at_once - 1)
-
-
-class ToldRate:
-    """The lowest rate that answers told within a minute: servers with several accounts behind them tell each answer's own.
-
-    A pace begins empty, so one that followed every answer would let nothing through.
-    """
-
-    def __init__(self) -> None:
-        self._lowest = math.inf
-        self._holds_until = -math.inf
-
-    def lowest(self, per_minute: float, now: float) -> float:
-        """Take in what an answer told, and return what holds."""
-        if per_minute <= self._lowest or now >= self._holds_until:
-            self._lowest, self._holds_until = per_minute, now + MINUTE_S
-        return self._lowest

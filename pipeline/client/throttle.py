@@ -28,9 +28,10 @@ from typing import TYPE_CHECKING
 from pipeline.client.backoff import equal_jitter
 from pipeline.client.concurrency import Concurrency
 from pipeline.client.line import Cause, Line
-from pipeline.client.pace import MINUTE_S, Pace, ToldRate
+from pipeline.client.pace import MINUTE_S, Pace
 from pipeline.client.permit import Permit
 from pipeline.client.token_window import Reservation, TokenWindow
+from pipeline.client.told import ToldLimit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +92,7 @@ class Throttle:
         self._in_flight = 0
         self._last_start, self._last_weight = -math.inf, 0
         self._paused_until = self._allowed_at = -math.inf
-        self._told = ToldRate()
+        self._told_requests, self._told_tokens = ToldLimit(), ToldLimit()
         self._ramp_s = 0.0
         self._refusals = 0
 
@@ -118,18 +119,25 @@ class Throttle:
     def feedback(self, headers: RateHeaders) -> None:
         """Learn the rates that the job leaves open, and slow down before the provider has to refuse."""
         now = self._clock()
-        requests, tokens = headers.limit_requests or 0, headers.limit_tokens or 0
-        if self._limits.requests_per_minute is None and requests > 0:
-            lowest = self._told.lowest(requests, now)
-            if self.line.pace is None or self.line.pace.per_minute != lowest:
-                self.line.pace = Pace(lowest, full=True)
-        if self._limits.tokens_per_minute is None and tokens > 0:
-            self._tokens = self._tokens or TokenWindow(tokens, now)
-            self._tokens.change(tokens, now)
+        if self._limits.requests_per_minute is None:
+            requests = self._told_requests.hear(headers.limit_requests, now)
+            if requests != (self.line.pace.per_minute if self.line.pace else None):
+                self.line.pace = Pace(requests, full=True) if requests else None
+        if self._limits.tokens_per_minute is None:
+            tokens = self._told_tokens.hear(headers.limit_tokens, now)
+            if tokens != (self._tokens.per_minute if self._tokens else None):
+                self._tokens = changed(self._tokens, tokens, now)
+                self.line.serve()
         waits = (
-            seconds_until_room(headers.limit_requests, headers.remaining_requests, headers.reset_requests_s),
             seconds_until_room(
-                headers.limit_tokens, headers.remaining_tokens, headers.reset_tokens_s, self._last_weight
+                headers.limit_requests, headers.remaining_requests, headers.reset_requests_s, most_s=self._max_wait_s
+            ),
+            seconds_until_room(
+                headers.limit_tokens,
+                headers.remaining_tokens,
+                headers.reset_tokens_s,
+                self._last_weight,
+                most_s=self._max_wait_s,
             ),
         )
         if known := [wait for wait in waits if wait is not None]:
@@ -168,8 +176,7 @@ class Throttle:
 
     def settle(self, reservation: Reservation, tokens: int) -> None:
         """Put the real usage in the place of the estimate, for a permit."""
-        assert self._tokens is not None  # there is a reservation
-        self._tokens.settle(reservation, tokens, self._clock())
+        reservation.window.settle(reservation, tokens, self._clock())
         if self.line.held_by == "tokens":
             self.line.serve()
 
@@ -209,20 +216,33 @@ class Throttle:
         return obstacle
 
 
+def changed(window: TokenWindow | None, per_minute: float | None, now: float) -> TokenWindow | None:
+    """Return the window for a limit that was told, which remembers the starts of the one before; None where there is no limit."""
+    if per_minute is None:
+        return None
+    if window is None:
+        return TokenWindow(per_minute, now)
+    window.change(per_minute, now)
+    return window
+
+
 def seconds_until_room(
-    limit: float | None, remaining: float | None, reset_s: float | None, need: float = 1
+    limit: float | None, remaining: float | None, reset_s: float | None, need: float = 1, *, most_s: float = math.inf
 ) -> float | None:
     """Return how long until ``need`` units are allowed, by one set of rate-limit headers; None when they do not say.
 
     Providers mean two things by a reset: the end of a fixed window, when everything is allowed again, or the time until
     a bucket that refills all the while is full. The second betrays itself by its length: a minute for a whole limit.
+    Without a limit the two cannot be told apart, and no more than ``most_s`` of the reset is believed.
     """
     if remaining is None or remaining < 0:
         return None
     if remaining >= need:
         return 0.0
-    if reset_s is None or limit is None or limit <= remaining:
-        return reset_s
+    if reset_s is None:
+        return None
+    if limit is None or limit <= remaining:
+        return min(reset_s, most_s)
     taken = limit - remaining
     if reset_s < REFILLING * MINUTE_S * taken / limit:
         return reset_s

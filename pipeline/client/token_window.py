@@ -36,8 +36,9 @@ class _Starts:
 
 @dataclass(slots=True, eq=False)
 class Reservation:
-    """Tokens of one request, and among which starts they are remembered."""
+    """Tokens of one request, where they were taken and among which starts they are remembered."""
 
+    window: TokenWindow
     tokens: float
     starts: _Starts
 
@@ -58,9 +59,10 @@ class TokenWindow:
         return self._per_minute
 
     def change(self, per_minute: float, now: float) -> None:
-        """Set another limit from now on."""
+        """Set another limit from now on. What is owed shrinks to a minute of it: at a far lower one it would take days to flow in."""
         self._advance(now)
         self._per_minute = per_minute
+        self._level = max(self._level, -per_minute)
 
     def available(self, now: float) -> float:
         """Return the tokens that flowed in and were not taken; negative while some are owed."""
@@ -91,7 +93,7 @@ class TokenWindow:
         starts.tokens += tokens
         self._spent += tokens
         self._level -= tokens
-        return Reservation(tokens, starts)
+        return Reservation(self, tokens, starts)
 
     def settle(self, reservation: Reservation, tokens: float, now: float) -> None:
         """Put the real usage in the place of the estimate: the rest flows back, or is owed. 0 gives everything back."""

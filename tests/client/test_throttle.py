@@ -3,7 +3,7 @@
 - limits: ``test_no_minute_*``, ``test_*_in_the_air``, ``test_a_refund_*``
 - the line: ``test_requests_start_in_the_order_*``, ``test_a_heavy_request_*``, ``test_two_thousand_*``, ``test_a_cancelled_*``
 - pauses: ``test_nothing_starts_*``, ``test_*_pause_*``, ``test_after_a_pause_*``
-- learning: ``test_headers_*``, ``test_an_allowance_*``, ``test_the_reading_of_a_reset``, ``test_refusals_*``
+- learning: ``test_headers_*``, ``test_an_allowance_*``, ``test_*_limit_*``, ``test_*_reset*``, ``test_refusals_*``
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pytest
 
 from pipeline.client.concurrency import REFUSED, START
 from pipeline.client.throttle import BELIEVED, Throttle, seconds_until_room
+from pipeline.client.told import LAPSES_S
 from pipeline.spec.rules import Limits
 from pipeline.wire.signals import RateHeaders
 
@@ -358,6 +359,73 @@ async def test_a_rate_that_rises_is_followed_after_a_minute(virtual_time: Clock)
     await anyio.sleep(61)
     throttle.feedback(RateHeaders(limit_requests=600))
     assert throttle.statistics().requests_per_minute == 600
+
+
+@pytest.mark.parametrize(
+    "odd", [RateHeaders(limit_requests=1), RateHeaders(limit_tokens=1)], ids=["requests", "tokens"]
+)
+@pytest.mark.parametrize(
+    ("usual", "most_s"),
+    [
+        pytest.param(RateHeaders(limit_requests=600, limit_tokens=600_000), 240, id="later answers tell more"),
+        pytest.param(RateHeaders(), 480, id="later answers tell nothing"),
+    ],
+)
+async def test_one_answer_that_tells_a_limit_of_one_does_not_slow_a_run_down_for_good(
+    virtual_time: Clock, odd: RateHeaders, usual: RateHeaders, most_s: float
+) -> None:
+    """The few answers that still come are enough to get over it, whatever was owed by then."""
+    throttle = Throttle(Limits(concurrency=4))
+    answered = 0
+
+    async def send() -> None:
+        nonlocal answered
+        with await throttle.permit(500) as permit:
+            await anyio.sleep(1)
+            answered += 1
+            throttle.feedback(odd if answered == 50 else usual)
+            permit.settle(400)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(400):
+            tasks.start_soon(send)
+    assert virtual_time() <= most_s
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        RateHeaders(remaining_requests=0, reset_requests_s=7 * 86_400),
+        RateHeaders(remaining_tokens=0, reset_tokens_s=7 * 86_400),
+    ],
+    ids=["requests", "tokens"],
+)
+async def test_a_reset_without_a_limit_holds_the_line_no_longer_than_other_pauses_nobody_asked_for(
+    headers: RateHeaders,
+) -> None:
+    """Who waits a week for one odd answer takes the run to hang."""
+    throttle = Throttle(Limits(), max_wait_s=30)
+    await start_times(throttle, [1])
+    throttle.feedback(headers)
+    assert await start_times(throttle, [1]) == pytest.approx([30.0], abs=0.2)
+
+
+async def test_a_limit_that_lapses_while_the_head_of_the_line_draws_lets_the_line_go(virtual_time: Clock) -> None:
+    """The next one was called to draw from a pace that is gone in the same moment: it is not served a second time."""
+    throttle = Throttle(Limits(concurrency=10))
+    throttle.feedback(RateHeaders(limit_requests=1))
+    await anyio.sleep(LAPSES_S)
+    began = virtual_time()
+
+    async def send() -> None:
+        with await throttle.permit(1):
+            throttle.feedback(RateHeaders(remaining_requests=9))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(send)
+    assert throttle.statistics().requests_per_minute is None
+    assert virtual_time() - began <= 121
 
 
 async def test_an_allowance_that_is_used_up_holds_the_line_until_it_resets() -> None:

@@ -146,3 +146,13 @@ def test_another_limit_holds_from_its_change_on() -> None:
     window.reserve(1_000, 0.0)
     window.change(2 * LIMIT, 5.0)
     assert window.available(6.0) == pytest.approx(-300.0, rel=2 * NEARLY)
+
+
+def test_what_is_owed_at_a_far_lower_limit_is_a_minute_of_it() -> None:
+    """Not the days it would take for the old debt to flow in."""
+    window = TokenWindow(LIMIT, 0.0)
+    reservation = window.reserve(LIMIT, 0.0)
+    window.change(1, 1.0)
+    assert window.delay(1, 1.0) == pytest.approx(WINDOW_S, rel=NEARLY)
+    window.settle(reservation, LIMIT // 2, 2.0)
+    assert window.delay(1, 2.0) <= WINDOW_S
